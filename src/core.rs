@@ -1,0 +1,20 @@
+//! Pure decisions: what a mail means, what a change of configuration costs, who is told.
+//!
+//! Architecture invariant: nothing in here reads a clock, a disk, a network, an environment
+//! variable or a random source, and nothing starts a task. Time and chance come in as arguments,
+//! so that every rule can be tested with literals and replayed years later.
+
+pub mod address;
+pub mod config;
+pub mod desk;
+pub mod filter;
+pub mod intake;
+pub mod mail;
+pub mod notify;
+pub mod outgoing;
+pub mod plan;
+pub mod render;
+pub mod reply;
+pub mod route;
+pub mod thread;
+pub mod ticket;

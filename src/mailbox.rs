@@ -1,0 +1,154 @@
+//! Mailboxes we fetch from, one file per protocol behind one trait.
+//!
+//! Architecture invariant: nothing in here knows the store or decides anything. A mailbox lists,
+//! fetches, and does what it is told to a mail that is already safe.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::core::config::AfterFetch;
+use crate::core::mail::Location;
+
+/// A message that lies in the mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub location: Location,
+    /// What the protocol calls it in this session: UID, message number, or index in the listing.
+    pub handle: u32,
+    /// Its size in bytes as the server tells it; `None` where listing does not tell.
+    pub size_bytes: Option<u64>,
+    /// Whether it is marked as seen.
+    pub seen: bool,
+    /// When it arrived, where listing tells.
+    pub arrived: Option<Timestamp>,
+}
+
+/// A complete look into the mailbox; an incomplete one is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Everything that lies there, oldest first.
+    pub entries: Vec<Entry>,
+    /// Changes when all locations lost their meaning (IMAP UIDVALIDITY). Empty elsewhere.
+    pub epoch: String,
+}
+
+/// What became of one fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The raw bytes, complete.
+    Mail(Vec<u8>),
+    /// The mail is larger than allowed: its header, as far as the protocol gives it.
+    Oversize {
+        /// Header block with its empty line.
+        header: Vec<u8>,
+        /// Size in bytes.
+        size_bytes: u64,
+    },
+    /// The server lists the message but does not give it.
+    Missing,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// Something is new in the mailbox.
+    News,
+    /// The time is over.
+    Timeout,
+}
+
+/// One open session with a mailbox.
+///
+/// After any error the session is dropped, never reused: the protocol may be out of step.
+#[async_trait]
+pub trait Mailbox: Send {
+    /// Looks at everything. Answers only on the server's word that the listing is complete.
+    async fn list(&mut self) -> Result<Listing, MailboxError>;
+
+    /// Fetches these messages of the last listing, in their order, one answer each. The caller
+    /// bounds their sum; a single larger one is fetched in pieces.
+    async fn fetch(
+        &mut self,
+        entries: &[Entry],
+        max_size_bytes: u64,
+    ) -> Result<Vec<Fetched>, MailboxError>;
+
+    /// Does to these messages what was declared. Only called for messages whose outcome is
+    /// committed. Repeating it is harmless. `Ok` means that the server confirmed it.
+    async fn done(&mut self, entries: &[Entry], after: &AfterFetch) -> Result<(), MailboxError>;
+
+    /// Whether `wait` learns of news by itself (IMAP IDLE).
+    fn can_wait(&self) -> bool;
+
+    /// Waits for news, at most this long.
+    async fn wait(&mut self, at_most: Duration) -> Result<Woken, MailboxError>;
+
+    /// Says goodbye. POP3 deletes here: an error means that deletions may not have happened.
+    async fn close(&mut self) -> Result<(), MailboxError>;
+}
+
+/// Why a mailbox could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MailboxError {
+    /// No connection: name, route, refused, timeout.
+    #[error("could not connect: {0}")]
+    Connect(String),
+    /// TLS could not be set up; `reason` is the label for metrics.
+    #[error("could not set up TLS: {message}")]
+    Tls {
+        /// `certificate`, `handshake`, `starttls`.
+        reason: &'static str,
+        /// What was wrong.
+        message: String,
+    },
+    /// The server refused the login. Retried slowly.
+    #[error("login was refused: {0}")]
+    Login(String),
+    /// A secret could not be read.
+    #[error("{0}")]
+    Secret(String),
+    /// The folder does not exist or cannot be opened.
+    #[error("could not open folder: {0}")]
+    Folder(String),
+    /// The server said no.
+    #[error("server refused {command}: {message}")]
+    Refused {
+        /// What we asked.
+        command: &'static str,
+        /// Its words, cut.
+        message: String,
+    },
+    /// The server broke the protocol, or sent more than the limits allow.
+    #[error("protocol violation: {0}")]
+    Protocol(String),
+    /// A step took longer than its deadline.
+    #[error("no answer to {0} within the time limit")]
+    Timeout(&'static str),
+    /// The connection ended.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// This build cannot do what is declared.
+    #[error("{0}")]
+    Unsupported(&'static str),
+}
+
+impl MailboxError {
+    /// Label for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            MailboxError::Connect(_) => "connect",
+            MailboxError::Tls { reason, .. } => reason,
+            MailboxError::Login(_) => "login",
+            MailboxError::Secret(_) => "secret",
+            MailboxError::Folder(_) => "folder",
+            MailboxError::Refused { .. } => "refused",
+            MailboxError::Protocol(_) => "protocol",
+            MailboxError::Timeout(_) => "timeout",
+            MailboxError::Lost(_) => "lost",
+            MailboxError::Unsupported(_) => "unsupported",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The only place that starts tasks.
+
+pub mod board;

@@ -1,0 +1,127 @@
+//! The conditions of every object: what `postroom status`, the API and the metrics show.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Conditions of all objects. Written by the tasks, read by everybody.
+#[derive(Debug, Default)]
+pub struct Board {
+    objects: Mutex<BTreeMap<(Kind, String), ObjectStatus>>,
+}
+
+/// Kinds of objects that have conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// A mail account.
+    MailAccount,
+    /// An SMTP server.
+    Smtp,
+}
+
+/// How one object is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectStatus {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its conditions, each kind at most once.
+    pub conditions: Vec<Condition>,
+    /// Revision its task works under.
+    pub observed_revision: String,
+    /// When it last did its work without an error.
+    pub last_success: Option<Timestamp>,
+    /// When it will look again.
+    pub next_poll: Option<Timestamp>,
+    /// Mails that wait for it.
+    pub backlog: Option<u64>,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+}
+
+/// One thing that is so, or not, or not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub kind: ConditionKind,
+    /// `true`, `false` or not known.
+    pub status: Option<bool>,
+    /// One word for programs.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Kinds of conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum ConditionKind {
+    /// It does its work.
+    Ready,
+    /// The network leads there.
+    Reachable,
+    /// The login is accepted.
+    Authenticated,
+    /// It is declared paused or disabled.
+    Suspended,
+}
+
+impl Board {
+    /// All objects, by kind and name.
+    pub fn all(&self) -> Vec<ObjectStatus> {
+        self.objects.lock().expect("no panic while holding the board").values().cloned().collect()
+    }
+
+    /// Changes what is known of an object; makes the entry if there is none.
+    pub fn update(&self, kind: Kind, name: &str, change: impl FnOnce(&mut ObjectStatus)) {
+        let mut objects = self.objects.lock().expect("no panic while holding the board");
+        change(objects.entry((kind, name.to_owned())).or_insert_with(|| ObjectStatus {
+            kind,
+            name: name.to_owned(),
+            conditions: Vec::new(),
+            observed_revision: String::new(),
+            last_success: None,
+            next_poll: None,
+            backlog: None,
+            consecutive_failures: 0,
+        }));
+    }
+
+    /// Forgets an object that is no longer declared.
+    pub fn remove(&self, kind: Kind, name: &str) {
+        let mut objects = self.objects.lock().expect("no panic while holding the board");
+        objects.remove(&(kind, name.to_owned()));
+    }
+}
+
+impl ObjectStatus {
+    /// Sets a condition; `since` moves only if its status changes.
+    pub fn set(
+        &mut self,
+        kind: ConditionKind,
+        status: Option<bool>,
+        reason: &str,
+        message: &str,
+        now: Timestamp,
+    ) {
+        let before = self.conditions.iter().find(|condition| condition.kind == kind);
+        let since =
+            before.filter(|before| before.status == status).map_or(now, |before| before.since);
+        self.conditions.retain(|condition| condition.kind != kind);
+        self.conditions.push(Condition {
+            kind,
+            status,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            since,
+        });
+        self.conditions.sort_by_key(|condition| condition.kind);
+    }
+}
