@@ -3,26 +3,125 @@
 //! Architecture invariant: nothing in here knows the store or decides whether to try again;
 //! `core::outgoing` does.
 
-use crate::core::config::SmtpServer;
+mod file;
+mod sendmail;
+mod smtp;
+
+use crate::core::config::{SmtpRoute, SmtpServer};
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::secret::Secrets;
 
-/// An open way to one server. Owned by one task; dropped after [`Attempt::ServerDown`].
-pub enum Connection {}
+/// Longest text of a server that we keep, in characters. Enough for the longest real refusals
+/// with their links; what is longer is noise or hostile.
+pub const REASON_CHARS_MAX: usize = 300;
+
+/// An open way to one server. Owned by one task; dropped when it is no longer [`usable`].
+///
+/// [`usable`]: Connection::usable
+pub struct Connection(Way);
+
+enum Way {
+    Smtp(Box<smtp::Session>),
+    File(file::Folder),
+    Sendmail(sendmail::Program),
+}
 
 /// Opens a way to a server; the `Err` is always [`Attempt::ServerDown`].
 pub async fn open(server: &SmtpServer, secrets: &Secrets) -> Result<Connection, Attempt> {
-    let _ = (server, secrets);
-    todo!()
+    let way = match &server.route {
+        SmtpRoute::Smtp { endpoint, login } => {
+            Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets).await?))
+        }
+        SmtpRoute::File { directory } => Way::File(file::Folder::open(directory).await?),
+        SmtpRoute::Sendmail { command } => Way::Sendmail(sendmail::Program::new(command)),
+    };
+    Ok(Connection(way))
 }
 
 impl Connection {
     /// Sends one mail to its one recipient.
+    ///
+    /// A connection that breaks after the whole mail was handed over and before the answer came
+    /// is [`Attempt::ServerDown`] too: the mail will be sent again with the same Message-ID, and
+    /// the recipient may get it twice. The other choice would be to lose it.
+    ///
+    /// Not safe to cancel: a connection whose `send` was dropped half-way must be dropped too.
     pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
-        let _ = mail;
-        todo!()
+        match &mut self.0 {
+            Way::Smtp(session) => session.send(mail).await,
+            Way::File(folder) => folder.write(mail).await,
+            Way::Sendmail(program) => program.run(mail).await,
+        }
+    }
+
+    /// Whether another mail may go this way. After `false`, drop it.
+    pub fn usable(&self) -> bool {
+        match &self.0 {
+            Way::Smtp(session) => session.usable(),
+            Way::File(_) | Way::Sendmail(_) => true,
+        }
+    }
+
+    /// The server's certificate in DER, for its expiry; `None` where there is no TLS.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Way::Smtp(session) => session.peer_certificate(),
+            Way::File(_) | Way::Sendmail(_) => None,
+        }
     }
 
     /// Says goodbye; errors do not matter any more.
-    pub async fn close(self) {}
+    pub async fn close(self) {
+        match self.0 {
+            Way::Smtp(session) => session.close().await,
+            Way::File(_) | Way::Sendmail(_) => {}
+        }
+    }
+}
+
+/// The one sanitiser for texts of servers and programs on their way to log, status and history:
+/// no control characters, nothing that turns the direction of writing, bounded.
+fn clean(text: &str) -> String {
+    let harmless = |c: char| {
+        let turns = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns { ' ' } else { c }
+    };
+    let spaced: String = text.chars().take(4 * REASON_CHARS_MAX).map(harmless).collect();
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    words.join(" ").chars().take(REASON_CHARS_MAX).collect()
+}
+
+/// The server cannot be used now.
+fn down(cause: &'static str, message: impl std::fmt::Display) -> Attempt {
+    Attempt::ServerDown { cause, message: clean(&message.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(clean(text), expected);
+    }
+
+    #[test]
+    fn plain_text_stays() {
+        check("550 5.1.1 no such user", "550 5.1.1 no such user");
+    }
+
+    #[test]
+    fn control_characters_become_spaces() {
+        check("550 a\r\nlevel=error\x1b[31m b\0", "550 a level=error [31m b");
+    }
+
+    #[test]
+    fn direction_of_writing_cannot_be_turned() {
+        check("550 \u{202E}evil", "550 evil");
+    }
+
+    #[test]
+    fn length_is_bounded_in_characters() {
+        check(&"あ".repeat(5000), &"あ".repeat(REASON_CHARS_MAX));
+    }
 }

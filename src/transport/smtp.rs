@@ -1,0 +1,558 @@
+//! Speaks SMTP (RFC 5321) with one server: one mail, one recipient per transaction.
+//!
+//! The conversation is our own, short loop. lettre's connection cannot take a stream that was
+//! encrypted by STARTTLS, has no deadlines, and asks five times per mail where PIPELINING needs
+//! two round trips. What it does well is used: its commands, replies and login mechanisms.
+//!
+//! Architecture invariant: without the encryption that is declared, no credential and no mail
+//! goes out. A password is read when it is used and is in no error. lettre's SMTP parts are used
+//! beneath this module and nowhere else.
+
+mod transparency;
+mod wire;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use lettre::Address as LettreAddress;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::{Response, Severity};
+use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
+
+use super::{clean, down};
+use crate::core::address::Address;
+use crate::core::config::{Endpoint, Login, Security};
+use crate::core::outgoing::{Attempt, Outgoing};
+use crate::net::{self, NetError, Stream};
+use crate::secret::Secrets;
+use transparency::on_the_wire;
+use wire::Wire;
+
+/// Challenges of one login that we answer. LOGIN has two.
+const CHALLENGES_MAX: usize = 4;
+
+/// Longest wait for the answer to QUIT, in seconds. Nothing depends on it.
+const QUIT_SECS: u64 = 2;
+
+/// A logged-in connection that takes one mail after the other.
+pub struct Session {
+    wire: Wire,
+    offers: Offers,
+    deadlines: Deadlines,
+    usable: bool,
+}
+
+/// What the server said it can do.
+#[derive(Debug, Default, PartialEq)]
+struct Offers {
+    /// RFC 3207.
+    starttls: bool,
+    /// RFC 2920.
+    pipelining: bool,
+    /// RFC 6152.
+    eight_bit: bool,
+    /// RFC 6531.
+    utf8: bool,
+    /// RFC 1870: the parameter is known, and the largest mail in bytes; 0 is without limit.
+    size: Option<u64>,
+    /// RFC 4954: the first one of ours that the server has.
+    mechanism: Option<Mechanism>,
+}
+
+/// How long we wait at each step: what RFC 5321 section 4.5.3.2 asks for, but no longer than the
+/// configuration says.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    /// Greeting, EHLO, login, MAIL, RCPT: 5 minutes.
+    command: Duration,
+    /// The answer to DATA: 2 minutes.
+    data: Duration,
+    /// Each block of the mail: 3 minutes.
+    block: Duration,
+    /// The answer to the end of the mail: 10 minutes, or ten times the configured time. A server
+    /// that is scanning the mail would otherwise get it a second time.
+    end: Duration,
+}
+
+/// Steps of a transaction; they differ in what the server may say and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Mail,
+    Rcpt,
+    Data,
+    End,
+}
+
+impl Session {
+    /// Connects, encrypts as declared and logs in. The `Err` is always `ServerDown`.
+    pub async fn open(
+        endpoint: &Endpoint,
+        login: &Login,
+        secrets: &Secrets,
+    ) -> Result<Session, Attempt> {
+        let host = secrets.text(&endpoint.host).map_err(|error| down("connect", error))?;
+        let deadlines = Deadlines::within(endpoint.timeout);
+        let tcp =
+            net::connect(&host, endpoint.port, endpoint.connect_timeout).await.map_err(from_net)?;
+        let name = client_name(&tcp);
+        let tls_first = endpoint.security == Security::Tls;
+        let stream =
+            if tls_first { encrypt(tcp, &host, endpoint).await? } else { Stream::Plain(tcp) };
+        let mut wire = Wire::new(stream);
+        greeting(&mut wire, deadlines).await?;
+        let mut offers = hello(&mut wire, &name, deadlines).await?;
+        if endpoint.security == Security::StartTls {
+            let tcp = start_tls(wire, &offers, deadlines).await?;
+            wire = Wire::new(encrypt(tcp, &host, endpoint).await?);
+            // What was offered in plain text may have been written by anybody.
+            offers = hello(&mut wire, &name, deadlines).await?;
+        }
+        let mut session = Session { wire, offers, deadlines, usable: true };
+        session.log_in(login, secrets).await?;
+        Ok(session)
+    }
+
+    /// Sends one mail.
+    pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
+        let outcome = self.transaction(mail).await;
+        match outcome {
+            Ok(()) => Attempt::Sent,
+            Err(attempt) => {
+                self.after_refusal(&attempt).await;
+                attempt
+            }
+        }
+    }
+
+    /// Whether the conversation is at a point where the next mail can begin.
+    pub fn usable(&self) -> bool {
+        self.usable
+    }
+
+    /// The server's certificate in DER.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.wire.stream().peer_certificate().map(|certificate| certificate.as_ref())
+    }
+
+    /// Says QUIT and does not insist on an answer.
+    pub async fn close(mut self) {
+        let within = self.deadlines.command.min(Duration::from_secs(QUIT_SECS));
+        if self.usable && self.wire.write(Quit.to_string().as_bytes(), within).await.is_ok() {
+            let _ = self.wire.reply(within).await;
+        }
+    }
+
+    async fn transaction(&mut self, mail: &Outgoing) -> Result<(), Attempt> {
+        let parameters = self.offers.parameters(mail)?;
+        let commands = [
+            (Step::Mail, Mail::new(mail.envelope_from.as_ref().map(as_is), parameters).to_string()),
+            (Step::Rcpt, Rcpt::new(as_is(&mail.recipient), vec![]).to_string()),
+            (Step::Data, Data.to_string()),
+        ];
+        if self.offers.pipelining {
+            self.envelope_at_once(&commands).await?;
+        } else {
+            self.envelope_step_by_step(&commands).await?;
+        }
+        self.content(mail).await
+    }
+
+    async fn envelope_step_by_step(&mut self, commands: &[(Step, String)]) -> Result<(), Attempt> {
+        for (step, command) in commands {
+            self.wire.write(command.as_bytes(), self.deadlines.command).await?;
+            judge(*step, &self.wire.reply(self.deadlines.of(*step)).await?)?;
+        }
+        Ok(())
+    }
+
+    /// All commands in one write (RFC 2920 section 3.1); every answer is read, the first refusal
+    /// counts: those after it only follow from it.
+    async fn envelope_at_once(&mut self, commands: &[(Step, String)]) -> Result<(), Attempt> {
+        let together: String = commands.iter().map(|(_, command)| command.as_str()).collect();
+        self.wire.write(together.as_bytes(), self.deadlines.command).await?;
+        let mut outcome = Ok(());
+        for (step, _) in commands {
+            let verdict = match self.wire.reply(self.deadlines.of(*step)).await {
+                Ok(reply) => judge(*step, &reply),
+                // A server may refuse and hang up: the refusal counts.
+                Err(broken) => {
+                    self.usable = false;
+                    return outcome.and(Err(broken));
+                }
+            };
+            if *step == Step::Data && verdict.is_ok() && outcome.is_err() {
+                // The server waits for a mail that nobody is to get. Ending it with a dot would
+                // ask the server to accept an empty one, so we hang up.
+                self.usable = false;
+            }
+            outcome = outcome.and(verdict);
+            if matches!(outcome, Err(Attempt::ServerDown { .. })) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn content(&mut self, mail: &Outgoing) -> Result<(), Attempt> {
+        let written = self.wire.write(&on_the_wire(&mail.raw), self.deadlines.block).await;
+        if written.is_err() {
+            // A server that hangs up in the middle of a mail may have said why.
+            self.usable = false;
+            if let Ok(reply) = self.wire.reply(Duration::from_millis(200)).await {
+                judge(Step::End, &reply)?;
+            }
+            return written;
+        }
+        // From here until the reply is read, the server may have the mail without our knowing.
+        judge(Step::End, &self.wire.reply(self.deadlines.end).await?)
+    }
+
+    /// Brings the conversation back to its start, or gives it up.
+    async fn after_refusal(&mut self, attempt: &Attempt) {
+        if matches!(attempt, Attempt::ServerDown { .. }) {
+            self.usable = false;
+        }
+        if !self.usable {
+            return;
+        }
+        let reset = async {
+            self.wire.write(Rset.to_string().as_bytes(), self.deadlines.command).await?;
+            self.wire.reply(self.deadlines.command).await
+        };
+        self.usable = reset.await.is_ok_and(|reply| reply.is_positive());
+    }
+
+    async fn log_in(&mut self, login: &Login, secrets: &Secrets) -> Result<(), Attempt> {
+        let (username, password) = match login {
+            Login::None => return Ok(()),
+            Login::OAuth2 { .. } => {
+                return Err(down("unsupported", "this build does not log in with OAuth2"));
+            }
+            Login::Password { username, password } => (username, password),
+        };
+        let Some(mechanism) = self.offers.mechanism else {
+            return Err(down("auth", "the server offers neither AUTH PLAIN nor AUTH LOGIN"));
+        };
+        let username = secrets.text(username).map_err(|error| down("auth", error))?;
+        let password = secrets.read(password).map_err(|error| down("auth", error))?;
+        let password = password.expose_secret();
+        let credentials = Credentials::new(username.clone(), password.to_owned());
+        let reply = self.authenticate(mechanism, &credentials).await?;
+        if reply.is_positive() {
+            return Ok(());
+        }
+        Err(down("auth", without(&text_of(&reply), &username, password)))
+    }
+
+    /// RFC 4954 section 4. Answers with the last reply, whatever it says.
+    async fn authenticate(
+        &mut self,
+        mechanism: Mechanism,
+        credentials: &Credentials,
+    ) -> Result<Response, Attempt> {
+        let odd = |_| down("auth", "the server asks for something that AUTH does not know");
+        let within = self.deadlines.command;
+        let mut command = Auth::new(mechanism, credentials.clone(), None).map_err(odd)?;
+        for _ in 0..CHALLENGES_MAX {
+            self.wire.write(command.to_string().as_bytes(), within).await?;
+            let reply = self.wire.reply(within).await?;
+            if !reply.has_code(334) {
+                return Ok(reply);
+            }
+            command =
+                Auth::new_from_response(mechanism, credentials.clone(), &reply).map_err(odd)?;
+        }
+        Err(down("auth", "the server does not stop asking"))
+    }
+}
+
+impl Deadlines {
+    fn within(configured: Duration) -> Deadlines {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        Deadlines {
+            command: configured.min(minutes(5)),
+            data: configured.min(minutes(2)),
+            block: configured.min(minutes(3)),
+            end: configured.saturating_mul(10).min(minutes(10)),
+        }
+    }
+
+    fn of(&self, step: Step) -> Duration {
+        match step {
+            Step::Mail | Step::Rcpt => self.command,
+            Step::Data => self.data,
+            Step::End => self.end,
+        }
+    }
+}
+
+impl Offers {
+    /// Reads the answer to EHLO (RFC 5321 section 4.1.1.1). The first line is a greeting.
+    fn read(reply: &Response) -> Offers {
+        let mut offers = Offers::default();
+        for line in reply.message().skip(1) {
+            let line = line.to_ascii_uppercase();
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            match words.next() {
+                Some("STARTTLS") => offers.starttls = true,
+                Some("PIPELINING") => offers.pipelining = true,
+                Some("8BITMIME") => offers.eight_bit = true,
+                Some("SMTPUTF8") => offers.utf8 = true,
+                Some("SIZE") => {
+                    offers.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0));
+                }
+                Some("AUTH") => offers.mechanism = offers.mechanism.or(best_mechanism(words)),
+                Some(_) | None => {}
+            }
+        }
+        offers
+    }
+
+    /// What MAIL says about this mail, or why the server cannot take it.
+    fn parameters(&self, mail: &Outgoing) -> Result<Vec<MailParameter>, Attempt> {
+        let refuse = |reason: String| Err(Attempt::Permanent(reason));
+        let bytes = mail.raw.len();
+        let mut parameters = Vec::new();
+        match self.size {
+            Some(limit) if limit > 0 && bytes as u64 > limit => {
+                return refuse(format!("the mail has {bytes} bytes, the server takes {limit}"));
+            }
+            Some(_) => parameters.push(MailParameter::Size(bytes)),
+            None => {}
+        }
+        let addresses = [Some(&mail.recipient), mail.envelope_from.as_ref()];
+        if addresses.into_iter().flatten().any(|address| !address.as_str().is_ascii()) {
+            if !self.utf8 {
+                return refuse("the server does not take addresses beyond ASCII (SMTPUTF8)".into());
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !mail.raw.is_ascii() {
+            if !self.eight_bit {
+                return refuse("the server does not take 8-bit mail (8BITMIME)".into());
+            }
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        Ok(parameters)
+    }
+}
+
+/// PLAIN takes one round trip, LOGIN three.
+fn best_mechanism<'a>(offered: impl Iterator<Item = &'a str>) -> Option<Mechanism> {
+    let offered: Vec<&str> = offered.collect();
+    [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)]
+        .into_iter()
+        .find(|(name, _)| offered.contains(name))
+        .map(|(_, mechanism)| mechanism)
+}
+
+async fn greeting(wire: &mut Wire, deadlines: Deadlines) -> Result<(), Attempt> {
+    let reply = wire.reply(deadlines.command).await?;
+    if reply.has_code(220) { Ok(()) } else { Err(turned_away(&reply)) }
+}
+
+async fn hello(wire: &mut Wire, name: &ClientId, deadlines: Deadlines) -> Result<Offers, Attempt> {
+    let ehlo = Ehlo::new(name.clone()).to_string();
+    wire.write(ehlo.as_bytes(), deadlines.command).await?;
+    let reply = wire.reply(deadlines.command).await?;
+    if reply.is_positive() {
+        return Ok(Offers::read(&reply));
+    }
+    if !matches!(u16::from(reply.code()), 500..=502) {
+        return Err(turned_away(&reply));
+    }
+    // A server from before 1995 (RFC 5321 section 3.2): it offers nothing.
+    wire.write(format!("HELO {name}\r\n").as_bytes(), deadlines.command).await?;
+    let reply = wire.reply(deadlines.command).await?;
+    if reply.is_positive() { Ok(Offers::default()) } else { Err(turned_away(&reply)) }
+}
+
+/// RFC 3207 section 4. Gives the bare connection back, to be encrypted.
+async fn start_tls(
+    mut wire: Wire,
+    offers: &Offers,
+    deadlines: Deadlines,
+) -> Result<TcpStream, Attempt> {
+    if !offers.starttls {
+        return Err(down("tls", "the server does not offer STARTTLS, which is required"));
+    }
+    wire.write(Starttls.to_string().as_bytes(), deadlines.command).await?;
+    let reply = wire.reply(deadlines.command).await?;
+    if !reply.has_code(220) {
+        return Err(down("tls", format!("STARTTLS was refused: {}", text_of(&reply))));
+    }
+    // What stands behind the answer was not sent under TLS; whoever wrote it wants us to take it
+    // for something that was.
+    match wire.into_stream() {
+        Some(Stream::Plain(tcp)) => Ok(tcp),
+        Some(Stream::Tls(_)) => unreachable!("the connection is not encrypted yet"),
+        None => Err(down("tls", "the server sent plain text behind its answer to STARTTLS")),
+    }
+}
+
+async fn encrypt(tcp: TcpStream, host: &str, endpoint: &Endpoint) -> Result<Stream, Attempt> {
+    net::encrypt(tcp, host, &endpoint.tls, endpoint.timeout).await.map_err(from_net)
+}
+
+/// Our address on this connection: we may have no name that means anything to the server
+/// (RFC 5321 section 4.1.4).
+fn client_name(tcp: &TcpStream) -> ClientId {
+    match tcp.local_addr().map(|address| address.ip().to_canonical()) {
+        Ok(IpAddr::V4(ip)) => ClientId::Ipv4(ip),
+        Ok(IpAddr::V6(ip)) => ClientId::Ipv6(ip),
+        Err(_) => ClientId::default(),
+    }
+}
+
+/// lettre's address without its checks, which refuse addresses that carriers hand out. Ours
+/// refused everything that could leave the angle brackets.
+fn as_is(address: &Address) -> LettreAddress {
+    LettreAddress::new_dangerous(address.local(), address.domain())
+}
+
+/// What a reply within a transaction means.
+fn judge(step: Step, reply: &Response) -> Result<(), Attempt> {
+    let expected = match step {
+        Step::Mail | Step::Rcpt | Step::End => Severity::PositiveCompletion,
+        Step::Data => Severity::PositiveIntermediate,
+    };
+    let text = || text_of(reply);
+    match (u16::from(reply.code()), reply.code().severity) {
+        // The server is about to hang up (RFC 5321 section 3.8).
+        (421, _) => Err(down("unavailable", text())),
+        // It wants a login, or a better one (RFC 4954 section 6): that is about us.
+        (530 | 534 | 535 | 538, _) => Err(down("auth", text())),
+        // Out of step. Which side is wrong is unknown; the mail must not be lost for it.
+        (503, _) => Err(Attempt::Temporary(text())),
+        (_, severity) if severity == expected => Ok(()),
+        (_, Severity::TransientNegativeCompletion) => Err(Attempt::Temporary(text())),
+        (_, Severity::PermanentNegativeCompletion) => Err(Attempt::Permanent(text())),
+        (_, Severity::PositiveCompletion | Severity::PositiveIntermediate) => {
+            Err(down("protocol", format!("unexpected reply: {}", text())))
+        }
+    }
+}
+
+/// The server does not want to talk to us at all.
+fn turned_away(reply: &Response) -> Attempt {
+    match u16::from(reply.code()) {
+        530 | 534 | 535 | 538 => down("auth", text_of(reply)),
+        _ => down("unavailable", text_of(reply)),
+    }
+}
+
+/// `550 5.1.1 no such user`, on one line.
+fn text_of(reply: &Response) -> String {
+    let lines: Vec<&str> = reply.message().collect();
+    clean(&format!("{} {}", reply.code(), lines.join(" ")))
+}
+
+/// A refusal without the password, should the server repeat what we sent.
+fn without(text: &str, username: &str, password: &str) -> String {
+    let encode = |plain: &str| base64::engine::general_purpose::STANDARD.encode(plain);
+    let sent = [
+        password.to_owned(),
+        encode(password).trim_end_matches('=').to_owned(),
+        encode(&format!("\0{username}\0{password}")),
+    ];
+    let repeats = !password.is_empty() && sent.iter().any(|secret| text.contains(secret));
+    if repeats { "the login was refused".into() } else { text.into() }
+}
+
+fn from_net(error: NetError) -> Attempt {
+    let cause = match &error {
+        NetError::Connect(..) => "connect",
+        NetError::ConnectTimeout(..) => "timeout",
+        NetError::Certificate(..) | NetError::Handshake(..) | NetError::Files(..) => "tls",
+    };
+    down(cause, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(step: Step, reply: &str, expected: &str) {
+        let shown = match judge(step, &reply.parse().unwrap()) {
+            Ok(()) => "fine".to_owned(),
+            Err(Attempt::Sent) => unreachable!("a reply is never an attempt that was sent"),
+            Err(Attempt::Temporary(text)) => format!("temporary: {text}"),
+            Err(Attempt::Permanent(text)) => format!("permanent: {text}"),
+            Err(Attempt::ServerDown { cause, message }) => format!("{cause}: {message}"),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn replies() {
+        check(Step::Mail, "250 2.1.0 ok\r\n", "fine");
+        check(Step::Rcpt, "251 will forward\r\n", "fine");
+        check(Step::Data, "354 go on\r\n", "fine");
+        check(Step::End, "250 2.0.0 queued\r\n", "fine");
+        check(Step::Rcpt, "550-5.1.1 no such\r\n550 user\r\n", "permanent: 550 5.1.1 no such user");
+        check(Step::Rcpt, "451 4.2.0 later\r\n", "temporary: 451 4.2.0 later");
+        check(Step::End, "552 too big\r\n", "permanent: 552 too big");
+        check(Step::Mail, "421 4.3.2 closing\r\n", "unavailable: 421 4.3.2 closing");
+        check(Step::Mail, "530 5.7.0 log in\r\n", "auth: 530 5.7.0 log in");
+        check(Step::Rcpt, "503 bad sequence\r\n", "temporary: 503 bad sequence");
+        check(Step::End, "354 go on\r\n", "protocol: unexpected reply: 354 go on");
+        check(Step::Data, "250 ok\r\n", "protocol: unexpected reply: 250 ok");
+    }
+
+    #[track_caller]
+    fn check_offers(reply: &str, expected: Offers) {
+        assert_eq!(Offers::read(&reply.parse().unwrap()), expected);
+    }
+
+    #[test]
+    fn offers() {
+        check_offers("250 STARTTLS\r\n", Offers::default());
+        check_offers(
+            "250-mx.test hello\r\n250-pipelining\r\n250-SIZE 1000\r\n250-AUTH LOGIN PLAIN\r\n\
+             250-8BITMIME\r\n250-SMTPUTF8\r\n250 STARTTLS\r\n",
+            Offers {
+                starttls: true,
+                pipelining: true,
+                eight_bit: true,
+                utf8: true,
+                size: Some(1000),
+                mechanism: Some(Mechanism::Plain),
+            },
+        );
+        check_offers(
+            "250-mx.test\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n",
+            Offers { size: Some(0), mechanism: Some(Mechanism::Login), ..Offers::default() },
+        );
+    }
+
+    #[test]
+    fn a_repeated_password_is_not_passed_on() {
+        let shown = |text| without(text, "desk", "hunter2");
+        assert_eq!(shown("535 no: hunter2"), "the login was refused");
+        assert_eq!(shown("535 no: aHVudGVyMg=="), "the login was refused");
+        assert_eq!(shown("535 no: AGRlc2sAaHVudGVyMg=="), "the login was refused");
+        assert_eq!(shown("535 5.7.8 no"), "535 5.7.8 no");
+    }
+
+    #[test]
+    fn addresses_of_carriers_stay_as_they_are() {
+        let address = Address::parse("foo..bar.@docomo.ne.jp").unwrap();
+        let command = Rcpt::new(as_is(&address), vec![]).to_string();
+        assert_eq!(command, "RCPT TO:<foo..bar.@docomo.ne.jp>\r\n");
+    }
+
+    #[test]
+    fn the_configured_time_bounds_every_step() {
+        let deadlines = Deadlines::within(Duration::from_secs(60));
+        assert_eq!(deadlines.command, Duration::from_secs(60));
+        assert_eq!(deadlines.end, Duration::from_secs(600));
+        let patient = Deadlines::within(Duration::from_secs(3600));
+        assert_eq!(patient.data, Duration::from_secs(120));
+        assert_eq!(patient.end, Duration::from_secs(600));
+    }
+}
