@@ -15,7 +15,7 @@ use crate::core::config::{Account, Config, Moved};
 use crate::core::intake::{DeskKey, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
-use crate::core::ticket::{Actor, Article, Command, Event, Refused, State, Ticket};
+use crate::core::ticket::{Actor, Article, Command, Event, Refused, State, Ticket, TicketId};
 
 /// Handle to the store; clones share it.
 #[derive(Clone)]
@@ -380,6 +380,11 @@ impl Store {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Page<Ticket>, StoreError> {
+        todo!()
+    }
+
+    /// Number of a ticket.
+    pub fn number_of(&self, id: TicketId) -> Result<Option<String>, StoreError> {
         todo!()
     }
 

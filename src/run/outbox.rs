@@ -1,0 +1,694 @@
+//! Sends the mail we owe: one task that hands due mails to servers and commits what came of them.
+//!
+//! Each turn looks at what is due, decides who gets what ([`assign`]), starts one transfer per
+//! free connection, and writes all results that are there in one commit. A connection gets its
+//! next mail only after the result of the one before is committed: if we die in between, one mail
+//! per connection goes twice, with the same Message-ID, and none is lost.
+//!
+//! Architecture invariant: a mail leaves the outbox only by a committed `Sent` or `Dead`. What
+//! becomes of a mail is `core::outgoing`'s decision, where it goes is [`assign`]'s; this file
+//! carries out.
+
+pub mod assign;
+pub mod lane;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::core::config::{Config, SmtpServer, Switch};
+use crate::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after};
+use crate::core::ticket::{Actor, Command, TicketId};
+use crate::metrics::Metrics;
+use crate::run::board::{Board, ConditionKind, Kind};
+use crate::run::clock::Clock;
+use crate::secret::Secrets;
+use crate::store::{CommandError, OutboxFilter, Store, StoreError};
+use crate::transport::{self, Connection};
+use assign::{Assignment, Pair, View, anybody_can_send, assign, pair};
+use lane::Lane;
+
+/// Due mails looked at in one turn, beside those in flight.
+const WINDOW_MAILS: usize = 64;
+
+/// The same when the first ones cannot go anywhere and others behind them might.
+const WINDOW_MAILS_MAX: usize = 4096;
+
+/// Rows of one page when all due mails are looked through.
+const SURVEY_MAILS: usize = 256;
+
+/// An unused connection is closed after this time, in seconds.
+const IDLE_SECS: i64 = 30;
+
+/// Longest sleep, in seconds: idle connections are closed and changed servers noticed by then.
+const NAP_SECS_MAX: u64 = 30;
+
+/// Pause after the store failed, in seconds.
+const STORE_PAUSE_SECS: u64 = 1;
+
+/// After so many working connections brought down, a mail is treated as refused for now. It must
+/// not keep a server from the other mails, whatever is the matter with it.
+const STRIKES_MAX: u32 = 3;
+
+/// No mail waits longer than this for its next attempt, in seconds, unless the clock was turned
+/// back. Above the longest back-off.
+const DUE_AHEAD_SECS_MAX: i64 = 2 * 3600;
+
+/// The clock was turned back if it shows this much less than before, in seconds.
+const TURNED_BACK_SECS: i64 = 60;
+
+/// What the outbox needs.
+pub struct OutboxParts {
+    /// Where owed mails are.
+    pub store: Store,
+    /// The configuration that runs now, with the name of its revision.
+    pub running: Arc<dyn Fn() -> (String, Arc<Config>) + Send + Sync>,
+    /// Where passwords are read.
+    pub secrets: Secrets,
+    /// Where the condition of each server is shown.
+    pub board: Arc<Board>,
+    /// Where attempts are counted.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Sends until asked to stop; a mail in transfer is finished and its result committed.
+pub async fn run(parts: OutboxParts, stop: CancellationToken) {
+    let bell = parts.store.outbox_bell();
+    let mut outbox = Outbox::new(parts, stop.clone());
+    while !stop.is_cancelled() {
+        // Registered before the look, so that what is enqueued during it is not missed.
+        let mut rung = std::pin::pin!(bell.notified());
+        rung.as_mut().enable();
+        let nap = outbox.turn().await;
+        tokio::select! {
+            Some(ended) = outbox.transfers.join_next_with_id() => outbox.take_results(ended).await,
+            () = &mut rung => {}
+            () = tokio::time::sleep(nap) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    outbox.finish().await;
+}
+
+struct Outbox {
+    parts: OutboxParts,
+    stop: CancellationToken,
+    /// Configuration of the last turn; an empty one before the first.
+    config: Arc<Config>,
+    /// Name of its revision.
+    revision: String,
+    /// How the servers are doing.
+    lanes: BTreeMap<String, Lane>,
+    /// Open connections that nobody uses, and since when.
+    idle: BTreeMap<String, Vec<(Connection, Timestamp)>>,
+    /// One task per mail that is being sent.
+    transfers: JoinSet<Transfer>,
+    /// Which mail a task sends, should it panic.
+    tasks: HashMap<Id, (String, Outgoing)>,
+    /// Mails being sent, and those whose result is not committed yet.
+    in_flight: BTreeMap<OutgoingId, Option<Pair>>,
+    /// Results to be committed.
+    results: Vec<(OutgoingId, Delivery)>,
+    /// Failures that their ticket must still be told of.
+    failures: Vec<Failure>,
+    /// First mail of a pair that waits for its next attempt.
+    heads: BTreeMap<Pair, (OutgoingId, Timestamp)>,
+    /// Mails that wait for a server or its declaration, as they wait.
+    parked: BTreeMap<OutgoingId, Delivery>,
+    /// How often a mail has brought a working connection down.
+    strikes: BTreeMap<OutgoingId, u32>,
+    /// Due mails looked at in one turn.
+    window: usize,
+    /// Time of the last turn; `None` before the first.
+    last_turn: Option<Timestamp>,
+}
+
+/// What a transfer task hands back.
+struct Transfer {
+    server: String,
+    mail: Outgoing,
+    /// `None`: it was not begun, as we are stopping.
+    attempt: Option<Attempt>,
+    /// Whether the server let us in: what failed then failed with this mail.
+    let_in: bool,
+    /// To be used again.
+    connection: Option<Connection>,
+}
+
+/// A mail that failed for good.
+struct Failure {
+    ticket: TicketId,
+    command: Command,
+}
+
+impl Outbox {
+    fn new(parts: OutboxParts, stop: CancellationToken) -> Outbox {
+        Outbox {
+            parts,
+            stop,
+            config: Arc::default(),
+            revision: String::new(),
+            lanes: BTreeMap::new(),
+            idle: BTreeMap::new(),
+            transfers: JoinSet::new(),
+            tasks: HashMap::new(),
+            in_flight: BTreeMap::new(),
+            results: Vec::new(),
+            failures: Vec::new(),
+            heads: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            strikes: BTreeMap::new(),
+            window: WINDOW_MAILS,
+            last_turn: None,
+        }
+    }
+
+    /// Does what can be done now and says how long there is nothing more to do.
+    async fn turn(&mut self) -> Duration {
+        let now = self.parts.clock.now();
+        match self.try_turn(now).await {
+            Ok(nap) => nap,
+            Err(error) => {
+                tracing::warn!(%error, "outbox: the store does not answer, mails wait");
+                Duration::from_secs(STORE_PAUSE_SECS)
+            }
+        }
+    }
+
+    async fn try_turn(&mut self, now: Timestamp) -> Result<Duration, StoreError> {
+        if self.clock_turned_back(now) {
+            self.survey(now).await?;
+        }
+        self.last_turn = Some(now);
+        self.follow_config(now);
+        self.close_idle(now).await;
+        // Results first: nothing more is taken while one is not committed.
+        self.commit().await?;
+        while self.hand_out(now)? {
+            self.commit().await?;
+        }
+        self.nap(now)
+    }
+
+    /// Starts transfers and puts mails off; `true` if something was put off and must be committed.
+    fn hand_out(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let limit = self.window + self.in_flight.len();
+        let due = self.parts.store.due(now, limit)?;
+        let crowded = due.len() >= limit;
+        let view = View {
+            config: &self.config,
+            lanes: &self.lanes,
+            in_flight: &self.in_flight,
+            heads: &self.heads,
+            strikes: &self.strikes,
+            crowded,
+            now,
+        };
+        let Assignment { send, postpone } = assign(due, &view);
+        // Nobody in sight can go: look further, for those who could.
+        let stuck = crowded && send.is_empty() && postpone.is_empty() && anybody_can_send(&view);
+        let wider = stuck && self.window < WINDOW_MAILS_MAX;
+        self.window = if stuck { (self.window * 2).min(WINDOW_MAILS_MAX) } else { WINDOW_MAILS };
+        let put_off = !postpone.is_empty();
+        for (mail, delivery) in postpone {
+            self.parked.insert(mail.id, delivery.clone());
+            self.note(&mail, delivery);
+        }
+        for (server, mail) in send {
+            self.start(server, mail, now);
+        }
+        Ok(put_off || wider)
+    }
+
+    fn start(&mut self, name: String, mail: Outgoing, now: Timestamp) {
+        let server = self.config.smtp.get(&name).expect("assign names declared servers").clone();
+        let connection = self.idle.get_mut(&name).and_then(Vec::pop).map(|(open, _)| open);
+        let lane = self.lanes.entry(name.clone()).or_default();
+        lane.busy += 1;
+        lane.busy_since.get_or_insert(now);
+        self.parked.remove(&mail.id);
+        self.in_flight.insert(mail.id, pair(&mail));
+        let secrets = self.parts.secrets.clone();
+        let stop = self.stop.clone();
+        let sent = transfer(server, connection, mail.clone(), secrets, stop);
+        self.tasks.insert(self.transfers.spawn(sent).id(), (name, mail));
+    }
+
+    /// Takes the result of an ended transfer, and those of all others that have ended too.
+    async fn take_results(&mut self, ended: Result<(Id, Transfer), JoinError>) {
+        self.take_result(ended);
+        while let Some(ended) = self.transfers.try_join_next_with_id() {
+            self.take_result(ended);
+        }
+        // A failure leaves the results where they are; the next turn tries again.
+        if let Err(error) = self.commit().await {
+            tracing::warn!(%error, "outbox: results could not be committed yet");
+        }
+    }
+
+    fn take_result(&mut self, ended: Result<(Id, Transfer), JoinError>) {
+        let now = self.parts.clock.now();
+        let transfer = match ended {
+            Ok((id, transfer)) => {
+                self.tasks.remove(&id);
+                transfer
+            }
+            Err(panic) => {
+                let (server, mail) =
+                    self.tasks.remove(&panic.id()).expect("every task was noted when it began");
+                tracing::error!(mail = mail.id.0, server, "outbox: sending this mail panicked");
+                let attempt = Some(Attempt::Temporary("sending it panicked".into()));
+                Transfer { server, mail, attempt, let_in: true, connection: None }
+            }
+        };
+        let Transfer { server, mail, attempt, let_in, connection } = transfer;
+        self.free(&server, connection, now);
+        match attempt {
+            None => {
+                self.in_flight.remove(&mail.id);
+            }
+            Some(attempt) => self.judge(&server, mail, attempt, let_in, now),
+        }
+    }
+
+    /// The connection is free again.
+    fn free(&mut self, server: &str, connection: Option<Connection>, now: Timestamp) {
+        let lane = self.lanes.entry(server.to_owned()).or_default();
+        lane.busy = lane.busy.saturating_sub(1);
+        // Not exact with several connections, but a server is slow only if none gets free.
+        lane.busy_since = (lane.busy > 0).then_some(now);
+        if let Some(connection) = connection {
+            self.idle.entry(server.to_owned()).or_default().push((connection, now));
+        }
+    }
+
+    /// What an attempt means for the server and for the mail.
+    fn judge(
+        &mut self,
+        server: &str,
+        mail: Outgoing,
+        attempt: Attempt,
+        let_in: bool,
+        now: Timestamp,
+    ) {
+        self.parts.metrics.outbox_attempt(server, label(&attempt));
+        match &attempt {
+            Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => {
+                self.lanes.entry(server.to_owned()).or_default().worked();
+                show_working(&self.parts.board, server, &self.revision, now);
+                self.conclude(mail, &attempt, now);
+            }
+            Attempt::ServerDown { cause, message } => {
+                tracing::warn!(server, cause, message, "outbox: the server cannot be used now");
+                let lane = self.lanes.entry(server.to_owned()).or_default();
+                lane.failed(cause, message, now, dice());
+                show_down(&self.parts.board, server, &self.revision, cause, message, now);
+                // A login or certificate is never the mail's fault.
+                let may_be_the_mail =
+                    let_in && matches!(*cause, "protocol" | "timeout" | "unavailable");
+                let strikes = self.strikes.entry(mail.id).or_default();
+                *strikes += u32::from(may_be_the_mail);
+                if *strikes >= STRIKES_MAX {
+                    let attempt = Attempt::Temporary(message.clone());
+                    self.conclude(mail, &attempt, now);
+                } else {
+                    // As due as before: the next turn looks for another server.
+                    self.in_flight.remove(&mail.id);
+                }
+            }
+        }
+    }
+
+    /// Notes how far a mail is after an attempt that counts.
+    fn conclude(&mut self, mail: Outgoing, attempt: &Attempt, now: Timestamp) {
+        let delivery = after(&mail, attempt, now, dice());
+        let result = match &delivery {
+            Delivery::Due { .. } => None,
+            Delivery::Sent { .. } => Some("sent"),
+            Delivery::Dead { .. } => Some("failed"),
+        };
+        if let Some(result) = result {
+            self.strikes.remove(&mail.id);
+            count(&self.parts.metrics, &mail.kind, result);
+        }
+        if let Delivery::Sent { at } = &delivery {
+            let seconds = at.duration_since(mail.created).as_secs_f64();
+            self.parts.metrics.outbox_delivery_seconds(seconds.max(0.0));
+        }
+        if let Delivery::Dead { reason, .. } = &delivery {
+            tracing::warn!(mail = mail.id.0, reason, "outbox: a mail failed for good");
+            self.failures.extend(failure(&mail, reason));
+        }
+        self.in_flight.insert(mail.id, pair(&mail));
+        self.note(&mail, delivery);
+    }
+
+    /// Puts a result with those to be committed and keeps the order of its pair in mind.
+    fn note(&mut self, mail: &Outgoing, delivery: Delivery) {
+        if let Some(pair) = pair(mail) {
+            let head = self.heads.get(&pair).map(|(id, _)| *id);
+            match &delivery {
+                Delivery::Due { at, .. } if head.is_none_or(|head| mail.id <= head) => {
+                    self.heads.insert(pair, (mail.id, *at));
+                }
+                Delivery::Sent { .. } | Delivery::Dead { .. } if head == Some(mail.id) => {
+                    self.heads.remove(&pair);
+                }
+                Delivery::Due { .. } | Delivery::Sent { .. } | Delivery::Dead { .. } => {}
+            }
+        }
+        self.results.push((mail.id, delivery));
+    }
+
+    /// Commits all results at once. On an error they stay, and with them the mails in flight, so
+    /// that nothing is sent again because the disk is full.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        // The ticket first: if we die in between, it hears of the failure twice, not never.
+        while let Some(failure) = self.failures.last() {
+            self.tell_ticket(failure).await?;
+            self.failures.pop();
+        }
+        if self.results.is_empty() {
+            return Ok(());
+        }
+        self.parts.store.delivered(self.results.clone()).await?;
+        for (id, _) in self.results.drain(..) {
+            self.in_flight.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn tell_ticket(&self, failure: &Failure) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        let Some(number) = store.number_of(failure.ticket)? else { return Ok(()) };
+        let commands = vec![failure.command.clone()];
+        let now = self.parts.clock.now();
+        match store.command(self.config.clone(), &number, commands, Actor::System, now).await {
+            Ok(_) => Ok(()),
+            Err(CommandError::Store(error)) => Err(error),
+            Err(error @ (CommandError::NoTicket(_) | CommandError::Refused(_))) => {
+                tracing::warn!(%error, number, "outbox: the ticket could not be told");
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks through all due mails: at the start, for the order of pairs, and when the clock was
+    /// turned back, for mails that would now wait too long.
+    async fn survey(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.heads.clear();
+        let latest = now + SignedDuration::from_secs(DUE_AHEAD_SECS_MAX);
+        let mut before = None;
+        loop {
+            let page = self.parts.store.outbox(OutboxFilter::Due, before, SURVEY_MAILS)?;
+            for mail in &page.items {
+                let Delivery::Due { attempts, at, last_error } = &mail.delivery else { continue };
+                if *at > latest {
+                    let (attempts, last_error) = (*attempts, last_error.clone());
+                    self.note(mail, Delivery::Due { attempts, at: latest, last_error });
+                } else if let Some(pair) = pair(mail).filter(|_| *at > now) {
+                    // Newest first: what stays is the oldest.
+                    self.heads.insert(pair, (mail.id, *at));
+                }
+            }
+            before = page.next.map(OutgoingId);
+            if before.is_none() {
+                return self.commit().await;
+            }
+        }
+    }
+
+    fn clock_turned_back(&self, now: Timestamp) -> bool {
+        let limit = SignedDuration::from_secs(TURNED_BACK_SECS);
+        self.last_turn.is_none_or(|last| last.duration_since(now) > limit)
+    }
+
+    /// Takes the current configuration. A changed server is dialled anew, and what waited for a
+    /// server or sender is due again.
+    fn follow_config(&mut self, now: Timestamp) {
+        let (revision, config) = (self.parts.running)();
+        if Arc::ptr_eq(&config, &self.config) {
+            return;
+        }
+        self.revision = revision;
+        for (name, server) in &config.smtp {
+            show_declared(&self.parts.board, name, &self.revision, server, now);
+        }
+        let before = std::mem::replace(&mut self.config, config);
+        if before.smtp == self.config.smtp && before.senders == self.config.senders {
+            return;
+        }
+        for (name, server) in &before.smtp {
+            if self.config.smtp.get(name) != Some(server) {
+                self.idle.remove(name);
+                if let Some(lane) = self.lanes.get_mut(name) {
+                    lane.worked();
+                }
+            }
+            if !self.config.smtp.contains_key(name) {
+                self.parts.board.remove(Kind::Smtp, name);
+            }
+        }
+        self.wake_parked(now);
+    }
+
+    fn wake_parked(&mut self, now: Timestamp) {
+        for (id, delivery) in std::mem::take(&mut self.parked) {
+            if let Delivery::Due { attempts, at, last_error } = delivery
+                && at > now
+            {
+                self.results.push((id, Delivery::Due { attempts, at: now, last_error }));
+                self.heads.retain(|_, (head, _)| *head != id);
+            }
+        }
+    }
+
+    async fn close_idle(&mut self, now: Timestamp) {
+        let oldest = now - SignedDuration::from_secs(IDLE_SECS);
+        for connections in self.idle.values_mut() {
+            let (keep, close) = connections.drain(..).partition(|(_, since)| *since > oldest);
+            *connections = keep;
+            // In a task of their own: a server that does not answer QUIT holds nobody up.
+            for (connection, _) in close {
+                tokio::spawn(Connection::close(connection));
+            }
+        }
+        self.idle.retain(|_, connections| !connections.is_empty());
+        self.parked.retain(|_, delivery| matches!(delivery, Delivery::Due { at, .. } if *at > now));
+        self.heads.retain(|_, (_, until)| *until > now);
+    }
+
+    /// Until the next mail comes due.
+    fn nap(&self, now: Timestamp) -> Result<Duration, StoreError> {
+        let most = Duration::from_secs(NAP_SECS_MAX);
+        let Some(next) = self.parts.store.next_due(now)? else { return Ok(most) };
+        let until = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+        Ok(until.clamp(Duration::from_millis(1), most))
+    }
+
+    /// Lets transfers end, commits their results, and says goodbye.
+    async fn finish(&mut self) {
+        while let Some(ended) = self.transfers.join_next_with_id().await {
+            self.take_results(ended).await;
+        }
+        if let Err(error) = self.commit().await {
+            tracing::error!(%error, "outbox: results are lost, these mails will be sent again");
+        }
+        for (_, connections) in std::mem::take(&mut self.idle) {
+            for (connection, _) in connections {
+                connection.close().await;
+            }
+        }
+    }
+}
+
+/// Sends one mail. A connection that lay idle may have been closed by the server in the meantime;
+/// then a new one is opened at once.
+async fn transfer(
+    server: SmtpServer,
+    idle: Option<Connection>,
+    mail: Outgoing,
+    secrets: Secrets,
+    stop: CancellationToken,
+) -> Transfer {
+    let name = server.name.clone();
+    if let Some(mut connection) = idle {
+        let attempt = connection.send(&mail).await;
+        let went_stale =
+            matches!(&attempt, Attempt::ServerDown { cause: "protocol" | "unavailable", .. });
+        if !went_stale {
+            let connection = connection.usable().then_some(connection);
+            return Transfer {
+                server: name,
+                mail,
+                attempt: Some(attempt),
+                let_in: true,
+                connection,
+            };
+        }
+    }
+    let opened = tokio::select! {
+        opened = transport::open(&server, &secrets) => opened,
+        () = stop.cancelled() => {
+            return Transfer { server: name, mail, attempt: None, let_in: false, connection: None };
+        }
+    };
+    match opened {
+        Ok(mut connection) => {
+            let attempt = Some(connection.send(&mail).await);
+            let connection = connection.usable().then_some(connection);
+            Transfer { server: name, mail, attempt, let_in: true, connection }
+        }
+        Err(attempt) => {
+            let attempt = Some(attempt);
+            Transfer { server: name, mail, attempt, let_in: false, connection: None }
+        }
+    }
+}
+
+/// What a ticket is told of a mail that failed for good. Nothing about a mail that was to tell
+/// of such a failure itself: it would never end.
+fn failure(mail: &Outgoing, reason: &str) -> Option<Failure> {
+    if matches!(&mail.kind, OutgoingKind::Notification { event, .. } if event == "deliveryFailed") {
+        return None;
+    }
+    let command = Command::DeliveryFailed { to: mail.recipient.clone(), reason: reason.to_owned() };
+    Some(Failure { ticket: mail.ticket?, command })
+}
+
+fn count(metrics: &Metrics, kind: &OutgoingKind, result: &'static str) {
+    match kind {
+        OutgoingKind::AutoReply { reply } => metrics.auto_reply(reply, result),
+        OutgoingKind::Notification { event, .. } => metrics.notification(event, result),
+        OutgoingKind::Reply => {}
+    }
+}
+
+fn label(attempt: &Attempt) -> &'static str {
+    match attempt {
+        Attempt::Sent => "sent",
+        Attempt::Temporary(_) => "temporary",
+        Attempt::Permanent(_) => "permanent",
+        Attempt::ServerDown { cause, .. } => cause,
+    }
+}
+
+fn show_declared(board: &Board, name: &str, revision: &str, server: &SmtpServer, now: Timestamp) {
+    let (suspended, reason, message) = match server.state {
+        Switch::Enabled => (false, "Enabled", ""),
+        Switch::Disabled => (true, "Disabled", "declared as disabled"),
+        Switch::Paused => (true, "Paused", "declared as paused"),
+    };
+    board.update(Kind::Smtp, name, |status| {
+        status.observed_revision = revision.to_owned();
+        status.set(ConditionKind::Suspended, Some(suspended), reason, message, now);
+        if suspended {
+            status.set(ConditionKind::Ready, Some(false), reason, message, now);
+        } else if !status.conditions.iter().any(|c| {
+            c.kind == ConditionKind::Ready && !matches!(c.reason.as_str(), "Disabled" | "Paused")
+        }) {
+            let message = "no mail was sent through it yet";
+            status.set(ConditionKind::Ready, None, "Unused", message, now);
+        }
+    });
+}
+
+fn show_working(board: &Board, name: &str, revision: &str, now: Timestamp) {
+    board.update(Kind::Smtp, name, |status| {
+        status.observed_revision = revision.to_owned();
+        for kind in [ConditionKind::Ready, ConditionKind::Reachable, ConditionKind::Authenticated] {
+            status.set(kind, Some(true), "Working", "", now);
+        }
+        status.last_success = Some(now);
+        status.consecutive_failures = 0;
+    });
+}
+
+fn show_down(
+    board: &Board,
+    name: &str,
+    revision: &str,
+    cause: &str,
+    message: &str,
+    now: Timestamp,
+) {
+    let (reachable, authenticated) = match cause {
+        "auth" | "unsupported" => (Some(true), Some(false)),
+        "connect" | "timeout" => (Some(false), None),
+        _ => (Some(true), None),
+    };
+    board.update(Kind::Smtp, name, |status| {
+        status.observed_revision = revision.to_owned();
+        status.set(ConditionKind::Ready, Some(false), cause, message, now);
+        status.set(ConditionKind::Reachable, reachable, cause, message, now);
+        status.set(ConditionKind::Authenticated, authenticated, cause, message, now);
+        status.consecutive_failures = status.consecutive_failures.saturating_add(1);
+    });
+}
+
+/// A number from 0 to 1. Without randomness there is only less jitter.
+fn dice() -> f64 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::address::Address;
+
+    #[track_caller]
+    fn check(kind: OutgoingKind, ticket: Option<u64>, expected: bool) {
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mail = Outgoing {
+            id: OutgoingId(1),
+            ticket: ticket.map(TicketId),
+            kind,
+            sender: "default".into(),
+            envelope_from: None,
+            recipient: Address::parse("eve@customer.test").unwrap(),
+            message_id: "1@desk.test".into(),
+            raw: Vec::new(),
+            created: at,
+            delivery: Delivery::Due { attempts: 0, at, last_error: None },
+        };
+        assert_eq!(failure(&mail, "550 no such user").is_some(), expected);
+    }
+
+    fn notification(event: &str) -> OutgoingKind {
+        OutgoingKind::Notification { event: event.into(), who: "alice".into() }
+    }
+
+    #[test]
+    fn tickets_are_told_of_failures() {
+        check(OutgoingKind::Reply, Some(1), true);
+        check(OutgoingKind::AutoReply { reply: "thanks".into() }, Some(1), true);
+        check(notification("ticketCreated"), Some(1), true);
+    }
+
+    #[test]
+    fn but_not_of_the_failure_to_tell_of_a_failure() {
+        check(notification("deliveryFailed"), Some(1), false);
+    }
+
+    #[test]
+    fn and_not_without_a_ticket() {
+        check(OutgoingKind::Reply, None, false);
+    }
+
+    #[test]
+    fn dice_stay_within_bounds() {
+        for _ in 0..100 {
+            assert!((0.0..=1.0).contains(&dice()));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How one server is doing: whether it may be given a mail now.
+//!
+//! Architecture invariant: plain data; no clock, no connection.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Pause after the first failure, in seconds; doubled by each further one.
+const PAUSE_SECS: f64 = 1.0;
+
+/// Pause after a refused login, in seconds: servers lock accounts that try too often.
+const PAUSE_AFTER_REFUSED_LOGIN_SECS: f64 = 60.0;
+
+/// Longest pause, in seconds.
+const PAUSE_SECS_MAX: f64 = 300.0;
+
+/// State of the way to one server.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Lane {
+    /// Transfers under way.
+    pub busy: usize,
+    /// Since when the oldest of them is under way.
+    pub busy_since: Option<Timestamp>,
+    /// Failures of the server since it last worked.
+    pub failures: u32,
+    /// It is left alone until then.
+    pub paused_until: Option<Timestamp>,
+    /// What it said when it failed.
+    pub reason: String,
+}
+
+impl Lane {
+    /// How many more mails it may be given. One after a failure, until it has worked again.
+    pub fn room(&self, connections: usize, now: Timestamp) -> usize {
+        let most = match (self.paused(now), self.failures) {
+            (Some(_), _) => 0,
+            (None, 0) => connections.max(1),
+            (None, _) => 1,
+        };
+        most.saturating_sub(self.busy)
+    }
+
+    /// When its pause ends, if it pauses.
+    pub fn paused(&self, now: Timestamp) -> Option<Timestamp> {
+        self.paused_until.filter(|until| *until > now)
+    }
+
+    /// It answered, whatever it said about the mail.
+    pub fn worked(&mut self) {
+        self.failures = 0;
+        self.paused_until = None;
+        self.reason.clear();
+    }
+
+    /// It could not be used. `dice` is a number from 0 to 1.
+    pub fn failed(&mut self, cause: &str, message: &str, now: Timestamp, dice: f64) {
+        let first = if cause == "auth" { PAUSE_AFTER_REFUSED_LOGIN_SECS } else { PAUSE_SECS };
+        let doubled = first * 2f64.powi(self.failures.min(16) as i32);
+        // A quarter more or less is chance, so that many desks do not come back in step.
+        let secs = doubled.min(PAUSE_SECS_MAX) * (0.75 + 0.5 * dice);
+        self.failures = self.failures.saturating_add(1);
+        self.paused_until = Some(now + SignedDuration::from_secs_f64(secs));
+        self.reason = message.to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(secs).unwrap()
+    }
+
+    #[track_caller]
+    fn check(cause: &str, failures: u32, expected_secs: i64) {
+        let mut lane = Lane { failures, ..Lane::default() };
+        lane.failed(cause, "down", at(0), 0.5);
+        assert_eq!(lane.paused_until, Some(at(expected_secs)));
+    }
+
+    #[test]
+    fn pauses_double_up_to_five_minutes() {
+        check("connect", 0, 1);
+        check("connect", 1, 2);
+        check("timeout", 5, 32);
+        check("connect", 9, 300);
+        check("connect", u32::MAX, 300);
+    }
+
+    #[test]
+    fn a_refused_login_is_repeated_slowly() {
+        check("auth", 0, 60);
+        check("auth", 1, 120);
+        check("auth", 9, 300);
+    }
+
+    #[test]
+    fn room() {
+        let mut lane = Lane::default();
+        assert_eq!(lane.room(4, at(0)), 4);
+        lane.busy = 3;
+        assert_eq!(lane.room(4, at(0)), 1);
+        lane.busy = 0;
+        lane.failed("connect", "down", at(0), 0.5);
+        assert_eq!(lane.room(4, at(0)), 0);
+        assert_eq!(lane.room(4, at(1)), 1, "one mail tries whether it works again");
+        lane.worked();
+        assert_eq!(lane.room(4, at(1)), 4);
+    }
+}
