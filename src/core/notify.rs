@@ -1,10 +1,18 @@
 //! Who is told of what.
+//!
+//! [`audience`] reads the events of one change and lists the people to tell: each person once per
+//! event, in the first role that reaches them.
+//!
+//! Architecture invariant: nothing here words or sends a mail; [`super::render`] does. What a
+//! customer may not see never leaves through a [`Notice`] to a customer.
 
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::config::{Channels, Config, Language};
-use super::ticket::{Event, Ticket};
+use super::config::{Channels, Config, Language, Switch, User};
+use super::ticket::{
+    Actor, Article, ArticleId, ArticleKind, AuthorKind, Event, State, Ticket, Watcher, What,
+};
 
 /// Events a user can subscribe to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,16 +93,318 @@ pub struct Notice {
     pub channels: Channels,
     /// In which role: `owner`, `responsible`, `watcher`, `queue sales`.
     pub role: String,
+    /// Whether this is a customer, who must not see anything internal.
+    pub customer: bool,
 }
 
 /// Everybody to be told of what just happened to a ticket, each person once per event.
 ///
 /// `before` is the ticket before the events (`None` if they made it), `after` the one afterwards.
+/// `articles` are those that the events speak of: customers hear only of articles they may see,
+/// and one that is not in the list counts as internal.
 pub fn audience(
     config: &Config,
     before: Option<&Ticket>,
     after: &Ticket,
     events: &[Event],
+    articles: &[Article],
 ) -> Vec<Notice> {
-    todo!()
+    let scene = Scene { config, before, after, articles };
+    let mut notices = Vec::new();
+    for event in events {
+        let Some(kind) = scene.kind(event) else { continue };
+        for invitation in scene.invitations(kind, event) {
+            admit(&mut notices, scene.notice(kind, &invitation, &event.actor));
+        }
+    }
+    notices
+}
+
+/// What one change looks like: the ticket on both sides of it, and the articles it added.
+struct Scene<'a> {
+    config: &'a Config,
+    before: Option<&'a Ticket>,
+    after: &'a Ticket,
+    articles: &'a [Article],
+}
+
+/// Somebody who might be told, and in which role.
+struct Invitation {
+    who: Watcher,
+    role: String,
+}
+
+impl Scene<'_> {
+    /// Which event users can subscribe to this is, if any.
+    fn kind(&self, event: &Event) -> Option<EventKind> {
+        match &event.what {
+            What::Created => Some(EventKind::TicketCreated),
+            What::FollowedUp { locked, .. } => Some(follow_up(*locked)),
+            What::FollowUpRejected { .. } => {
+                Some(follow_up(self.before.unwrap_or(self.after).locked_since.is_some()))
+            }
+            What::ArticleAdded { kind: ArticleKind::Note, .. } => Some(EventKind::NoteAdded),
+            What::ArticleAdded {
+                kind:
+                    ArticleKind::MailIn
+                    | ArticleKind::MailOut
+                    | ArticleKind::AutoReply
+                    | ArticleKind::Bounce,
+                ..
+            } => None,
+            What::State { from, to } => {
+                self.takes_away(*from, *to, &event.actor).then_some(EventKind::LockTimeout)
+            }
+            What::Unlocked | What::LockTimedOut => Some(EventKind::LockTimeout),
+            What::Queue { .. } => self.before.map(|_| EventKind::QueueUpdated),
+            What::Owner { .. } => Some(EventKind::OwnerChanged),
+            What::Responsible { .. } => Some(EventKind::ResponsibleChanged),
+            What::DeliveryFailed { to, .. } => {
+                self.fails_first(to).then_some(EventKind::DeliveryFailed)
+            }
+            What::PendingReached => Some(EventKind::PendingReached),
+            What::Priority { .. }
+            | What::Title { .. }
+            | What::Customer { .. }
+            | What::Locked
+            | What::WatcherAdded { .. }
+            | What::WatcherRemoved { .. }
+            | What::MergedInto { .. }
+            | What::MergedFrom { .. }
+            | What::Linked { .. }
+            | What::AutoReplyOwed { .. }
+            | What::AutoReplySuppressed { .. }
+            | What::Notified { .. } => None,
+        }
+    }
+
+    /// Whether a change of state takes the ticket out of its owner's hands: it is done, and not
+    /// by him. What the desk does by itself counts only while the ticket is locked, when he
+    /// believes to have it to himself.
+    fn takes_away(&self, from: State, to: State, actor: &Actor) -> bool {
+        let locked = self.before.is_some_and(|before| before.locked_since.is_some());
+        is_done(to) && !is_done(from) && (locked || *actor != Actor::System)
+    }
+
+    /// Whether this address was good until now. Later failures are history only: otherwise two
+    /// agents whose mailboxes refuse would be told of each other's failure for ever.
+    fn fails_first(&self, to: &Address) -> bool {
+        self.before.is_none_or(|before| !before.undeliverable.contains(to))
+    }
+
+    /// Everybody whom the table of events names, in the order of their roles.
+    fn invitations(&self, kind: EventKind, event: &Event) -> Vec<Invitation> {
+        let ticket = self.after;
+        match kind {
+            EventKind::TicketCreated | EventKind::QueueUpdated => self.queue_users(),
+            EventKind::FollowUpLocked | EventKind::NoteAdded => self.people(event),
+            EventKind::FollowUpUnlocked => {
+                let mut all = self.people(event);
+                all.extend(self.queue_users());
+                all
+            }
+            EventKind::LockTimeout => {
+                let owner = self.before.and_then(|before| before.owner.as_ref());
+                invite_agents([(owner, "owner")])
+            }
+            EventKind::OwnerChanged => invite_agents([
+                (ticket.owner.as_ref(), "owner"),
+                (self.before.and_then(|before| before.owner.as_ref()), "previous owner"),
+            ]),
+            EventKind::ResponsibleChanged => invite_agents([
+                (ticket.responsible.as_ref(), "responsible"),
+                (
+                    self.before.and_then(|before| before.responsible.as_ref()),
+                    "previous responsible",
+                ),
+            ]),
+            EventKind::DeliveryFailed => {
+                let owner = self.enabled(ticket.owner.as_ref());
+                let responsible = self.enabled(ticket.responsible.as_ref());
+                match (owner, responsible) {
+                    (Some(owner), _) => invite_agents([(Some(owner), "owner")]),
+                    (None, Some(one)) => invite_agents([(Some(one), "responsible")]),
+                    (None, None) => self.queue_users(),
+                }
+            }
+            EventKind::PendingReached => {
+                let owner = self.enabled(ticket.owner.as_ref());
+                let responsible = self.enabled(ticket.responsible.as_ref());
+                if owner.is_none() && responsible.is_none() {
+                    return self.queue_users();
+                }
+                invite_agents([(owner, "owner"), (responsible, "responsible")])
+            }
+        }
+    }
+
+    /// Owner, responsible and watchers; customers among these only if they may see the article.
+    fn people(&self, event: &Event) -> Vec<Invitation> {
+        let mut all = invite_agents([
+            (self.after.owner.as_ref(), "owner"),
+            (self.after.responsible.as_ref(), "responsible"),
+        ]);
+        let shown = article_of(&event.what).is_some_and(|article| self.is_for_customers(article));
+        for watcher in &self.after.watchers {
+            if shown || matches!(watcher, Watcher::Agent(_)) {
+                all.push(Invitation { who: watcher.clone(), role: "watcher".into() });
+            }
+        }
+        all
+    }
+
+    /// Users who work in the ticket's queue.
+    fn queue_users(&self) -> Vec<Invitation> {
+        let queue = &self.after.queue;
+        let works_here = |user: &&User| user.subscriptions.queues.contains(queue);
+        let role = format!("queue {queue}");
+        let invitation =
+            |user: &User| Invitation { who: Watcher::Agent(user.name.clone()), role: role.clone() };
+        self.config.users.values().filter(works_here).map(invitation).collect()
+    }
+
+    /// Whether customers may hear of an article: it is visible to them, and a person wrote it.
+    /// Customers are told of their own mails, so a machine's mail would go round for ever.
+    fn is_for_customers(&self, id: ArticleId) -> bool {
+        let article = self.articles.iter().find(|article| article.id == id);
+        article.is_some_and(|article| article.visible_for_customer && !is_automatic(article))
+    }
+
+    /// This user's name, if he is declared and enabled.
+    fn enabled<'n>(&self, name: Option<&'n String>) -> Option<&'n String> {
+        name.filter(|name| {
+            self.config.users.get(*name).is_some_and(|user| user.state == Switch::Enabled)
+        })
+    }
+
+    /// The notice for one invitation, unless the person is not to be told.
+    fn notice(&self, event: EventKind, invitation: &Invitation, actor: &Actor) -> Option<Notice> {
+        let role = invitation.role.clone();
+        let mut notice = match &invitation.who {
+            Watcher::Agent(name) => {
+                let own_action = matches!(actor, Actor::Agent(agent) if agent == name);
+                let user = self.config.users.get(name).filter(|_| !own_action)?;
+                user_notice(event, user, role)?
+            }
+            Watcher::Customer(address) => self.customer_notice(event, address, role),
+        };
+        // A mail to ourselves would come back as a follow-up.
+        if self.config.system_addresses.contains_key(&notice.address) {
+            notice.channels.mail = false;
+        }
+        (notice.channels.mail || notice.channels.web).then_some(notice)
+    }
+
+    fn customer_notice(&self, event: EventKind, address: &Address, role: String) -> Notice {
+        let profile = self.config.customers.get(address);
+        let on_ticket = self.after.customer.as_ref().filter(|one| one.address == *address);
+        let name = profile
+            .and_then(|profile| profile.name.clone())
+            .or_else(|| on_ticket.map(|customer| customer.name.clone()))
+            .unwrap_or_default();
+        let language =
+            profile.and_then(|profile| profile.language).unwrap_or(self.config.desk.language);
+        Notice {
+            event,
+            who: address.to_string(),
+            address: address.clone(),
+            name,
+            language,
+            channels: Channels { mail: true, web: false },
+            role,
+            customer: true,
+        }
+    }
+}
+
+fn follow_up(locked: bool) -> EventKind {
+    if locked { EventKind::FollowUpLocked } else { EventKind::FollowUpUnlocked }
+}
+
+fn is_done(state: State) -> bool {
+    match state {
+        State::Resolved | State::Closed { .. } => true,
+        State::New | State::Open | State::Pending | State::Merged => false,
+    }
+}
+
+/// The article an event speaks of.
+fn article_of(what: &What) -> Option<ArticleId> {
+    match what {
+        What::ArticleAdded { article, .. }
+        | What::FollowedUp { article, .. }
+        | What::FollowUpRejected { article } => Some(*article),
+        What::Created
+        | What::State { .. }
+        | What::Queue { .. }
+        | What::Priority { .. }
+        | What::Title { .. }
+        | What::Owner { .. }
+        | What::Responsible { .. }
+        | What::Customer { .. }
+        | What::Locked
+        | What::Unlocked
+        | What::LockTimedOut
+        | What::PendingReached
+        | What::WatcherAdded { .. }
+        | What::WatcherRemoved { .. }
+        | What::MergedInto { .. }
+        | What::MergedFrom { .. }
+        | What::Linked { .. }
+        | What::AutoReplyOwed { .. }
+        | What::AutoReplySuppressed { .. }
+        | What::Notified { .. }
+        | What::DeliveryFailed { .. } => None,
+    }
+}
+
+/// Whether a program wrote it (RFC 3834 section 5), as far as the kept headers tell.
+fn is_automatic(article: &Article) -> bool {
+    let by_header = article.headers.iter().any(|field| {
+        let value = field.value.trim();
+        (field.name.eq_ignore_ascii_case("Auto-Submitted") && !value.eq_ignore_ascii_case("no"))
+            || (field.name.eq_ignore_ascii_case("Precedence")
+                && ["bulk", "junk", "list"].iter().any(|word| value.eq_ignore_ascii_case(word)))
+    });
+    by_header || article.author == AuthorKind::System || article.kind == ArticleKind::Bounce
+}
+
+fn invite_agents<const N: usize>(roles: [(Option<&String>, &str); N]) -> Vec<Invitation> {
+    let named = roles.into_iter().filter_map(|(name, role)| Some((name?, role)));
+    named
+        .map(|(name, role)| Invitation { who: Watcher::Agent(name.clone()), role: role.into() })
+        .collect()
+}
+
+/// The notice for a user, if he is enabled and wants to hear of this.
+fn user_notice(event: EventKind, user: &User, role: String) -> Option<Notice> {
+    let channels = *user.subscriptions.events.get(&event)?;
+    (user.state == Switch::Enabled).then(|| Notice {
+        event,
+        who: user.name.clone(),
+        address: user.email.clone(),
+        name: if user.full_name.is_empty() { &user.name } else { &user.full_name }.clone(),
+        language: user.language,
+        channels,
+        role,
+        customer: false,
+    })
+}
+
+/// Adds a notice unless the person is told of this event already; an address that gets this
+/// event's mail already, under another name, gets no second one.
+fn admit(notices: &mut Vec<Notice>, notice: Option<Notice>) {
+    let Some(mut notice) = notice else { return };
+    let same_event = |one: &&Notice| one.event == notice.event;
+    if notices.iter().filter(same_event).any(|one| one.who == notice.who) {
+        return;
+    }
+    let mailed = notices
+        .iter()
+        .filter(same_event)
+        .any(|one| one.channels.mail && one.address == notice.address);
+    notice.channels.mail &= !mailed;
+    if notice.channels.mail || notice.channels.web {
+        notices.push(notice);
+    }
 }

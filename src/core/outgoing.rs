@@ -1,9 +1,13 @@
 //! Mail we owe: one row per recipient, rendered once, tried until it is sent or given up.
+//!
+//! Architecture invariant: nothing here sends or stores. [`after`] alone says what an attempt
+//! means; no mail is given up for a fault of the server.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::render::clean;
 use super::ticket::TicketId;
 
 /// Identity of an owed mail; ascending in the order of enqueueing.
@@ -113,7 +117,203 @@ pub enum Attempt {
 /// Mail is given up this long after it was enqueued.
 pub const GIVE_UP_AFTER_SECS: i64 = 5 * 24 * 3600;
 
+/// Minutes to wait after the first, second, ... answer of "later"; the last one repeats.
+pub const RETRY_MINUTES: [u32; 6] = [1, 5, 15, 30, 60, 66];
+/// Part of a waiting time by which dice may shorten or lengthen it, so that mails that failed
+/// together do not come back together.
+pub const RETRY_JITTER: f64 = 0.2;
+/// Longest waiting time. A mail that is due later than this from now is so because the clock was
+/// set back.
+pub const RETRY_SECS_MAX: i64 = 4_752;
+/// Waiting time while the server cannot be used. The task of that server keeps its own pause.
+pub const SERVER_DOWN_SECS: i64 = 60;
+/// Characters of a server's words that are kept.
+const REASON_CHARS_MAX: usize = 500;
+
 /// How far a mail is after an attempt. `dice` is a number from 0 to 1 for the jitter.
 pub fn after(mail: &Outgoing, attempt: &Attempt, now: Timestamp, dice: f64) -> Delivery {
-    todo!()
+    let (attempts, last_error) = match &mail.delivery {
+        Delivery::Due { attempts, last_error, .. } => (*attempts, last_error.clone()),
+        // An operator dropped it while it was on its way: it stays dropped unless it arrived.
+        Delivery::Dead { .. } if *attempt != Attempt::Sent => return mail.delivery.clone(),
+        Delivery::Dead { .. } => (0, None),
+        Delivery::Sent { .. } => return mail.delivery.clone(),
+    };
+    match attempt {
+        Attempt::Sent => Delivery::Sent { at: now },
+        Attempt::Permanent(words) => Delivery::Dead { at: now, reason: reason(words) },
+        Attempt::Temporary(words) if is_too_old(mail, now) => Delivery::Dead {
+            at: now,
+            reason: format!("given up after 5 days; the last answer was: {}", reason(words)),
+        },
+        Attempt::Temporary(words) => Delivery::Due {
+            attempts: attempts.saturating_add(1),
+            at: later(now, waiting_secs(attempts, dice)),
+            last_error: Some(reason(words)),
+        },
+        Attempt::ServerDown { message, .. } => Delivery::Due {
+            attempts,
+            at: later(now, SERVER_DOWN_SECS),
+            last_error: Some(reason(message)).filter(|words| !words.is_empty()).or(last_error),
+        },
+    }
+}
+
+fn is_too_old(mail: &Outgoing, now: Timestamp) -> bool {
+    now.duration_since(mail.created) >= SignedDuration::from_secs(GIVE_UP_AFTER_SECS)
+}
+
+/// Waiting time after this many earlier answers of "later".
+fn waiting_secs(attempts_before: u32, dice: f64) -> i64 {
+    let last = RETRY_MINUTES.len() - 1;
+    let step = usize::try_from(attempts_before).map_or(last, |at| at.min(last));
+    let secs = f64::from(RETRY_MINUTES[step]) * 60.0;
+    // A `NaN` falls to the middle.
+    let dice = if dice.is_nan() { 0.5 } else { dice.clamp(0.0, 1.0) };
+    (secs * (1.0 - RETRY_JITTER + 2.0 * RETRY_JITTER * dice)).round() as i64
+}
+
+fn later(now: Timestamp, secs: i64) -> Timestamp {
+    now.saturating_add(SignedDuration::from_secs(secs)).unwrap_or(Timestamp::MAX)
+}
+
+/// A server's words as one line of bounded length.
+fn reason(words: &str) -> String {
+    clean::line(words, REASON_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CREATED: i64 = 1_700_000_000;
+
+    fn mail(delivery: Delivery) -> Outgoing {
+        Outgoing {
+            id: OutgoingId(1),
+            ticket: None,
+            kind: OutgoingKind::Reply,
+            sender: "default".into(),
+            envelope_from: None,
+            recipient: Address::parse("eve@cust.test").unwrap(),
+            message_id: "a@x.test".into(),
+            raw: Vec::new(),
+            created: at(0),
+            delivery,
+        }
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(CREATED + secs).unwrap()
+    }
+
+    fn due(attempts: u32) -> Delivery {
+        Delivery::Due { attempts, at: at(0), last_error: None }
+    }
+
+    #[track_caller]
+    fn check(before: Delivery, attempt: Attempt, now: i64, expected: Delivery) {
+        assert_eq!(after(&mail(before), &attempt, at(now), 0.5), expected);
+    }
+
+    #[track_caller]
+    fn check_wait(attempts: u32, dice: f64, expected_secs: i64) {
+        let delivery = after(&mail(due(attempts)), &later_please(), at(10), dice);
+        let expected = Delivery::Due {
+            attempts: attempts + 1,
+            at: at(10 + expected_secs),
+            last_error: Some("451 busy".into()),
+        };
+        assert_eq!(delivery, expected);
+    }
+
+    fn later_please() -> Attempt {
+        Attempt::Temporary("451 busy\r\n".into())
+    }
+
+    fn down() -> Attempt {
+        Attempt::ServerDown { cause: "auth", message: "535 no".into() }
+    }
+
+    #[test]
+    fn sent() {
+        check(due(3), Attempt::Sent, 5, Delivery::Sent { at: at(5) });
+    }
+
+    #[test]
+    fn waiting_grows() {
+        for (attempts, minutes) in [(0, 1), (1, 5), (2, 15), (3, 30), (4, 60), (5, 66), (99, 66)] {
+            check_wait(attempts, 0.5, minutes * 60);
+        }
+    }
+
+    #[test]
+    fn dice_spread_it() {
+        check_wait(0, 0.0, 48);
+        check_wait(0, 1.0, 72);
+        check_wait(0, f64::NAN, 60);
+        check_wait(0, 17.0, 72);
+        check_wait(5, 1.0, RETRY_SECS_MAX);
+    }
+
+    #[test]
+    fn refused_for_good() {
+        let dead = Delivery::Dead { at: at(5), reason: "550 no such user".into() };
+        check(due(0), Attempt::Permanent("550 no such user".into()), 5, dead);
+    }
+
+    #[test]
+    fn given_up_after_five_days_and_not_before() {
+        let dead = after(&mail(due(99)), &later_please(), at(GIVE_UP_AFTER_SECS), 0.5);
+        assert!(matches!(dead, Delivery::Dead { reason, .. } if reason.contains("451 busy")));
+        let alive = after(&mail(due(99)), &later_please(), at(GIVE_UP_AFTER_SECS - 1), 0.5);
+        assert!(matches!(alive, Delivery::Due { attempts: 100, .. }));
+    }
+
+    #[test]
+    fn a_server_that_is_down_costs_the_mail_nothing() {
+        let waits = |now| Delivery::Due {
+            attempts: 2,
+            at: at(now + 60),
+            last_error: Some("535 no".into()),
+        };
+        check(due(2), down(), 5, waits(5));
+        check(due(2), down(), 2 * GIVE_UP_AFTER_SECS, waits(2 * GIVE_UP_AFTER_SECS));
+    }
+
+    #[test]
+    fn dropped_on_the_way() {
+        let dropped = Delivery::Dead { at: at(1), reason: "dropped".into() };
+        check(dropped.clone(), later_please(), 5, dropped.clone());
+        check(dropped.clone(), down(), 5, dropped.clone());
+        check(dropped, Attempt::Sent, 5, Delivery::Sent { at: at(5) });
+    }
+
+    #[test]
+    fn sent_stays_sent() {
+        let sent = Delivery::Sent { at: at(1) };
+        check(sent.clone(), Attempt::Permanent("550".into()), 5, sent);
+    }
+
+    proptest! {
+        #[test]
+        fn no_clock_makes_a_storm_or_a_stall(now in 0i64..8_000_000_000, attempts: u32, dice: f64) {
+            let now = Timestamp::from_second(now).unwrap();
+            for attempt in [later_please(), down()] {
+                match after(&mail(due(attempts)), &attempt, now, dice) {
+                    Delivery::Due { at, .. } => {
+                        let wait = at.duration_since(now).as_secs();
+                        prop_assert!((48..=RETRY_SECS_MAX).contains(&wait), "{wait}");
+                    }
+                    Delivery::Dead { .. } => {
+                        let age = now.duration_since(at(0)).as_secs();
+                        prop_assert!(age >= GIVE_UP_AFTER_SECS);
+                    }
+                    Delivery::Sent { .. } => prop_assert!(false, "nothing was sent"),
+                }
+            }
+        }
+    }
 }

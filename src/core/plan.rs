@@ -2,10 +2,18 @@
 //!
 //! A step starts a task, asks one to stop or swaps a pointer: it cannot fail. What can fail is
 //! found by `config::compile` before, or retried by the poller afterwards.
+//!
+//! Architecture invariant: equality is the only test for change. Right after the last plan was
+//! carried out, `plan` of the same configuration is empty.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::config::Config;
+use super::config::{Account, Config, Login, SmtpRoute, SmtpServer, Source, Switch};
+pub use changes::changes;
+
+mod changes;
 
 /// A task of the daemon: at most one runs per slot at any time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -62,10 +70,70 @@ pub enum Action {
 
 /// Steps from what runs to what is declared: stops, one swap, starts. Empty if they are equal.
 pub fn plan(running: &Config, desired: &Config) -> Vec<Step> {
-    todo!()
+    if running == desired {
+        return Vec::new();
+    }
+    let (old, new) = (slots(running), slots(desired));
+    let stops = old.iter().filter(|(slot, work)| new.get(slot) != Some(work));
+    let starts = new.iter().filter(|(slot, work)| old.get(slot) != Some(work));
+    stops
+        .map(|(slot, _)| Step::Stop(slot.clone()))
+        .chain([Step::Swap])
+        .chain(starts.map(|(slot, _)| Step::Start(slot.clone())))
+        .collect()
 }
 
-/// What a revision changes, object by object.
-pub fn changes(running: &Config, desired: &Config) -> Vec<Change> {
-    todo!()
+/// Tasks that a configuration wants.
+pub fn wanted(config: &Config) -> Vec<Slot> {
+    slots(config).into_keys().collect()
+}
+
+/// Why this account has no poller, if it has none.
+pub fn idle_account(account: &Account) -> Option<&'static str> {
+    let by_source = match &account.connection {
+        Source::Imap { login, .. } | Source::Pop3 { login, .. } => oauth2_is_missing(login),
+        Source::Graph { .. } => Some("Microsoft Graph is not part of this build"),
+        Source::Maildir { .. } => None,
+    };
+    suspended(account.state).or(by_source)
+}
+
+/// Why this server has no sending task, if it has none.
+pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
+    let by_route = match &server.route {
+        SmtpRoute::Smtp { login, .. } => oauth2_is_missing(login),
+        SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
+    };
+    suspended(server.state).or(by_route)
+}
+
+/// The part of an object whose change needs a new task.
+#[derive(PartialEq)]
+enum Work<'a> {
+    Poll(&'a Source),
+    Send(&'a SmtpServer),
+}
+
+fn slots(config: &Config) -> BTreeMap<Slot, Work<'_>> {
+    let accounts = config.accounts.iter().filter(|(_, account)| idle_account(account).is_none());
+    let servers = config.smtp.iter().filter(|(_, server)| idle_server(server).is_none());
+    accounts
+        .map(|(name, account)| (Slot::Poller(name.clone()), Work::Poll(&account.connection)))
+        .chain(servers.map(|(name, server)| (Slot::Sender(name.clone()), Work::Send(server))))
+        .collect()
+}
+
+fn suspended(state: Switch) -> Option<&'static str> {
+    match state {
+        Switch::Enabled => None,
+        Switch::Disabled => Some("disabled"),
+        Switch::Paused => Some("paused"),
+    }
+}
+
+fn oauth2_is_missing(login: &Login) -> Option<&'static str> {
+    match login {
+        Login::None | Login::Password { .. } => None,
+        Login::OAuth2 { .. } => Some("sign-in with OAuth2 is not part of this build"),
+    }
 }
