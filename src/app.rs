@@ -1,5 +1,7 @@
 //! Wires everything together, and is what HTTP and the commands talk to.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,11 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Problem;
 use crate::core::config::Config;
+use crate::core::intake::Outcome;
 use crate::core::plan::Change;
 use crate::metrics::Metrics;
 use crate::run::board::Board;
 use crate::secret::Secrets;
-use crate::store::Store;
+use crate::store::{MailId, Store};
 
 /// What HTTP and the commands may use of the running daemon; clones share it.
 #[derive(Clone)]
@@ -131,6 +134,22 @@ impl std::ops::Deref for Handle {
 }
 
 impl Handle {
+    /// Shares this.
+    pub fn new(shared: Shared) -> Handle {
+        Handle(Arc::new(shared))
+    }
+
+    /// Judges a quarantined mail again, as a person wants it to go on, and says what became of it.
+    pub async fn release(&self, id: MailId) -> Result<Outcome, String> {
+        Err(format!("mail {} cannot be released yet", id.0))
+    }
+
+    /// Wakes the poller of this account now; `false` if there is none.
+    pub async fn fetch_now(&self, account: &str) -> bool {
+        let _ = account;
+        false
+    }
+
     /// Asks for a look at the files and waits for what came of it; `None` while shutting down.
     pub async fn reload(&self, trigger: Trigger, allow_mass_delete: bool) -> Option<ReloadAnswer> {
         let (answer, wait) = oneshot::channel();
@@ -138,4 +157,64 @@ impl Handle {
         self.reloads.send(request).await.ok()?;
         wait.await.ok()
     }
+}
+
+/// How the daemon is started: what cannot change while it runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Configuration files and directories.
+    pub config: Vec<PathBuf>,
+    /// Directory of the store.
+    pub data: PathBuf,
+    /// Where HTTP listens.
+    pub listen: SocketAddr,
+    /// Directory of `{secret: NAME}`.
+    pub secrets_dir: Option<PathBuf>,
+    /// Base of links in mails and redirects.
+    pub external_url: Option<String>,
+    /// What to do when the files are invalid at start.
+    pub on_invalid: OnInvalid,
+    /// Whether the mass-delete guard is lifted at start.
+    pub allow_mass_delete: bool,
+}
+
+/// What to do when the files are invalid at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// Run the last good revision.
+    LastGood,
+    /// End.
+    Exit,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The files are invalid and there is nothing else to run.
+    #[error("the configuration is invalid")]
+    Invalid(Vec<Problem>),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The running daemon.
+pub struct App {
+    addr: SocketAddr,
+}
+
+/// Starts everything.
+pub async fn start(options: Options) -> Result<App, StartError> {
+    let _ = options;
+    Err(StartError::Failed("under construction".into()))
+}
+
+impl App {
+    /// Where HTTP listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Lets everything end at its next safe point.
+    pub async fn stop(self) {}
 }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod explain;
 pub mod http;
 pub mod mailbox;
 pub mod metrics;

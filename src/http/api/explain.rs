@@ -1,0 +1,34 @@
+//! What would become of a mail.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::explain::{ExplainError, Explanation};
+use crate::http::Web;
+use crate::http::problem::Problem;
+
+/// What must stand in the query.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    account: String,
+}
+
+/// Judges a mail without recording anything.
+pub async fn explain(
+    State(web): State<Web>,
+    Query(query): Query<ExplainQuery>,
+    raw: Bytes,
+) -> Result<Json<Explanation>, Problem> {
+    let config = web.handle.running.load().config.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        crate::explain::explain(&config, &query.account, &raw, Timestamp::now())
+    });
+    match judged.await.map_err(|_| Problem::internal())? {
+        Ok(explanation) => Ok(Json(explanation)),
+        Err(error @ ExplainError::NoAccount { .. }) => Err(Problem::not_found(error)),
+    }
+}

@@ -1,0 +1,86 @@
+//! Mail we owe.
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query, State};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
+use crate::http::Web;
+use crate::http::auth::Caller;
+use crate::http::dto::PageView;
+use crate::http::dto::outbox::OutgoingView;
+use crate::http::paging::{PageQuery, page};
+use crate::http::problem::Problem;
+use crate::store::OutboxFilter;
+
+/// What may stand in the query of the listing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutboxQuery {
+    state: Option<Wanted>,
+    limit: Option<usize>,
+    cursor: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Due,
+    Sent,
+    Dead,
+}
+
+/// Owed mails, newest first.
+pub async fn list(
+    State(web): State<Web>,
+    Query(query): Query<OutboxQuery>,
+) -> Result<Json<PageView<OutgoingView>>, Problem> {
+    let filter = match query.state {
+        None => OutboxFilter::All,
+        Some(Wanted::Due) => OutboxFilter::Due,
+        Some(Wanted::Sent) => OutboxFilter::Sent,
+        Some(Wanted::Dead) => OutboxFilter::Dead,
+    };
+    let query = PageQuery::new(query.limit, query.cursor);
+    let (before, limit) = (query.before().map(OutgoingId), query.limit());
+    let mails = web.read(move |store| store.outbox(filter, before, limit)).await?;
+    Ok(Json(page(mails, |mail| OutgoingView::from(mail))))
+}
+
+/// Tries a mail again now, with all its attempts before it.
+pub async fn retry(
+    State(web): State<Web>,
+    Path(id): Path<u64>,
+) -> Result<Json<OutgoingView>, Problem> {
+    let now = Timestamp::now();
+    change(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None }).await
+}
+
+/// Gives a mail up.
+pub async fn abandon(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<u64>,
+) -> Result<Json<OutgoingView>, Problem> {
+    let reason = format!("dropped by {}", caller.actor());
+    change(&web, id, Delivery::Dead { at: Timestamp::now(), reason }).await
+}
+
+async fn change(web: &Web, id: u64, to: Delivery) -> Result<Json<OutgoingView>, Problem> {
+    let mut mail = find(web, id).await?;
+    if let Delivery::Sent { at } = mail.delivery {
+        return Err(Problem::conflict(format!("mail {id} was sent at {at}")));
+    }
+    web.handle.store.delivered(vec![(mail.id, to.clone())]).await?;
+    mail.delivery = to;
+    Ok(Json(OutgoingView::from(&mail)))
+}
+
+async fn find(web: &Web, id: u64) -> Result<Outgoing, Problem> {
+    let missing = || Problem::not_found(format!("owed mail {id}"));
+    // The listing begins below its cursor.
+    let before = OutgoingId(id.checked_add(1).ok_or_else(missing)?);
+    let found = web.read(move |store| store.outbox(OutboxFilter::All, Some(before), 1)).await?;
+    found.items.into_iter().find(|mail| mail.id.0 == id).ok_or_else(missing)
+}

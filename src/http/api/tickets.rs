@@ -1,0 +1,321 @@
+//! Tickets: list, show, change, answer.
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Body;
+use crate::core::address::Address;
+use crate::core::mail;
+use crate::core::ticket::{Article, Command, Priority, State as TicketState, Watcher};
+use crate::http::auth::Caller;
+use crate::http::dto::PageView;
+use crate::http::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
+use crate::http::paging::{PageQuery, page};
+use crate::http::problem::Problem;
+use crate::http::{Web, download};
+use crate::store::{TicketQuery, TicketView as StoredTicket};
+
+/// Recipients of one answer.
+const RECIPIENTS_MAX: usize = 50;
+/// Characters of a title or subject.
+const TITLE_CHARS_MAX: usize = 250;
+
+/// What may stand in the query of the listing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    queue: Option<String>,
+    state: Option<String>,
+    owner: Option<String>,
+    customer: Option<String>,
+    text: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<u64>,
+}
+
+/// Tickets, newest first.
+pub async fn list(
+    State(web): State<Web>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<PageView<TicketView>>, Problem> {
+    let wanted = TicketQuery {
+        queue: query.queue,
+        state: query.state.as_deref().map(state).transpose()?,
+        owner: query.owner,
+        customer: query.customer.as_deref().map(address).transpose()?,
+        text: query.text,
+    };
+    let query = PageQuery::new(query.limit, query.cursor);
+    let (before, limit) = (query.before(), query.limit());
+    let tickets = web.read(move |store| store.tickets(&wanted, before, limit)).await?;
+    Ok(Json(page(tickets, |ticket| TicketView::from(ticket))))
+}
+
+/// One ticket with everything that belongs to it.
+pub async fn show(
+    State(web): State<Web>,
+    Path(number): Path<String>,
+) -> Result<Json<TicketDetail>, Problem> {
+    Ok(Json(TicketDetail::from(&find(&web, &number).await?)))
+}
+
+/// Adds a note.
+pub async fn note(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(number): Path<String>,
+    Body(note): Body<NoteRequest>,
+) -> Result<Json<TicketView>, Problem> {
+    not_empty("text", &note.text)?;
+    let command = Command::Note {
+        subject: one_line("subject", note.subject)?,
+        text: note.text,
+        visible_for_customer: note.visible_for_customer,
+    };
+    carry_out(&web, &caller, &number, vec![command]).await
+}
+
+/// Sends an answer.
+pub async fn reply(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(number): Path<String>,
+    Body(reply): Body<ReplyRequest>,
+) -> Result<Json<TicketView>, Problem> {
+    not_empty("text", &reply.text)?;
+    if reply.to.len() + reply.cc.len() > RECIPIENTS_MAX {
+        return Err(Problem::unprocessable(format!("at most {RECIPIENTS_MAX} recipients")));
+    }
+    let command = Command::Reply {
+        text: reply.text,
+        to: addresses(&reply.to)?,
+        cc: addresses(&reply.cc)?,
+        subject: reply.subject.map(|subject| one_line("subject", subject)).transpose()?,
+    };
+    carry_out(&web, &caller, &number, vec![command]).await
+}
+
+/// Changes a ticket: all that is asked, or nothing.
+pub async fn change(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(number): Path<String>,
+    Body(patch): Body<TicketPatch>,
+) -> Result<Json<TicketView>, Problem> {
+    let commands = commands(patch)?;
+    if commands.is_empty() {
+        return Err(Problem::unprocessable("the body changes nothing"));
+    }
+    carry_out(&web, &caller, &number, commands).await
+}
+
+/// Lets somebody follow a ticket.
+pub async fn watch(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path((number, who)): Path<(String, String)>,
+) -> Result<Json<TicketView>, Problem> {
+    carry_out(&web, &caller, &number, vec![Command::Watch(watcher(who))]).await
+}
+
+/// Lets somebody follow a ticket no longer.
+pub async fn unwatch(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path((number, who)): Path<(String, String)>,
+) -> Result<Json<TicketView>, Problem> {
+    carry_out(&web, &caller, &number, vec![Command::Unwatch(watcher(who))]).await
+}
+
+/// The mail of an article.
+pub async fn raw(
+    State(web): State<Web>,
+    Path((number, id)): Path<(String, u64)>,
+) -> Result<Response, Problem> {
+    let bytes = article_bytes(&web, &number, id).await?.1;
+    Ok(download::attachment(&format!("{number}-{id}.eml"), "message/rfc822", bytes))
+}
+
+/// One attachment of an article.
+pub async fn attachment(
+    State(web): State<Web>,
+    Path((number, id, index)): Path<(String, u64, u32)>,
+) -> Result<Response, Problem> {
+    let missing = || Problem::not_found(format!("attachment {index} of article {id}"));
+    let (article, raw) = article_bytes(&web, &number, id).await?;
+    let part = article.attachments.into_iter().find(|part| part.index == index);
+    let part = part.ok_or_else(missing)?;
+    // Decoding a large mail takes a while: not on a thread that others wait for.
+    let decoded = tokio::task::spawn_blocking(move || mail::attachment(&raw, index)).await;
+    let bytes = decoded.map_err(|_| Problem::internal())?.ok_or_else(missing)?;
+    Ok(download::attachment(&part.name, &part.content_type, bytes))
+}
+
+/// What a patch asks for, in the order in which it makes sense.
+fn commands(patch: TicketPatch) -> Result<Vec<Command>, Problem> {
+    let mut commands = Vec::new();
+    if let Some(title) = patch.title {
+        not_empty("title", &title)?;
+        commands.push(Command::SetTitle(one_line("title", title)?));
+    }
+    commands.extend(patch.queue.map(Command::SetQueue));
+    if let Some(text) = patch.customer {
+        commands.push(Command::SetCustomer(address(&text)?));
+    }
+    if let Some(label) = patch.priority {
+        commands.push(Command::SetPriority(priority(&label)?));
+    }
+    commands.extend(patch.owner.map(Command::SetOwner));
+    commands.extend(patch.responsible.map(Command::SetResponsible));
+    commands.extend(patch.lock.map(Command::SetLock));
+    let pending_until = patch.pending_until.as_deref().map(instant).transpose()?;
+    match (patch.state, pending_until) {
+        (Some(label), pending_until) => {
+            commands.push(Command::SetState { state: state(&label)?, pending_until });
+        }
+        (None, Some(_)) => {
+            commands.push(Command::SetState { state: TicketState::Pending, pending_until });
+        }
+        (None, None) => {}
+    }
+    commands.extend(patch.merge_into.map(Command::MergeInto));
+    Ok(commands)
+}
+
+async fn carry_out(
+    web: &Web,
+    caller: &Caller,
+    number: &str,
+    commands: Vec<Command>,
+) -> Result<Json<TicketView>, Problem> {
+    let config = web.handle.running.load().config.clone();
+    let (actor, now) = (caller.actor(), Timestamp::now());
+    let ticket = web.handle.store.command(config, number, commands, actor, now).await?;
+    Ok(Json(TicketView::from(&ticket)))
+}
+
+async fn find(web: &Web, number: &str) -> Result<StoredTicket, Problem> {
+    let wanted = number.to_owned();
+    let found = web.read(move |store| store.ticket(&wanted)).await?;
+    found.ok_or_else(|| Problem::not_found(format!("ticket {number:?}")))
+}
+
+async fn article_bytes(web: &Web, number: &str, id: u64) -> Result<(Article, Vec<u8>), Problem> {
+    // Looked for in its ticket, so that the path cannot lead into another one.
+    let articles = find(web, number).await?.articles;
+    let article = articles.into_iter().find(|article| article.id.0 == id);
+    let article =
+        article.ok_or_else(|| Problem::not_found(format!("article {id} in ticket {number:?}")))?;
+    let missing = || Problem::not_found(format!("mail kept for article {id}"));
+    let digest = article.raw.ok_or_else(missing)?;
+    let raw = web.read(move |store| store.raw(&digest)).await?.ok_or_else(missing)?;
+    Ok((article, raw))
+}
+
+fn watcher(who: String) -> Watcher {
+    match Address::parse(&who) {
+        Some(address) => Watcher::Customer(address),
+        None => Watcher::Agent(who),
+    }
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<Address>, Problem> {
+    texts.iter().map(|text| address(text)).collect()
+}
+
+fn address(text: &str) -> Result<Address, Problem> {
+    let unreadable = || Problem::unprocessable(format!("{text:?} is not a mail address"));
+    Address::parse(text).ok_or_else(unreadable)
+}
+
+fn state(label: &str) -> Result<TicketState, Problem> {
+    TicketState::from_label(label).ok_or_else(|| {
+        Problem::unprocessable(format!("{label:?} is not a state")).hint(
+            "states are new, open, pending, resolved, closed successful, closed unsuccessful, merged",
+        )
+    })
+}
+
+fn priority(label: &str) -> Result<Priority, Problem> {
+    Priority::from_label(label).ok_or_else(|| {
+        let known = Priority::ALL.map(|priority| priority.label()).join(", ");
+        Problem::unprocessable(format!("{label:?} is not a priority"))
+            .hint(format!("priorities are {known}"))
+    })
+}
+
+fn instant(text: &str) -> Result<Timestamp, Problem> {
+    text.parse().map_err(|_| {
+        Problem::unprocessable(format!("{text:?} is not an instant"))
+            .hint("write it like 2026-11-22T09:00:00Z")
+    })
+}
+
+fn not_empty(field: &str, text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::unprocessable(format!("`{field}` is empty")));
+    }
+    Ok(())
+}
+
+/// Titles and subjects end up in headers: a line end there would begin another header.
+fn one_line(field: &str, text: String) -> Result<String, Problem> {
+    if text.chars().any(char::is_control) || text.chars().count() > TITLE_CHARS_MAX {
+        let detail = format!("`{field}` must be one line of at most {TITLE_CHARS_MAX} characters");
+        return Err(Problem::unprocessable(detail));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(json: &str, expected: Result<&[Command], u16>) {
+        let patch = serde_json::from_str(json).unwrap();
+        let commands = commands(patch).map_err(|problem| problem.status);
+        assert_eq!(commands.as_deref().map_err(|status| *status), expected);
+    }
+
+    #[test]
+    fn nothing_asked() {
+        check("{}", Ok(&[]));
+    }
+
+    #[test]
+    fn owner_and_nobody() {
+        check(r#"{"owner": "alice"}"#, Ok(&[Command::SetOwner(Some("alice".into()))]));
+        check(r#"{"owner": null}"#, Ok(&[Command::SetOwner(None)]));
+    }
+
+    #[test]
+    fn a_time_means_pending() {
+        let at = "2026-11-23T09:00:00Z";
+        let command = Command::SetState {
+            state: TicketState::Pending,
+            pending_until: Some(at.parse().unwrap()),
+        };
+        check(&format!(r#"{{"pendingUntil": "{at}"}}"#), Ok(&[command]));
+    }
+
+    #[test]
+    fn values_that_make_no_sense() {
+        check(r#"{"state": "done"}"#, Err(422));
+        check(r#"{"priority": "high"}"#, Err(422));
+        check(r#"{"customer": "nobody"}"#, Err(422));
+        check(r#"{"title": " "}"#, Err(422));
+        check(r#"{"title": "a\r\nBcc: b@x.test"}"#, Err(422));
+        check(r#"{"pendingUntil": "tomorrow"}"#, Err(422));
+    }
+
+    #[test]
+    fn watchers_are_agents_or_addresses() {
+        assert_eq!(watcher("alice".into()), Watcher::Agent("alice".into()));
+        let eve = Address::parse("eve@customer.example").unwrap();
+        assert_eq!(watcher("Eve@customer.example".into()), Watcher::Customer(eve));
+    }
+}

@@ -1,0 +1,122 @@
+//! Revisions, problems of the files, changes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Problem, Severity};
+use crate::core::plan::{Action, Change};
+
+/// Something wrong with the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProblemView {
+    /// `error` or `warning`.
+    pub severity: String,
+    /// File.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Path in the document, such as `mailAccounts.support.password`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+/// What a revision does to one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeView {
+    /// Kind as in YAML: `mailAccounts`, `queues`, ...
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// `create`, `change`, `restart`, `move`, `suspend`, `resume`, `delete`.
+    pub action: String,
+    /// What that means in words.
+    pub effect: String,
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadView {
+    /// `applied` or `unchanged`.
+    pub result: String,
+    /// Revision that runs now.
+    pub revision: String,
+    /// What it changed.
+    pub changes: Vec<ChangeView>,
+    /// Warnings about the files.
+    pub warnings: Vec<ProblemView>,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckView {
+    /// Whether the files could be applied.
+    pub valid: bool,
+    /// All problems: errors and warnings.
+    pub problems: Vec<ProblemView>,
+}
+
+/// One file of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileView {
+    /// Path as the daemon read it.
+    pub path: String,
+    /// Content. Secrets are references there, never values.
+    pub content: String,
+}
+
+/// The files of the revision that was applied last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FilesView {
+    /// Its hash.
+    pub revision: String,
+    /// When it was applied.
+    pub applied: String,
+    /// The files.
+    pub files: Vec<FileView>,
+}
+
+impl From<&Problem> for ProblemView {
+    fn from(problem: &Problem) -> ProblemView {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        ProblemView {
+            severity: severity.into(),
+            file: problem.file.clone(),
+            line: problem.line,
+            column: problem.column,
+            path: problem.path.clone(),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        }
+    }
+}
+
+impl From<&Change> for ChangeView {
+    fn from(change: &Change) -> ChangeView {
+        ChangeView {
+            kind: change.kind.into(),
+            name: change.name.clone(),
+            action: action(change.action).into(),
+            effect: change.effect.clone(),
+        }
+    }
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Change => "change",
+        Action::Restart => "restart",
+        Action::Move => "move",
+        Action::Suspend => "suspend",
+        Action::Resume => "resume",
+        Action::Delete => "delete",
+    }
+}

@@ -1,0 +1,321 @@
+//! The one table of routes: method, path, who may, what it is for, and what answers.
+//!
+//! Architecture invariant: there is no route beside this table. The router, the access rules,
+//! the OpenAPI document and `docs/api.md` are all made from it.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyDeadlineLayer;
+
+use super::api::{accounts, config, explain, mails, outbox, quarantine, tickets};
+use super::dto::PageView;
+use super::dto::config::{CheckView, FilesView, ReloadView};
+use super::dto::mail::{MailView, ReleasedView};
+use super::dto::outbox::OutgoingView;
+use super::dto::status::{BackupRequest, DoneView, StatusView};
+use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
+use super::problem::Problem;
+use super::{ANSWER_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard, ops};
+use crate::core::config::Role;
+use crate::explain::Explanation;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Open,
+    /// A token of role `admin`, or whoever asks from this machine itself.
+    AdminOrLoopback,
+    /// A token of this role or a higher one.
+    Role(Role),
+}
+
+/// What travels in a body.
+#[derive(Clone, Copy)]
+pub enum Payload {
+    /// Nothing.
+    None,
+    /// JSON of this schema.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Bytes of this media type.
+    Bytes(&'static str),
+}
+
+/// One route.
+pub struct Route {
+    /// Method.
+    pub method: Method,
+    /// Path with its parameters in braces.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// Names and meanings of what may stand in the query.
+    pub query: &'static [(&'static str, &'static str)],
+    /// What it takes.
+    pub takes: Payload,
+    /// What it answers.
+    pub gives: Payload,
+    handler: MethodRouter<Web>,
+}
+
+/// Reads.
+const VIEWER: Access = Access::Role(Role::Viewer);
+/// Works on tickets.
+const USER: Access = Access::Role(Role::User);
+/// Deals with quarantine and outbox.
+const MANAGER: Access = Access::Role(Role::Manager);
+/// Everything.
+const ADMIN: Access = Access::Role(Role::Admin);
+
+/// What every listing understands.
+const PAGE: &[(&str, &str)] =
+    &[("limit", "rows, at most 200; default 50"), ("cursor", "`next` of the page before")];
+const TICKETS: &[(&str, &str)] = &[
+    ("queue", "only those in this queue"),
+    ("state", "only those in this state"),
+    ("owner", "only those of this owner"),
+    ("customer", "only those of this customer's address"),
+    ("text", "only those with this text in number or title"),
+    ("limit", "rows, at most 200; default 50"),
+    ("cursor", "`next` of the page before"),
+];
+const OUTBOX: &[(&str, &str)] = &[
+    ("state", "`due`, `sent` or `dead`; default all"),
+    ("limit", "rows, at most 200; default 50"),
+    ("cursor", "`next` of the page before"),
+];
+const RELOAD: &[(&str, &str)] =
+    &[("allowMassDelete", "`true` lifts the guard against removing most accounts for this once")];
+const EXPLAIN: &[(&str, &str)] =
+    &[("account", "name of the mail account it is taken to come through")];
+
+/// Every route, in the order of the documentation.
+#[rustfmt::skip]
+pub fn all() -> Vec<Route> {
+    vec![
+        get("/metrics", Access::Open, "Metrics in the text format of Prometheus", ops::metrics).bytes(crate::metrics::CONTENT_TYPE),
+        get("/-/healthy", Access::Open, "Whether the daemon turns and its store answers", ops::healthy).bytes("text/plain"),
+        get("/-/ready", Access::Open, "Whether a revision was applied", ops::ready).bytes("text/plain"),
+        post("/-/reload", Access::AdminOrLoopback, "Look at the configuration files now; 422 lists what is wrong with them, 409 says that the mass-delete guard holds the revision back", ops::reload).query(RELOAD).json::<ReloadView>(),
+        get("/api/v1/openapi.json", Access::Open, "This interface as an OpenAPI 3.1 document", super::openapi::serve).json::<serde_json::Value>(),
+        get("/api/v1/status", VIEWER, "How the daemon, its accounts and its SMTP servers are", ops::status).json::<StatusView>(),
+        post("/api/v1/accounts/{name}/fetch", USER, "Look into a mailbox now", accounts::fetch).json::<DoneView>(),
+
+        get("/api/v1/tickets", VIEWER, "Tickets, newest first", tickets::list).query(TICKETS).json::<PageView<TicketView>>(),
+        get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
+        patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).takes::<TicketPatch>().json::<TicketView>(),
+        post("/api/v1/tickets/{number}/notes", USER, "Add a note", tickets::note).takes::<NoteRequest>().json::<TicketView>(),
+        post("/api/v1/tickets/{number}/replies", USER, "Send an answer to the customer", tickets::reply).takes::<ReplyRequest>().json::<TicketView>(),
+        put("/api/v1/tickets/{number}/watchers/{who}", USER, "Let an agent or a customer follow a ticket", tickets::watch).json::<TicketView>(),
+        delete("/api/v1/tickets/{number}/watchers/{who}", USER, "Let nobody of this name follow a ticket", tickets::unwatch).json::<TicketView>(),
+        get("/api/v1/tickets/{number}/articles/{id}/raw", VIEWER, "The mail of an article as it came or went", tickets::raw).bytes("message/rfc822"),
+        get("/api/v1/tickets/{number}/articles/{id}/attachments/{index}", VIEWER, "One attachment of an article", tickets::attachment).bytes("application/octet-stream"),
+
+        get("/api/v1/mails", VIEWER, "What became of each mail, newest first", mails::list).query(PAGE).json::<PageView<MailView>>(),
+        get("/api/v1/mails/{id}", VIEWER, "What became of one mail and why", mails::show).json::<MailView>(),
+
+        get("/api/v1/outbox", MANAGER, "Mail we owe, newest first", outbox::list).query(OUTBOX).json::<PageView<OutgoingView>>(),
+        post("/api/v1/outbox/{id}/retry", MANAGER, "Try a mail again now, also one that was given up", outbox::retry).json::<OutgoingView>(),
+        delete("/api/v1/outbox/{id}", MANAGER, "Give a mail up", outbox::abandon).json::<OutgoingView>(),
+
+        get("/api/v1/quarantine", MANAGER, "Mails kept for a person to look at, newest first", quarantine::list).query(PAGE).json::<PageView<MailView>>(),
+        get("/api/v1/quarantine/{id}", MANAGER, "One quarantined mail and why it is there", quarantine::show).json::<MailView>(),
+        get("/api/v1/quarantine/{id}/raw", MANAGER, "The bytes of a quarantined mail", quarantine::raw).bytes("message/rfc822"),
+        post("/api/v1/quarantine/{id}/release", MANAGER, "Judge a quarantined mail again and let it go on", quarantine::release).json::<ReleasedView>(),
+        delete("/api/v1/quarantine/{id}", MANAGER, "Take a mail off the list without releasing it", quarantine::abandon).json::<DoneView>(),
+
+        get("/api/v1/config", ADMIN, "The configuration that runs, secrets as references", config::show).json::<serde_json::Value>(),
+        get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).json::<FilesView>(),
+        post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
+        post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
+        post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>(),
+    ]
+}
+
+/// Makes the router from the table.
+pub fn router(web: Web) -> Router {
+    let mut router = Router::new();
+    for route in all() {
+        let admit = from_fn_with_state((web.clone(), route.access), guard::admit);
+        router = router.route(route.path, route.handler.layer(admit));
+    }
+    router
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(RequestBodyDeadlineLayer::new(Duration::from_secs(READ_TIMEOUT_SECS)))
+        .layer(from_fn(in_time))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(web.clone(), guard::observe))
+        .with_state(web)
+}
+
+/// Name of a role as in YAML.
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::User => "user",
+        Role::Manager => "manager",
+        Role::Admin => "admin",
+    }
+}
+
+/// The page `docs/api.md`.
+pub fn documentation() -> String {
+    let mut page = String::from(
+        "# HTTP interface\n\n\
+         `GET /api/v1/openapi.json` describes every field. A request carries its token as\n\
+         `Authorization: Bearer TOKEN`; tokens are declared under `apiTokens` by their SHA-256, and the\n\
+         commands on the same machine read `api-token` in the data directory. Roles include those\n\
+         before them: viewer, user, manager, admin. Listings answer `items` and `next`; pass `next`\n\
+         as `cursor` for the following page. Errors are `application/problem+json` (RFC 9457).\n\n\
+         This page is made from the table in `src/http/routes.rs`.\n\n\
+         | method | path | role | what it does |\n|---|---|---|---|\n",
+    );
+    for route in all() {
+        let (method, path, access) = (&route.method, route.path, route.access.words());
+        page.push_str(&format!("| {method} | `{path}` | {access} | {} |\n", route.summary));
+    }
+    page
+}
+
+impl Access {
+    /// In words, for the documentation.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Access::Open => "open",
+            Access::AdminOrLoopback => "admin, or from this machine",
+            Access::Role(role) => role_name(*role),
+        }
+    }
+}
+
+impl Route {
+    fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Route {
+        self.query = query;
+        self
+    }
+
+    fn takes<T: JsonSchema + Any>(mut self) -> Route {
+        self.takes = Payload::Json(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    fn takes_bytes(mut self, media_type: &'static str) -> Route {
+        self.takes = Payload::Bytes(media_type);
+        self
+    }
+
+    fn json<T: JsonSchema + Any>(mut self) -> Route {
+        self.gives = Payload::Json(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    fn bytes(mut self, media_type: &'static str) -> Route {
+        self.gives = Payload::Bytes(media_type);
+        self
+    }
+}
+
+fn route<H: Handler<T, Web>, T: 'static>(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    summary: &'static str,
+    handler: H,
+) -> Route {
+    let filter = MethodFilter::try_from(method.clone()).expect("a method of the table is known");
+    Route {
+        method,
+        path,
+        access,
+        summary,
+        query: &[],
+        takes: Payload::None,
+        gives: Payload::None,
+        handler: on(filter, handler),
+    }
+}
+
+macro_rules! by_method {
+    ($($name:ident $method:ident),*) => {$(
+        fn $name<H: Handler<T, Web>, T: 'static>(
+            path: &'static str,
+            access: Access,
+            summary: &'static str,
+            handler: H,
+        ) -> Route {
+            route(Method::$method, path, access, summary, handler)
+        }
+    )*};
+}
+by_method!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
+
+async fn nothing_here() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+        .hint("GET /api/v1/openapi.json lists what there is")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not know this method")
+        .hint("GET /api/v1/openapi.json lists what there is")
+}
+
+async fn in_time(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    let limit = Duration::from_secs(ANSWER_TIMEOUT_SECS);
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!("no answer within {ANSWER_TIMEOUT_SECS} seconds");
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
+        }
+    }
+}
+
+// The message of a panic may hold anything; it goes to the log by the panic hook, not out.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_stands_there_once() {
+        let mut seen = BTreeSet::new();
+        for route in all() {
+            assert!(seen.insert((route.method.to_string(), route.path)), "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn only_what_machines_need_is_open() {
+        let open: Vec<_> = all()
+            .iter()
+            .filter(|route| route.access == Access::Open)
+            .map(|route| route.path)
+            .collect();
+        assert_eq!(open, ["/metrics", "/-/healthy", "/-/ready", "/api/v1/openapi.json"]);
+    }
+
+    #[test]
+    fn viewers_only_read() {
+        for route in all().iter().filter(|route| route.access == VIEWER) {
+            assert_eq!(route.method, Method::GET, "{}", route.path);
+        }
+    }
+}
