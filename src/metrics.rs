@@ -278,8 +278,9 @@ impl Metrics {
 
 // What we send.
 impl Metrics {
-    /// An automatic answer: `owed` with its occasion, or `suppressed` with the label of the reason.
-    pub fn auto_reply(&self, kind: &'static str, result: &'static str) {
+    /// An automatic answer: name of the auto-reply with `owed`, `sent` or `dead`; `suppressed` with
+    /// the label of the reason.
+    pub fn auto_reply(&self, kind: &str, result: &'static str) {
         self.count("postroom_autoreplies_total", &[kind, result], 1);
     }
 
