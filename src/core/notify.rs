@@ -408,3 +408,427 @@ fn admit(notices: &mut Vec<Notice>, notice: Option<Notice>) {
         notices.push(notice);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::config::CustomerProfile;
+    use crate::core::mail::HeaderField;
+    use crate::core::ticket::samples::{address, article, config, now, ticket, user};
+
+    fn agent(name: &str) -> Actor {
+        Actor::Agent(name.into())
+    }
+
+    fn eve() -> Actor {
+        Actor::Customer(address("eve@cust.test"))
+    }
+
+    fn event(actor: Actor, what: What) -> Event {
+        Event { at: now(), actor, what, why: String::new() }
+    }
+
+    fn followed_up(locked: bool) -> What {
+        What::FollowedUp { article: ArticleId(1), locked }
+    }
+
+    fn noted() -> What {
+        What::ArticleAdded { article: ArticleId(2), kind: ArticleKind::Note }
+    }
+
+    fn closed() -> What {
+        What::State { from: State::Open, to: State::Closed { successful: true } }
+    }
+
+    fn mail() -> Article {
+        article(1, ArticleKind::MailIn)
+    }
+
+    fn note(visible: bool) -> Article {
+        Article {
+            visible_for_customer: visible,
+            author: AuthorKind::Agent,
+            ..article(2, ArticleKind::Note)
+        }
+    }
+
+    /// alice owns it, bob answers for it, dave and Eve watch it.
+    fn full() -> Ticket {
+        Ticket {
+            owner: Some("alice".into()),
+            responsible: Some("bob".into()),
+            watchers: [Watcher::Agent("dave".into()), Watcher::Customer(address("eve@cust.test"))]
+                .into(),
+            ..ticket()
+        }
+    }
+
+    fn owned() -> Ticket {
+        Ticket { owner: Some("alice".into()), ..ticket() }
+    }
+
+    fn locked() -> Ticket {
+        Ticket { locked_since: Some(now()), ..owned() }
+    }
+
+    fn words(notices: &[Notice]) -> Vec<String> {
+        let one = |n: &Notice| format!("{} {}: {}", n.event.label(), n.who, n.role);
+        notices.iter().map(one).collect()
+    }
+
+    /// Everybody of the table on one ticket that did not change otherwise.
+    #[track_caller]
+    fn check(ticket: &Ticket, actor: Actor, what: What, expected: &[&str]) {
+        check_with(&config(), Some(ticket), ticket, vec![event(actor, what)], expected);
+    }
+
+    #[track_caller]
+    fn check_with(
+        config: &Config,
+        before: Option<&Ticket>,
+        after: &Ticket,
+        events: Vec<Event>,
+        expected: &[&str],
+    ) {
+        let notices = audience(config, before, after, &events, &[mail(), note(false)]);
+        assert_eq!(words(&notices), expected);
+    }
+
+    #[test]
+    fn ticket_created() {
+        let created = vec![event(eve(), What::Created)];
+        let expected = ["ticketCreated alice: queue support", "ticketCreated bob: queue support"];
+        check_with(&config(), None, &full(), created, &expected);
+    }
+
+    #[test]
+    fn ticket_created_where_nobody_works() {
+        let raw = Ticket { queue: "Raw".into(), ..full() };
+        check_with(&config(), None, &raw, vec![event(eve(), What::Created)], &[]);
+    }
+
+    #[test]
+    fn follow_up_locked() {
+        check(
+            &full(),
+            eve(),
+            followed_up(true),
+            &[
+                "followUpLocked alice: owner",
+                "followUpLocked bob: responsible",
+                "followUpLocked dave: watcher",
+                "followUpLocked eve@cust.test: watcher",
+            ],
+        );
+    }
+
+    #[test]
+    fn follow_up_locked_is_not_for_the_queue() {
+        check(&locked(), eve(), followed_up(true), &["followUpLocked alice: owner"]);
+    }
+
+    #[test]
+    fn follow_up_unlocked_is_for_the_queue_too_but_nobody_hears_twice() {
+        check(
+            &Ticket { responsible: Some("carol".into()), ..full() },
+            eve(),
+            followed_up(false),
+            &[
+                "followUpUnlocked alice: owner",
+                "followUpUnlocked carol: responsible",
+                "followUpUnlocked dave: watcher",
+                "followUpUnlocked eve@cust.test: watcher",
+                "followUpUnlocked bob: queue support",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_rejected_follow_up_is_news_as_well() {
+        let rejected = || What::FollowUpRejected { article: ArticleId(1) };
+        check(&locked(), eve(), rejected(), &["followUpLocked alice: owner"]);
+        check(
+            &ticket(),
+            eve(),
+            rejected(),
+            &["followUpUnlocked alice: queue support", "followUpUnlocked bob: queue support"],
+        );
+    }
+
+    #[test]
+    fn closed_by_somebody_else() {
+        let resolved = || What::State { from: State::Open, to: State::Resolved };
+        check(&locked(), agent("bob"), closed(), &["lockTimeout alice: owner"]);
+        check(&locked(), agent("bob"), resolved(), &["lockTimeout alice: owner"]);
+        check(&owned(), agent("bob"), closed(), &["lockTimeout alice: owner"]);
+        check(&locked(), Actor::System, closed(), &["lockTimeout alice: owner"]);
+        check(&locked(), Actor::Token("ci".into()), closed(), &["lockTimeout alice: owner"]);
+    }
+
+    #[test]
+    fn closing_that_takes_nothing_from_anybody() {
+        check(&locked(), agent("alice"), closed(), &[]);
+        check(&ticket(), agent("bob"), closed(), &[]);
+        check(&owned(), Actor::System, closed(), &[]);
+    }
+
+    #[test]
+    fn other_states_are_no_news() {
+        let state = |from, to| What::State { from, to };
+        let done = State::Closed { successful: true };
+        check(&locked(), agent("bob"), state(State::New, State::Open), &[]);
+        check(&locked(), agent("bob"), state(State::Open, State::Pending), &[]);
+        check(&locked(), agent("bob"), state(done, State::Open), &[]);
+        check(&locked(), agent("bob"), state(done, State::Resolved), &[]);
+        check(&locked(), agent("bob"), state(State::Open, State::Merged), &[]);
+    }
+
+    #[test]
+    fn unlocked() {
+        check(&locked(), agent("bob"), What::Unlocked, &["lockTimeout alice: owner"]);
+        check(&locked(), agent("alice"), What::Unlocked, &[]);
+        check(&locked(), Actor::System, What::LockTimedOut, &["lockTimeout alice: owner"]);
+    }
+
+    #[test]
+    fn the_owner_as_he_was_before() {
+        let after = Ticket { owner: Some("bob".into()), ..ticket() };
+        let unlocked = vec![event(agent("bob"), What::Unlocked)];
+        check_with(&config(), Some(&locked()), &after, unlocked, &["lockTimeout alice: owner"]);
+    }
+
+    #[test]
+    fn an_event_counts_once_however_often_it_happens() {
+        let both = vec![event(agent("bob"), closed()), event(agent("bob"), What::Unlocked)];
+        check_with(&config(), Some(&locked()), &locked(), both, &["lockTimeout alice: owner"]);
+    }
+
+    #[test]
+    fn two_events_are_two_mails() {
+        let from_bob = |what| event(agent("bob"), what);
+        let both = vec![from_bob(closed()), from_bob(noted())];
+        let expected = ["lockTimeout alice: owner", "noteAdded alice: owner"];
+        check_with(&config(), Some(&owned()), &owned(), both, &expected);
+    }
+
+    #[test]
+    fn note_added() {
+        check(
+            &full(),
+            agent("carol"),
+            noted(),
+            &["noteAdded alice: owner", "noteAdded bob: responsible", "noteAdded dave: watcher"],
+        );
+    }
+
+    #[test]
+    fn customers_hear_of_notes_they_may_see() {
+        let heard = |articles: &[Article]| {
+            let events = [event(agent("alice"), noted())];
+            let told = audience(&config(), Some(&full()), &full(), &events, articles);
+            told.iter().any(|notice| notice.customer)
+        };
+        assert!(heard(&[note(true)]));
+        assert!(!heard(&[note(false)]));
+        // Visibility unknown: internal.
+        assert!(!heard(&[]));
+    }
+
+    #[test]
+    fn customers_hear_of_no_machine() {
+        let heard = |article: Article| {
+            let events = [event(eve(), followed_up(false))];
+            let told = audience(&config(), Some(&full()), &full(), &events, &[article]);
+            told.iter().any(|notice| notice.customer)
+        };
+        let with_header = |name: &str, value: &str| Article {
+            headers: vec![HeaderField { name: name.into(), value: value.into() }],
+            ..mail()
+        };
+        assert!(heard(mail()));
+        assert!(heard(with_header("Auto-Submitted", "No")));
+        assert!(!heard(with_header("auto-submitted", "auto-replied")));
+        assert!(!heard(with_header("Precedence", "Bulk")));
+        assert!(!heard(Article { kind: ArticleKind::Bounce, ..mail() }));
+        assert!(!heard(Article { visible_for_customer: false, ..mail() }));
+    }
+
+    #[test]
+    fn other_articles_are_no_notes() {
+        for kind in [ArticleKind::MailIn, ArticleKind::MailOut, ArticleKind::AutoReply] {
+            let what = What::ArticleAdded { article: ArticleId(1), kind };
+            check(&full(), agent("carol"), what, &[]);
+        }
+    }
+
+    #[test]
+    fn queue_updated() {
+        let moved = || What::Queue { from: "support".into(), to: "sales".into() };
+        let after = Ticket { queue: "sales".into(), ..full() };
+        check(&after, agent("alice"), moved(), &["queueUpdated carol: queue sales"]);
+        check(&after, agent("carol"), moved(), &[]);
+        // A new ticket is created in its queue, not moved there.
+        check_with(&config(), None, &after, vec![event(eve(), moved())], &[]);
+    }
+
+    #[test]
+    fn owner_changed() {
+        let what = || What::Owner { from: Some("alice".into()), to: Some("bob".into()) };
+        let after = Ticket { owner: Some("bob".into()), ..ticket() };
+        let told = |actor, expected: &[&str]| {
+            check_with(&config(), Some(&owned()), &after, vec![event(actor, what())], expected);
+        };
+        told(agent("carol"), &["ownerChanged bob: owner", "ownerChanged alice: previous owner"]);
+        told(agent("bob"), &["ownerChanged alice: previous owner"]);
+    }
+
+    #[test]
+    fn responsible_changed() {
+        let before = Ticket { responsible: Some("bob".into()), ..ticket() };
+        let after = Ticket { responsible: Some("alice".into()), ..ticket() };
+        let what = What::Responsible { from: Some("bob".into()), to: Some("alice".into()) };
+        check_with(
+            &config(),
+            Some(&before),
+            &after,
+            vec![event(Actor::System, what)],
+            &[
+                "responsibleChanged alice: responsible",
+                "responsibleChanged bob: previous responsible",
+            ],
+        );
+    }
+
+    fn failed(to: &str) -> What {
+        What::DeliveryFailed { to: address(to), reason: "550".into() }
+    }
+
+    #[test]
+    fn delivery_failed() {
+        let owner = ["deliveryFailed alice: owner"];
+        check(&full(), Actor::System, failed("eve@cust.test"), &owner);
+        let responsible = Ticket { owner: None, ..full() };
+        let expected = ["deliveryFailed bob: responsible"];
+        check(&responsible, Actor::System, failed("eve@cust.test"), &expected);
+        let expected = ["deliveryFailed alice: queue support", "deliveryFailed bob: queue support"];
+        check(&ticket(), Actor::System, failed("eve@cust.test"), &expected);
+    }
+
+    #[test]
+    fn a_disabled_owner_hides_no_failure() {
+        let mut config = config();
+        config.users.get_mut("alice").unwrap().state = Switch::Disabled;
+        let failed = vec![event(Actor::System, failed("eve@cust.test"))];
+        let expected = ["deliveryFailed bob: responsible"];
+        check_with(&config, Some(&full()), &full(), failed, &expected);
+    }
+
+    #[test]
+    fn the_second_failure_of_an_address_is_history_only() {
+        let before = Ticket { undeliverable: [address("eve@cust.test")].into(), ..full() };
+        check(&before, Actor::System, failed("eve@cust.test"), &[]);
+    }
+
+    #[test]
+    fn pending_reached() {
+        check(
+            &full(),
+            Actor::System,
+            What::PendingReached,
+            &["pendingReached alice: owner", "pendingReached bob: responsible"],
+        );
+        check(
+            &ticket(),
+            Actor::System,
+            What::PendingReached,
+            &["pendingReached alice: queue support", "pendingReached bob: queue support"],
+        );
+    }
+
+    #[test]
+    fn agents_are_not_told_of_what_they_did() {
+        for name in ["alice", "bob", "dave"] {
+            let events = [event(agent(name), noted()), event(agent(name), followed_up(false))];
+            let told = audience(&config(), Some(&full()), &full(), &events, &[mail(), note(true)]);
+            assert!(told.iter().all(|notice| notice.who != name), "{name}");
+            assert!(!told.is_empty());
+        }
+    }
+
+    #[test]
+    fn customers_are_told_of_what_they_did() {
+        let watched = Ticket { owner: None, responsible: None, ..full() };
+        check(
+            &watched,
+            eve(),
+            followed_up(true),
+            &["followUpLocked dave: watcher", "followUpLocked eve@cust.test: watcher"],
+        );
+    }
+
+    #[test]
+    fn the_customer_hears_nothing_unless_he_watches() {
+        check(&locked(), eve(), followed_up(true), &["followUpLocked alice: owner"]);
+    }
+
+    #[test]
+    fn only_enabled_users_who_subscribed() {
+        let mut config = config();
+        config.users.get_mut("alice").unwrap().state = Switch::Disabled;
+        config.users.get_mut("bob").unwrap().state = Switch::Paused;
+        let dave = config.users.get_mut("dave").unwrap();
+        dave.subscriptions.events.remove(&EventKind::NoteAdded);
+        let noted = vec![event(agent("carol"), noted())];
+        check_with(&config, Some(&full()), &full(), noted, &[]);
+    }
+
+    #[test]
+    fn users_who_are_gone() {
+        let orphaned = Ticket { owner: Some("zoe".into()), ..ticket() };
+        check(&orphaned, agent("carol"), noted(), &[]);
+    }
+
+    #[test]
+    fn no_mail_to_ourselves() {
+        let mut config = config();
+        let alice = config.users.get_mut("alice").unwrap();
+        alice.email = address("support@desk.test");
+        let events = [event(agent("bob"), noted())];
+        let told = |config: &Config| audience(config, Some(&owned()), &owned(), &events, &[]);
+        assert_eq!(told(&config), []);
+        // The bell leaves no mail.
+        let both = Channels { mail: true, web: true };
+        let alice = config.users.get_mut("alice").unwrap();
+        alice.subscriptions.events.insert(EventKind::NoteAdded, both);
+        assert_eq!(told(&config)[0].channels, Channels { mail: false, web: true });
+    }
+
+    #[test]
+    fn one_mail_for_two_users_with_one_address() {
+        let mut config = config();
+        let twin = User { email: address("alice@agents.test"), ..user("bob", &["support"]) };
+        config.users.insert("bob".into(), twin);
+        let created = vec![event(eve(), What::Created)];
+        let expected = ["ticketCreated alice: queue support"];
+        check_with(&config, None, &ticket(), created, &expected);
+    }
+
+    #[test]
+    fn an_agent_who_watches_as_a_customer_gets_one_mail() {
+        let watcher = Watcher::Customer(address("alice@agents.test"));
+        let ticket = Ticket { watchers: [watcher].into(), ..locked() };
+        check(&ticket, eve(), followed_up(true), &["followUpLocked alice: owner"]);
+    }
+
+    #[test]
+    fn language_and_name_of_a_customer() {
+        let mut config = config();
+        let profile = CustomerProfile { language: Some(Language::Ja), ..Default::default() };
+        config.customers.insert(address("eve@cust.test"), profile);
+        let watched = Ticket { owner: None, responsible: None, ..full() };
+        let events = [event(eve(), followed_up(true))];
+        let told = audience(&config, Some(&watched), &watched, &events, &[mail()]);
+        let notice = told.iter().find(|notice| notice.customer).unwrap();
+        assert_eq!((notice.language, notice.name.as_str()), (Language::Ja, "Eve Example"));
+    }
+}

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 use super::mail::{Attachment, HeaderField};
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 /// Identity of a ticket in the store; people know its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TicketId(pub u64);
