@@ -525,3 +525,676 @@ fn next_outgoing(next: &mut NextIds) -> OutgoingId {
     next.outgoing = OutgoingId(id.0 + 1);
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::config::{Channels, NotificationText};
+    use crate::core::ticket::samples::{
+        address, article, config, key, next_ids, now, sender, ticket,
+    };
+    use crate::core::ticket::{AuthorKind, Customer, Watcher};
+
+    /// Header fields in order, unfolded, and the decoded text of a mail of ours.
+    struct Read {
+        fields: Vec<(String, String)>,
+        text: String,
+    }
+
+    impl Read {
+        fn names(&self) -> Vec<&str> {
+            self.fields.iter().map(|(name, _)| name.as_str()).collect()
+        }
+
+        #[track_caller]
+        fn field(&self, name: &str) -> &str {
+            let found = self.fields.iter().find(|(one, _)| one == name);
+            found.map_or_else(|| panic!("no {name} in {:?}", self.names()), |(_, value)| value)
+        }
+    }
+
+    /// Reads a mail of ours, strictly: only CRLF, no line over 998 octets, no control characters.
+    #[track_caller]
+    fn read(raw: &[u8]) -> Read {
+        let text = std::str::from_utf8(raw).unwrap();
+        let bare = text.replace("\r\n", "");
+        assert!(!bare.contains(['\r', '\n', '\0']), "bare line end or NUL");
+        assert!(text.ends_with("\r\n"));
+        assert!(text.split("\r\n").all(|line| line.len() <= 998), "line too long");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
+        let fields = unfolded.split("\r\n").map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_owned(), value.trim().to_owned())
+        });
+        let fields: Vec<(String, String)> =
+            fields.map(|(name, value)| (name, words_decoded(&value))).collect();
+        let encoding = fields.iter().find(|(name, _)| name == "Content-Transfer-Encoding");
+        let text = body_decoded(&encoding.unwrap().1, body);
+        Read { fields, text }
+    }
+
+    /// Encoded words (RFC 2047) decoded; blanks between two of them mean nothing.
+    fn words_decoded(value: &str) -> String {
+        let mut decoded = String::new();
+        let mut rest = value.to_owned();
+        while rest.contains("?= =?") {
+            rest = rest.replace("?= =?", "?==?");
+        }
+        while let Some((before, word)) = rest.split_once("=?utf-8?b?") {
+            let (encoded, after) = word.split_once("?=").unwrap();
+            decoded += before;
+            decoded += &String::from_utf8(base64(encoded)).unwrap();
+            rest = after.to_owned();
+        }
+        decoded + &rest
+    }
+
+    fn body_decoded(encoding: &str, body: &str) -> String {
+        let bytes = match encoding {
+            "7bit" => body.as_bytes().to_vec(),
+            "base64" => base64(&body.replace("\r\n", "")),
+            "quoted-printable" => {
+                let body = body.replace("=\r\n", "");
+                let (first, escaped) = body.split_once('=').unwrap_or((&body, ""));
+                let mut bytes = first.as_bytes().to_vec();
+                for part in escaped.split('=').filter(|part| !part.is_empty()) {
+                    bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+                    bytes.extend_from_slice(&part.as_bytes()[2..]);
+                }
+                bytes
+            }
+            other => panic!("encoding {other}"),
+        };
+        String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+    }
+
+    fn base64(text: &str) -> Vec<u8> {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+    }
+
+    fn thanks() -> AutoReply {
+        AutoReply {
+            name: "thanks".into(),
+            from: address("support@desk.test"),
+            envelope_from: None,
+            subject: [
+                (Language::En, "We got: {{ ticket.title }}".to_owned()),
+                (Language::Ja, "受け付けました".to_owned()),
+            ]
+            .into(),
+            text: [
+                (
+                    Language::En,
+                    "Dear {{ customer.name }},\nyour number is {{ ticket.number }}.".into(),
+                ),
+                (Language::Ja, "{{ customer.name }} 様\n番号は {{ ticket.number }} です。".into()),
+            ]
+            .into(),
+            state: Switch::Enabled,
+        }
+    }
+
+    fn stationery<'a>(config: &'a Config, key: &'a DeskKey) -> Stationery<'a> {
+        Stationery { config, key, now: now() }
+    }
+
+    fn answer(config: &Config, reply: &AutoReply, language: Option<Language>) -> Option<Outgoing> {
+        let mut answered = article(1, ArticleKind::MailIn);
+        answered.references = vec!["first@cust.test".into()];
+        let to = address("eve@cust.test");
+        auto_reply(
+            stationery(config, &key()),
+            reply,
+            language,
+            &ticket(),
+            &answered,
+            &to,
+            OutgoingId(10),
+        )
+    }
+
+    #[test]
+    fn an_auto_reply() {
+        let mail = answer(&config(), &thanks(), None).unwrap();
+        assert_eq!(mail.envelope_from, None);
+        assert_eq!(mail.sender, "default");
+        assert_eq!(mail.recipient, address("eve@cust.test"));
+        assert_eq!(mail.kind, OutgoingKind::AutoReply { reply: "thanks".into() });
+        assert_eq!(mail.delivery, first_attempt(now()));
+        let read = read(&mail.raw);
+        let expected = [
+            "Date",
+            "From",
+            "To",
+            "Subject",
+            "Message-ID",
+            "In-Reply-To",
+            "References",
+            "Auto-Submitted",
+            "Precedence",
+            "X-Auto-Response-Suppress",
+            "X-Loop",
+            "MIME-Version",
+            "Content-Type",
+            "Content-Transfer-Encoding",
+        ];
+        assert_eq!(read.names(), expected);
+        assert_eq!(read.field("Date"), "Sun, 22 Nov 2026 06:00:00 +0000");
+        assert_eq!(read.field("From"), "\"ACME support\" <support@desk.test>");
+        assert_eq!(read.field("To"), "eve@cust.test");
+        assert!(read.field("Subject").ends_with("2026112210000018] We got: Printer broken"));
+        assert_eq!(read.field("Message-ID"), format!("<{}>", mail.message_id));
+        assert_eq!(read.field("In-Reply-To"), "<m1@cust.test>");
+        assert_eq!(read.field("References"), "<first@cust.test> <m1@cust.test>");
+        assert_eq!(read.field("Auto-Submitted"), "auto-replied");
+        assert_eq!(read.field("Precedence"), "bulk");
+        assert_eq!(read.field("X-Auto-Response-Suppress"), "All");
+        assert_eq!(read.field("X-Loop"), "support@desk.test");
+        assert_eq!(read.text, "Dear Eve Example,\nyour number is 2026112210000018.\n");
+    }
+
+    #[track_caller]
+    fn check_language(
+        desk: Language,
+        wanted: Option<Language>,
+        texts: &[Language],
+        expected: &str,
+    ) {
+        let mut config = config();
+        config.desk.language = desk;
+        let mut reply = thanks();
+        reply.text.retain(|language, _| texts.contains(language));
+        let mail = answer(&config, &reply, wanted).unwrap();
+        assert!(read(&mail.raw).text.contains(expected));
+    }
+
+    #[test]
+    fn the_language_asked_for_then_the_desks_then_any() {
+        use Language::{En, Ja};
+        check_language(En, Some(Ja), &[En, Ja], "番号は");
+        check_language(Ja, None, &[En, Ja], "番号は");
+        check_language(Ja, Some(En), &[Ja], "番号は");
+        check_language(En, Some(En), &[Ja], "番号は");
+    }
+
+    #[test]
+    fn a_template_that_fails_makes_no_answer() {
+        let mut reply = thanks();
+        reply.text.insert(Language::En, "{{ ticket.colour }}".into());
+        assert_eq!(answer(&config(), &reply, None), None);
+        reply.text.clear();
+        assert_eq!(answer(&config(), &reply, None), None);
+    }
+
+    #[test]
+    fn an_envelope_sender_that_was_set() {
+        let bounce = Some(address("bounce@desk.test"));
+        let reply = AutoReply { envelope_from: bounce.clone(), ..thanks() };
+        assert_eq!(answer(&config(), &reply, None).unwrap().envelope_from, bounce);
+    }
+
+    #[test]
+    fn nobody_spreads_links_through_our_answers() {
+        let spam = "Win at https://evil.example/win ".repeat(20);
+        let mut reply = thanks();
+        let text = "{{ ticket.title }}\n{{ customer.name }}\n{{ article.quoted }}";
+        reply.text.insert(Language::En, text.into());
+        let ticket = Ticket {
+            title: spam.clone(),
+            customer: Some(Customer {
+                address: address("victim@cust.test"),
+                name: "see www.evil.example".into(),
+                company: None,
+            }),
+            ..ticket()
+        };
+        let mut answered = article(1, ArticleKind::MailIn);
+        answered.text = spam;
+        let config = config();
+        let to = address("victim@cust.test");
+        let mail = auto_reply(
+            stationery(&config, &key()),
+            &reply,
+            None,
+            &ticket,
+            &answered,
+            &to,
+            OutgoingId(1),
+        );
+        let read = read(&mail.unwrap().raw);
+        let whole = format!("{}\n{}", read.field("Subject"), read.text);
+        assert!(!whole.contains("://") && !whole.contains("evil.example"), "{whole}");
+        assert!(read.field("Subject").chars().count() < 120);
+    }
+
+    fn notice(event: EventKind, language: Language) -> Notice {
+        Notice {
+            event,
+            who: "alice".into(),
+            address: address("alice@agents.test"),
+            name: "Alice".into(),
+            language,
+            channels: Channels { mail: true, web: false },
+            role: "owner".into(),
+            customer: false,
+        }
+    }
+
+    fn notify_with(config: &Config, notice: &Notice) -> Option<Outgoing> {
+        let article = article(1, ArticleKind::MailIn);
+        notification(stationery(config, &key()), notice, &ticket(), Some(&article), OutgoingId(10))
+    }
+
+    #[test]
+    fn a_notification() {
+        let notice = notice(EventKind::FollowUpLocked, Language::En);
+        let mail = notify_with(&config(), &notice).unwrap();
+        let kind =
+            OutgoingKind::Notification { event: "followUpLocked".into(), who: "alice".into() };
+        assert_eq!((mail.kind, mail.envelope_from, &*mail.sender), (kind, None, "default"));
+        let read = read(&mail.raw);
+        assert_eq!(read.field("From"), "Helpdesk <default@notify.test>");
+        assert_eq!(read.field("To"), "Alice <alice@agents.test>");
+        assert_eq!(read.field("Auto-Submitted"), "auto-generated");
+        assert!(read.field("Subject").ends_with("] Follow-up: Printer broken"));
+        let root = format!("<{}>", thread::root_id(&key(), ticket().id, "notify.test"));
+        assert_eq!(read.field("References"), root);
+        assert_eq!(read.field("In-Reply-To"), root);
+        for part in ["Hello Alice", "Queue:    support", "State:    open", "> Please help."] {
+            assert!(read.text.contains(part), "{part} in {}", read.text);
+        }
+    }
+
+    #[test]
+    fn a_notification_in_japanese() {
+        let mail = notify_with(&config(), &notice(EventKind::TicketCreated, Language::Ja)).unwrap();
+        let read = read(&mail.raw);
+        assert!(read.field("Subject").ends_with("] 新しいチケット: Printer broken"));
+        assert!(read.text.contains("状態: 対応中") && read.text.contains("Alice 様"));
+    }
+
+    #[test]
+    fn a_replaced_text_and_one_that_fails() {
+        let mut config = config();
+        let text = NotificationText {
+            subject: [(Language::En, "!! {{ ticket.number }}".into())].into(),
+            text: [(Language::En, "{{ nothing.there }}".into())].into(),
+        };
+        config.notification_texts.insert(EventKind::NoteAdded, text);
+        let mail = notify_with(&config, &notice(EventKind::NoteAdded, Language::En)).unwrap();
+        let english = read(&mail.raw);
+        assert!(english.field("Subject").ends_with("] !! 2026112210000018"));
+        assert!(english.text.contains("A note was added"), "the built-in one: {}", english.text);
+        let mail = notify_with(&config, &notice(EventKind::NoteAdded, Language::Ja)).unwrap();
+        assert!(read(&mail.raw).text.contains("メモが追加"));
+    }
+
+    /// Who a notification of the ticket goes out as: name of the sender and header From.
+    #[track_caller]
+    fn check_sender(change: impl FnOnce(&mut Config), expected: Option<(&str, &str)>) {
+        let mut config = config();
+        change(&mut config);
+        let mail = notify_with(&config, &notice(EventKind::NoteAdded, Language::En));
+        let sent_as = mail.map(|mail| (mail.sender, read(&mail.raw).field("From").to_owned()));
+        let sent_as = sent_as.as_ref().map(|(sender, from)| (sender.as_str(), from.as_str()));
+        assert_eq!(sent_as, expected);
+    }
+
+    fn add_sender(config: &mut Config, name: &str, state: Switch) {
+        config.senders.insert(name.into(), Sender { state, ..sender(name) });
+    }
+
+    #[test]
+    fn senders_in_their_order() {
+        let of_queue = |config: &mut Config, state| {
+            add_sender(config, "own", state);
+            config.queues.get_mut("support").unwrap().sender = Some("own".into());
+        };
+        let default = Some(("default", "Helpdesk <default@notify.test>"));
+        let own = Some(("own", "Helpdesk <own@notify.test>"));
+        check_sender(|_| {}, default);
+        check_sender(|config| of_queue(config, Switch::Enabled), own);
+        check_sender(|config| of_queue(config, Switch::Disabled), default);
+        check_sender(|config| of_queue(config, Switch::Paused), default);
+    }
+
+    #[test]
+    fn without_the_default_sender() {
+        let only = |config: &mut Config, state| {
+            config.senders.clear();
+            add_sender(config, "x", state);
+        };
+        let other = Some(("x", "Helpdesk <x@notify.test>"));
+        check_sender(|config| only(config, Switch::Enabled), other);
+        // Paused: the mail waits in the outbox.
+        check_sender(|config| only(config, Switch::Paused), other);
+        let as_queue = Some(("default", "\"ACME support\" <support@desk.test>"));
+        check_sender(|config| only(config, Switch::Disabled), as_queue);
+        check_sender(
+            |config| {
+                config.senders.clear();
+                config.system_addresses.clear();
+            },
+            None,
+        );
+    }
+
+    #[test]
+    fn an_envelope_sender_of_a_notification() {
+        let mut config = config();
+        let bounce = Some(address("bounce@desk.test"));
+        config.senders.get_mut("default").unwrap().envelope_from = bounce.clone();
+        let mail = notify_with(&config, &notice(EventKind::NoteAdded, Language::En)).unwrap();
+        assert_eq!(mail.envelope_from, bounce);
+    }
+
+    fn write_to(config: &Config, to: &[&str], cc: &[&str]) -> (Vec<Outgoing>, NextIds) {
+        let to: Vec<Address> = to.iter().map(|to| address(to)).collect();
+        let cc: Vec<Address> = cc.iter().map(|cc| address(cc)).collect();
+        let thread: Vec<String> = (0..40).map(|at| format!("m{at}@cust.test")).collect();
+        let words = Letter {
+            author: "Alice",
+            subject: "Re: Printer broken",
+            text: "Turn it on.\n",
+            to: &to,
+            cc: &cc,
+            thread: &thread,
+        };
+        let mut next = next_ids();
+        (letter(stationery(config, &key()), &words, &ticket(), &mut next), next)
+    }
+
+    #[test]
+    fn a_letter() {
+        let config = config();
+        let (mails, next) = write_to(&config, &["eve@cust.test"], &["boss@cust.test"]);
+        assert_eq!(next.outgoing, OutgoingId(12));
+        let [first, second] = mails.as_slice() else { panic!("two recipients: {mails:?}") };
+        assert_eq!((first.id, second.id), (OutgoingId(10), OutgoingId(11)));
+        assert_eq!(second.recipient, address("boss@cust.test"));
+        assert_eq!((&first.raw, &first.message_id), (&second.raw, &second.message_id));
+        assert_eq!(first.envelope_from, Some(address("support@desk.test")));
+        let read = read(&first.raw);
+        assert_eq!(read.field("From"), "\"Alice via ACME Helpdesk\" <support@desk.test>");
+        assert_eq!(read.field("Cc"), "boss@cust.test");
+        assert_eq!(read.field("In-Reply-To"), "<m39@cust.test>");
+        let references: Vec<&str> = read.field("References").split(' ').collect();
+        assert_eq!(references.len(), 20);
+        assert_eq!((references[0], references[1]), ("<m0@cust.test>", "<m21@cust.test>"));
+        assert_eq!(references[19], "<m39@cust.test>");
+        // A person writes: nothing of a robot, and vacation notices may answer.
+        assert!(!read.names().iter().any(|name| ["Auto-Submitted", "Precedence"].contains(name)));
+        assert_eq!(read.text, "Turn it on.\n");
+    }
+
+    #[test]
+    fn letters_do_not_come_back_to_ourselves() {
+        let config = config();
+        let to = ["support@desk.test", "eve@cust.test", "eve@cust.test"];
+        let (mails, _) = write_to(&config, &to, &["eve@cust.test", "sales@desk.test"]);
+        assert_eq!(mails.len(), 1);
+        assert_eq!(read(&mails[0].raw).field("To"), "eve@cust.test");
+        assert_eq!(write_to(&config, &["support@desk.test"], &[]).0, []);
+    }
+
+    #[test]
+    fn answers_come_back_to_the_desk() {
+        let mut config = config();
+        config.system_addresses.remove(&address("support@desk.test"));
+        let (mails, _) = write_to(&config, &["eve@cust.test"], &[]);
+        let read_back = read(&mails[0].raw);
+        assert!(read_back.field("From").ends_with("<default@notify.test>"));
+        assert_eq!(read_back.field("Reply-To"), "sales@desk.test");
+        assert_eq!(mails[0].envelope_from, Some(address("default@notify.test")));
+    }
+
+    #[test]
+    fn nothing_can_send_a_letter() {
+        let mut config = config();
+        config.senders.clear();
+        config.system_addresses.clear();
+        assert_eq!(write_to(&config, &["eve@cust.test"], &[]).0, []);
+    }
+
+    fn effect(articles: Vec<Article>, what: What, watchers: &[Watcher]) -> Effect {
+        let event = |what| Event {
+            at: now(),
+            actor: Actor::Customer(address("eve@cust.test")),
+            what,
+            why: String::new(),
+        };
+        Effect {
+            ticket: Ticket { watchers: watchers.iter().cloned().collect(), ..ticket() },
+            created: false,
+            articles,
+            events: vec![event(what)],
+            owed: Vec::new(),
+            bells: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn announcing_owes_mails_rings_bells_and_writes_history() {
+        let mut config = config();
+        let both = Channels { mail: true, web: true };
+        let alice = config.users.get_mut("alice").unwrap();
+        alice.subscriptions.events.insert(EventKind::TicketCreated, both);
+        let web = Channels { mail: false, web: true };
+        let bob = config.users.get_mut("bob").unwrap();
+        bob.subscriptions.events.insert(EventKind::TicketCreated, web);
+        let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
+        let mut next = next_ids();
+        announce(stationery(&config, &key()), None, &mut effect, &mut next);
+        assert_eq!(next.outgoing, OutgoingId(11));
+        assert_eq!(effect.owed.len(), 1);
+        assert_eq!(effect.owed[0].id, OutgoingId(10));
+        let bell = |name: &str| (name.to_owned(), "ticketCreated".to_owned());
+        assert_eq!(effect.bells, [bell("alice"), bell("bob")]);
+        let told: Vec<_> = effect.events[1..].iter().map(|e| (&e.what, e.why.as_str())).collect();
+        let notified =
+            |who: &str| What::Notified { who: who.into(), event: "ticketCreated".into() };
+        let why = "queue support";
+        assert_eq!(told, [(&notified("alice"), why), (&notified("bob"), why)]);
+    }
+
+    #[test]
+    fn nobody_is_said_to_be_told_who_was_not() {
+        let mut config = config();
+        config.senders.clear();
+        config.system_addresses.clear();
+        let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
+        let mut next = next_ids();
+        announce(stationery(&config, &key()), None, &mut effect, &mut next);
+        assert_eq!((effect.owed.len(), effect.events.len()), (0, 1));
+        assert_eq!(next, next_ids());
+    }
+
+    #[test]
+    fn customers_are_never_shown_what_is_internal() {
+        let config = config();
+        let secret = Article {
+            author: AuthorKind::Agent,
+            visible_for_customer: false,
+            text: "he is always like that".into(),
+            ..article(2, ArticleKind::Note)
+        };
+        let open = Article {
+            author: AuthorKind::Agent,
+            text: "we are at it".into(),
+            ..article(3, ArticleKind::Note)
+        };
+        let added =
+            |article: &Article| What::ArticleAdded { article: article.id, kind: article.kind };
+        let watchers = [Watcher::Customer(address("eve@cust.test")), Watcher::Agent("dave".into())];
+        let mut effect = effect(vec![open.clone(), secret.clone()], added(&open), &watchers);
+        effect.events.push(Event { what: added(&secret), ..effect.events[0].clone() });
+        announce(stationery(&config, &key()), Some(&ticket()), &mut effect, &mut next_ids());
+        let text_to = |who: &str| {
+            let mail = effect.owed.iter().find(|mail| mail.recipient == address(who));
+            read(&mail.unwrap().raw).text
+        };
+        assert!(text_to("eve@cust.test").contains("we are at it"));
+        assert!(!text_to("eve@cust.test").contains("always"));
+        assert!(text_to("dave@agents.test").contains("always"));
+    }
+
+    #[track_caller]
+    fn check_template(source: &str, expected: Result<(), &str>) {
+        match (try_template(source), expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+            (result, _) => panic!("{source}: {result:?}"),
+        }
+    }
+
+    #[test]
+    fn templates_are_tried_at_load() {
+        check_template("Your number is {{ ticket.number }}.", Ok(()));
+        check_template("{% if customer.name %}{{ customer.name|upper }}{% endif %}", Ok(()));
+        check_template("one\ntwo {{ ticket.nmber }}", Err("line 2"));
+        check_template("{{ ticket.number", Err("line 1"));
+        check_template("{% include 'secrets' %}", Err("line 1"));
+    }
+
+    /// Everything that could break a header or a line.
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = [
+            "\r\nBcc: victim@x.test",
+            "\n",
+            "\r",
+            "\0",
+            "\r\n\r\n",
+            "\r\n.\r\n",
+            "<",
+            ">",
+            "\"",
+            "\\",
+            "=?utf-8?b?DQpCY2M6IHhAeA==?=",
+            "=?=",
+            ",",
+            ";",
+            ":",
+            "@",
+            " ",
+            "\u{2028}",
+            "\u{202e}",
+            "\u{85}",
+            "\u{7f}",
+            "あいうえお",
+            "①㈱髙",
+            "👨\u{200d}👩",
+            "é",
+            "x",
+            "https://evil.example",
+            "{{ desk.name }}",
+            "{% for %}",
+            "a@b.test",
+            "From ",
+            ".",
+            "\t",
+            "(",
+            ")",
+            "[Ticket#1]",
+        ];
+        let long = prop_oneof![Just("y".repeat(3000)), Just("髙".repeat(1200))];
+        let piece = prop_oneof![
+            20 => proptest::sample::select(pieces.to_vec()).prop_map(str::to_owned),
+            1 => long,
+            4 => any::<String>(),
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn no_value_adds_a_header_or_breaks_a_line(
+            title in hostile(), name in hostile(), text in hostile(), id in hostile(),
+            references in proptest::collection::vec(hostile(), 0..40),
+        ) {
+            let mut config = config();
+            config.desk.name = name.clone();
+            config.users.get_mut("alice").unwrap().full_name = name.clone();
+            let ticket = Ticket {
+                title: title.clone(),
+                customer: Some(Customer {
+                    address: address("eve@cust.test"),
+                    name: name.clone(),
+                    company: None,
+                }),
+                ..ticket()
+            };
+            let article = Article {
+                from: name.clone(),
+                subject: title.clone(),
+                text: text.clone(),
+                message_id: Some(id),
+                references: references.clone(),
+                ..article(1, ArticleKind::MailIn)
+            };
+            let mut reply = thanks();
+            let all = "{{ ticket.title }} {{ customer.name }} {{ article.text }} {{ article.from }}";
+            reply.subject.insert(Language::En, all.into());
+            reply.text.insert(Language::En, all.into());
+            let key = key();
+            let paper = stationery(&config, &key);
+            let to = [address("eve@cust.test"), address("foo..bar.@docomo.test")];
+            let who = Notice { name: name.clone(), ..notice(EventKind::NoteAdded, Language::Ja) };
+            let words = Letter {
+                author: &name,
+                subject: &title,
+                text: &text,
+                to: &to,
+                cc: &[],
+                thread: &references,
+            };
+            let id = OutgoingId(1);
+            let mut mails = letter(paper, &words, &ticket, &mut next_ids());
+            mails.extend(auto_reply(paper, &reply, None, &ticket, &article, &to[0], id));
+            mails.extend(notification(paper, &who, &ticket, Some(&article), id));
+            prop_assert_eq!(mails.len(), 4);
+            for mail in mails {
+                let known = [
+                    "Date", "From", "To", "Subject", "Message-ID", "In-Reply-To", "References",
+                    "Auto-Submitted", "Precedence", "X-Auto-Response-Suppress", "X-Loop",
+                    "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
+                ];
+                let read = read(&mail.raw);
+                prop_assert!(read.names().iter().all(|name| known.contains(name)));
+                let mut once = read.names();
+                once.sort_unstable();
+                once.dedup();
+                prop_assert_eq!(once.len(), read.names().len());
+                let hidden = read.field("Subject").contains(['\r', '\n', '\u{202e}']);
+                prop_assert!(!hidden);
+            }
+        }
+    }
+
+    /// Run with `cargo test --release --lib -- --ignored --nocapture mails_per_second`.
+    #[test]
+    #[ignore = "a measurement"]
+    fn mails_per_second() {
+        const ROUNDS: u32 = 20_000;
+        let (config, reply, key) = (config(), thanks(), key());
+        let article = article(1, ArticleKind::MailIn);
+        let (to, ticket) = (address("eve@cust.test"), ticket());
+        let who = notice(EventKind::TicketCreated, Language::Ja);
+        let begun = Instant::now();
+        for round in 0..ROUNDS {
+            let (paper, id) = (stationery(&config, &key), OutgoingId(round.into()));
+            assert!(auto_reply(paper, &reply, None, &ticket, &article, &to, id).is_some());
+            assert!(notification(paper, &who, &ticket, Some(&article), id).is_some());
+        }
+        let per_second = f64::from(ROUNDS) / begun.elapsed().as_secs_f64();
+        println!("{per_second:.0} pairs of answer and notification per second");
+        assert!(per_second > 4_000.0);
+    }
+}

@@ -56,6 +56,10 @@ pub fn write(draft: &Draft<'_>) -> Vec<u8> {
     let mut mail = headers(draft, &body).to_string().into_bytes();
     mail.extend_from_slice(b"\r\n");
     mail.extend_from_slice(body.as_ref());
+    // A body in base64 comes without its last line end.
+    if !mail.ends_with(b"\r\n") {
+        mail.extend_from_slice(b"\r\n");
+    }
     mail
 }
 
