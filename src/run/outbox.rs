@@ -312,9 +312,10 @@ impl Outbox {
                 // A login or certificate is never the mail's fault.
                 let may_be_the_mail =
                     let_in && matches!(*cause, "protocol" | "timeout" | "unavailable");
-                let strikes = self.strikes.entry(mail.id).or_default();
-                *strikes += u32::from(may_be_the_mail);
-                if *strikes >= STRIKES_MAX {
+                if may_be_the_mail {
+                    *self.strikes.entry(mail.id).or_default() += 1;
+                }
+                if self.strikes.get(&mail.id).is_some_and(|strikes| *strikes >= STRIKES_MAX) {
                     let attempt = Attempt::Temporary(message.clone());
                     self.conclude(mail, &attempt, now);
                 } else {

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod peers_smtp;
 mod sink;
 mod transport;

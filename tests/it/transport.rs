@@ -13,14 +13,16 @@ use postroom::transport;
 
 use crate::sink::{Do, Script, Sink, password_from};
 
-const MAIL: &str = "From: desk@desk.test\r\nTo: eve@customer.test\r\nSubject: Your number\r\n\
+/// A mail without anything special.
+pub const MAIL: &str = "From: desk@desk.test\r\nTo: eve@customer.test\r\nSubject: Your number\r\n\
                     Message-ID: <one@desk.test>\r\n\r\nWe have it.\r\n";
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
-fn mail_to(recipient: &str) -> Outgoing {
+/// That mail, owed to this recipient.
+pub fn mail_to(recipient: &str) -> Outgoing {
     Outgoing {
         id: OutgoingId(7),
         ticket: Some(TicketId(3)),
@@ -40,7 +42,7 @@ fn mail_to(recipient: &str) -> Outgoing {
 }
 
 /// What came of one mail, as a line.
-fn shown(attempt: &Attempt) -> String {
+pub fn shown(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Sent => "sent".into(),
         Attempt::Temporary(text) => format!("temporary: {text}"),
@@ -71,7 +73,8 @@ fn check(script: Script, expected: &str) {
     });
 }
 
-fn run(test: impl Future<Output = ()>) {
+/// Runs one test.
+pub fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 
