@@ -6,8 +6,10 @@
 
 pub mod address;
 pub mod config;
+pub mod control;
 pub mod desk;
 pub mod filter;
+pub mod header;
 pub mod intake;
 pub mod mail;
 pub mod notify;
@@ -18,3 +20,6 @@ pub mod reply;
 pub mod route;
 pub mod thread;
 pub mod ticket;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -3,6 +3,42 @@
 //! `judge` needs nothing but the configuration and the mail; it runs before the transaction.
 //! `settle` adds the facts of the store; it runs inside the write transaction and therefore
 //! neither parses nor evaluates anybody's regular expression.
+//!
+//! Architecture invariant: a mail has exactly one outcome, and the trace says how it came about.
+//! `settle` asks its questions in one order: quarantine, duplicate, ignored, bounce, follow-up,
+//! new ticket; the first that is answered with yes decides.
+//!
+//! # What a store must answer
+//!
+//! All of it inside the transaction that will write the decision, so that two mails of one batch
+//! see each other. Wherever a ticket is asked for, one that was merged is followed to its main
+//! ticket (`Ticket::merged_into`, again and again; a chain that comes back to itself is given up).
+//!
+//! | [`Facts`] | asked with | answer |
+//! |---|---|---|
+//! | `duplicate` | [`Keys`] | a mail recorded before under *another* location with the same `bytes`, else with the same `content`: within the same account, or any account if `intake.dedupe` is `global`. A mail with the same Message-ID and other content is none. |
+//! | `tagged` | `subject_tag` | the ticket with this number |
+//! | `body_tagged` | `body_tag` | the same for the number in the text |
+//! | `keyed` | each of `references` in order | the first for which [`super::thread::verify`] names a ticket that exists; `message_id` is that reference |
+//! | `referenced` | each of `references` in order | the ticket of the first that is the Message-ID of a stored article (of any kind, as they were written; the first owner of an id keeps it) |
+//! | `bounced` | `report`, if there is one | the ticket that `verify` names for `original_message_id`; else the one of the article with that id; else the one whose number [`super::thread::find_tag`] finds in `original_subject` |
+//! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
+//! | `next` | | identities that are free; `tickets_today` is the number of tickets made on the day of `now` in `desk.time_zone` |
+//!
+//! A mail that a person releases from quarantine is judged again with `quarantine` set to `None`
+//! and settled with no `duplicate`.
+//!
+//! What is written: [`Decision::effect`], and [`Decision::linked`] as another effect of the same
+//! transaction (it has an event and a link, no article and no mail).
+
+mod answer;
+mod bounce;
+mod change;
+mod create;
+mod follow_up;
+mod judge;
+mod people;
+mod settle;
 
 use std::collections::BTreeSet;
 
@@ -200,6 +236,8 @@ pub struct Decision {
     pub outcome: Outcome,
     /// Change of a ticket, if any.
     pub effect: Option<Effect>,
+    /// Change of a closed ticket whose follow-up made a new one: the link back to it.
+    pub linked: Option<Effect>,
     /// An automatic answer that was held back, and why.
     pub suppressed: Option<Suppression>,
     /// Names of the filters that matched.
@@ -238,7 +276,7 @@ pub fn decide(
 
 /// What the mail alone says.
 pub fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgement {
-    todo!()
+    judge::judge(config, account, mail)
 }
 
 /// What is to be written, given what the store knows.
@@ -249,7 +287,17 @@ pub fn settle(
     facts: &Facts,
     now: Timestamp,
 ) -> Decision {
-    todo!()
+    settle::settle(config, account, judgement, facts, now)
+}
+
+#[cfg(test)]
+pub(crate) use judge::sender_of;
+
+impl Why {
+    /// One step with its result.
+    pub fn new(step: &str, text: impl Into<String>) -> Why {
+        Why { step: step.into(), text: text.into() }
+    }
 }
 
 impl std::fmt::Debug for DeskKey {

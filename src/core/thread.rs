@@ -1,30 +1,75 @@
 //! What ties mails to tickets: numbers, subject tags, and Message-IDs that only we can make.
+//!
+//! A number is the day (`YYYYMMDD`, in the desk's time zone), the system id, a counter of the day
+//! of at least five digits, and a check digit by the Luhn rule over all digits before it: from
+//! the right every other digit is doubled, nines are cast out, and the check digit makes the sum
+//! a multiple of ten. One digit mistyped, or two neighbours swapped, never names another ticket.
+//!
+//! Architecture invariant: every search in here is linear in the text, whoever wrote it, and
+//! nothing in here knows whether a ticket exists.
 
+use hmac::{Hmac, Mac};
 use jiff::Timestamp;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use super::address::Address;
 use super::config::Desk;
 use super::intake::DeskKey;
+use super::mail::Digest;
 use super::outgoing::OutgoingId;
 use super::ticket::TicketId;
 
+/// Digits of the date in a number.
+const DATE_DIGITS: usize = 8;
+/// Digits of the daily counter, at least.
+const COUNTER_DIGITS_MIN: usize = 5;
+/// Digits of a number, at most; longer runs of digits are not looked at.
+const NUMBER_DIGITS_MAX: usize = 40;
+/// Blanks that may stand between the bracket, the hook and the number.
+const BLANKS_MAX: usize = 8;
+/// Tags looked at in one text; whoever writes more of them is not helped by the next one.
+const TAGS_MAX: usize = 100;
+/// Length of the tag in our Message-IDs: 128 bits.
+const TAG_BYTES: usize = 16;
+/// Length of the recipient's digest in our Message-IDs.
+const RECIPIENT_BYTES: usize = 4;
+
 /// Number of the next ticket: date, system id, daily counter (at least five digits), check digit.
 pub fn number(desk: &Desk, now: Timestamp, tickets_today: u32) -> String {
-    todo!()
+    let day = now.to_zoned(desk.time_zone.clone()).date();
+    let counter = u64::from(tickets_today) + 1;
+    let (year, month, day) = (day.year(), day.month(), day.day());
+    let digits = format!("{year:04}{month:02}{day:02}{}{counter:05}", desk.system_id);
+    let check = check_digit(&digits);
+    format!("{digits}{check}")
 }
 
-/// The tag that carries a number in a subject, such as `[Ticket#2026112210000018]`.
+/// The tag that carries a number in a subject, such as `[Ticket#2026112210000013]`.
 pub fn tag(desk: &Desk, number: &str) -> String {
-    todo!()
+    format!("[{}{number}]", desk.hook)
 }
 
 /// Number in the first tag of ours in a text. Case and blanks around the hook do not matter.
+///
+/// Without brackets the number must follow the hook at once (`Ticket#2026112210000013`). Tags
+/// with the system id of this desk come before tags that look like ours but have another one:
+/// a mail may have travelled through somebody else's desk first.
 pub fn find_tag(desk: &Desk, text: &str) -> Option<String> {
-    todo!()
+    let mut other = None;
+    for number in numbers(&desk.hook, text).take(TAGS_MAX) {
+        if number[DATE_DIGITS..].starts_with(&desk.system_id) {
+            return Some(number.into());
+        }
+        other = other.or(Some(number));
+    }
+    other.map(str::to_owned)
 }
 
 /// A Message-ID that proves its reader got our mail: ticket, mail and recipient, signed with the
 /// key of this desk (HMAC-SHA-256 cut to 128 bits).
+///
+/// All of it is lower-case hexadecimal, so that programs that change the case of an id do no harm.
 pub fn message_id(
     key: &DeskKey,
     ticket: TicketId,
@@ -32,15 +77,246 @@ pub fn message_id(
     recipient: &Address,
     domain: &str,
 ) -> String {
-    todo!()
+    let recipient = recipient_digest(recipient);
+    let signed = format!("{:x}.{:x}.{recipient}", ticket.0, mail.0);
+    let tag = hex(&signature(key, &signed));
+    format!("{signed}.{tag}@{domain}")
 }
 
 /// Ticket of a Message-ID that we made, if its signature is genuine.
 pub fn verify(key: &DeskKey, message_id: &str) -> Option<TicketId> {
-    todo!()
+    let (local, _domain) = message_id.rsplit_once('@')?;
+    let local = local.to_ascii_lowercase();
+    let (signed, tag) = local.rsplit_once('.')?;
+    let ticket = u64::from_str_radix(signed.split('.').next()?, 16).ok()?;
+    let expected = hex(&signature(key, signed));
+    let genuine: bool = expected.as_bytes().ct_eq(tag.as_bytes()).into();
+    genuine.then_some(TicketId(ticket))
 }
 
 /// The id under which all notifications of a ticket are threaded.
+///
+/// It is signed as well, but with words that no Message-ID of a mail has: nobody ever receives a
+/// mail with this id, and quoting it in References proves that one of ours was received.
 pub fn root_id(key: &DeskKey, ticket: TicketId, domain: &str) -> String {
-    todo!()
+    let signed = format!("{:x}.root", ticket.0);
+    let tag = hex(&signature(key, &signed));
+    format!("{signed}.{tag}@{domain}")
+}
+
+/// Numbers in tags with this hook, in their order.
+fn numbers<'a>(hook: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        while let Some(at) = find_hook(hook, text, from) {
+            from = at + hook.len();
+            if let Some(number) = number_behind(text, at, from) {
+                return Some(number);
+            }
+        }
+        None
+    })
+}
+
+/// Where the hook stands next, in any case of ASCII letters.
+fn find_hook(hook: &str, text: &str, from: usize) -> Option<usize> {
+    if hook.is_empty() {
+        return None;
+    }
+    let (hook, text) = (hook.as_bytes(), text.as_bytes());
+    let last = text.len().checked_sub(hook.len())?;
+    (from..=last).find(|&at| text[at..at + hook.len()].eq_ignore_ascii_case(hook))
+}
+
+/// The number behind a hook that reaches from `hook` to `end`.
+fn number_behind(text: &str, hook: usize, end: usize) -> Option<&str> {
+    let before = text.as_bytes()[..hook].iter().rev().take(BLANKS_MAX + 1);
+    let opened = before.copied().find(|byte| *byte != b' ' && *byte != b'\t') == Some(b'[');
+    let blanks = blanks_at(text, end);
+    let start = end + blanks;
+    let digits = digits_at(text, start);
+    let after = start + digits;
+    let closed = text.as_bytes().get(after + blanks_at(text, after)) == Some(&b']');
+    let shaped = (DATE_DIGITS + COUNTER_DIGITS_MIN + 1..=NUMBER_DIGITS_MAX).contains(&digits);
+    let tagged = (opened && closed) || blanks == 0;
+    (shaped && tagged).then(|| &text[start..after])
+}
+
+fn blanks_at(text: &str, at: usize) -> usize {
+    let rest = text.as_bytes()[at..].iter().take(BLANKS_MAX);
+    rest.take_while(|byte| **byte == b' ' || **byte == b'\t').count()
+}
+
+fn digits_at(text: &str, at: usize) -> usize {
+    let rest = text.as_bytes()[at..].iter().take(NUMBER_DIGITS_MAX + 1);
+    rest.take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Check digit by the Luhn rule (ISO/IEC 7812-1, annex B).
+fn check_digit(digits: &str) -> u32 {
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .filter(u8::is_ascii_digit)
+        .map(|byte| u32::from(byte - b'0'))
+        .enumerate()
+        .map(|(place, digit)| if place % 2 == 0 { digit * 2 } else { digit })
+        .map(|digit| digit / 10 + digit % 10)
+        .sum();
+    (10 - sum % 10) % 10
+}
+
+fn signature(key: &DeskKey, signed: &str) -> [u8; TAG_BYTES] {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&key.0)
+        .expect("HMAC takes keys of any length (RFC 2104 section 2)");
+    mac.update(b"postroom message-id ");
+    mac.update(signed.as_bytes());
+    let full = mac.finalize().into_bytes();
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&full[..TAG_BYTES]);
+    tag
+}
+
+fn recipient_digest(recipient: &Address) -> String {
+    hex(&Digest::of(recipient.as_str().as_bytes()).0[..RECIPIENT_BYTES])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: DeskKey = DeskKey([7; 32]);
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn desk(hook: &str, system_id: &str) -> Desk {
+        Desk { hook: hook.into(), system_id: system_id.into(), ..Desk::default() }
+    }
+
+    #[track_caller]
+    fn check_tag(text: &str, expected: Option<&str>) {
+        assert_eq!(find_tag(&Desk::default(), text).as_deref(), expected);
+    }
+
+    #[test]
+    fn number_of_the_day() {
+        let now = at("2026-11-22T05:00:00Z");
+        assert_eq!(number(&Desk::default(), now, 0), "2026112210000013");
+        assert_eq!(number(&Desk::default(), now, 1), "2026112210000021");
+        assert_eq!(number(&Desk::default(), now, 99_999), "20261122101000002");
+    }
+
+    #[test]
+    fn day_begins_in_the_zone_of_the_desk() {
+        let tokyo = jiff::tz::TimeZone::get("Asia/Tokyo").unwrap();
+        let desk = Desk { time_zone: tokyo, ..Desk::default() };
+        assert!(number(&desk, at("2026-11-22T15:00:00Z"), 0).starts_with("20261123"));
+        assert!(number(&desk, at("2026-11-22T14:59:59Z"), 0).starts_with("20261122"));
+    }
+
+    #[test]
+    fn check_digit_tells_typing_errors() {
+        let good = number(&Desk::default(), at("2026-11-22T05:00:00Z"), 41);
+        for place in 0..good.len() {
+            for digit in '0'..='9' {
+                let mut wrong: Vec<char> = good.chars().collect();
+                if wrong[place] == digit {
+                    continue;
+                }
+                wrong[place] = digit;
+                let wrong: String = wrong.into_iter().collect();
+                let (body, check) = wrong.split_at(wrong.len() - 1);
+                assert_ne!(check_digit(body).to_string(), check, "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn tags_are_found() {
+        let number = Some("2026112210000013");
+        check_tag("Re: [Ticket#2026112210000013] printer", number);
+        check_tag("re: [ticket#2026112210000013] printer", number);
+        check_tag("AW: [ Ticket# 2026112210000013 ] printer", number);
+        check_tag("about Ticket#2026112210000013.", number);
+        check_tag("[Ticket#] [Ticket#12] [Ticket#2026112210000013]", number);
+        check_tag("[Ticket#2026112210000013] [Ticket#2026112210000021]", number);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_tag() {
+        check_tag("", None);
+        check_tag("Ticket#", None);
+        check_tag("ticket#  2026112210000013 foo", None);
+        check_tag("[Ticket#20261122]", None);
+        check_tag("[Case#2026112210000013]", None);
+        check_tag("2026112210000013", None);
+        check_tag(&format!("[Ticket#{}]", "1".repeat(41)), None);
+        assert_eq!(find_tag(&desk("", "10"), "[2026112210000013]"), None);
+    }
+
+    #[test]
+    fn tag_of_another_desk_comes_second() {
+        let text = "[Ticket#2026112299000012] Re: [Ticket#2026112210000013]";
+        check_tag(text, Some("2026112210000013"));
+        check_tag("[Ticket#2026112299000012]", Some("2026112299000012"));
+    }
+
+    #[test]
+    fn hook_in_japanese() {
+        let desk = desk("受付番号#", "10");
+        let text = format!("Re: {} 障害", tag(&desk, "2026112210000013"));
+        assert_eq!(find_tag(&desk, &text).as_deref(), Some("2026112210000013"));
+    }
+
+    #[test]
+    fn searching_is_linear() {
+        let text = "[Ticket#".repeat(200_000);
+        let begun = std::time::Instant::now();
+        check_tag(&text, None);
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    }
+
+    fn ours() -> String {
+        let eve = Address::parse("eve@cust.example").unwrap();
+        message_id(&KEY, TicketId(42), OutgoingId(1042), &eve, "desk.example")
+    }
+
+    #[test]
+    fn our_ids_are_recognised() {
+        assert_eq!(verify(&KEY, &ours()), Some(TicketId(42)));
+        assert_eq!(verify(&KEY, &ours().to_uppercase()), Some(TicketId(42)));
+        assert_eq!(verify(&KEY, &root_id(&KEY, TicketId(42), "x")), Some(TicketId(42)));
+    }
+
+    #[test]
+    fn forged_ids_are_not() {
+        assert_eq!(verify(&DeskKey([8; 32]), &ours()), None);
+        assert_eq!(verify(&KEY, &ours().replacen("2a.", "2b.", 1)), None);
+        assert_eq!(verify(&KEY, &ours().replacen(".412.", ".413.", 1)), None);
+        for place in 0..ours().find('@').unwrap() {
+            let mut id = ours().into_bytes();
+            id[place] = if id[place] == b'0' { b'1' } else { b'0' };
+            assert_eq!(verify(&KEY, &String::from_utf8(id).unwrap()), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn ids_of_others_are_not() {
+        for id in ["", "@", "a@b", "2a@desk.example", "2a.1.x.@y", "\u{e9}.\u{e9}@x", "..@.."] {
+            assert_eq!(verify(&KEY, id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_are_short_and_plain() {
+        let id = ours();
+        assert!(id.len() < 100, "{id}");
+        assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".@-".contains(&byte)));
+    }
 }

@@ -1,0 +1,287 @@
+//! A mail that belongs to a ticket: which one, may its sender join, and what it changes.
+//!
+//! Architecture invariant: a ticket number or somebody else's Message-ID never suffices to join;
+//! only a Message-ID that this desk signed does, or taking part in the ticket. A stranger changes
+//! nothing on the ticket that he names, and nobody is told.
+
+use jiff::Timestamp;
+
+use super::answer::{self, Occasion};
+use super::change::{Change, set_lock, set_state};
+use super::settle::Sitting;
+use super::{Decision, Effect, Outcome, create, people};
+use crate::core::config::{FollowUpFrom, FollowUpRules, OnClosed};
+use crate::core::render::{self, Letter};
+use crate::core::reply::Suppression;
+use crate::core::ticket::{State, Ticket, What};
+
+/// What speaks for a mail belonging to a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// A Message-ID of ours with a genuine signature.
+    Keyed,
+    /// The number in the subject.
+    Tag,
+    /// The Message-ID of a stored article.
+    Reference,
+    /// The number in the text.
+    Body,
+}
+
+impl Proof {
+    fn words(self) -> &'static str {
+        match self {
+            Proof::Keyed => "it answers a mail of ours",
+            Proof::Tag => "number in the subject",
+            Proof::Reference => "it refers to a mail of the ticket",
+            Proof::Body => "number in the text",
+        }
+    }
+}
+
+/// A ticket the mail may join.
+pub(super) struct Joined {
+    pub(super) ticket: Ticket,
+    pub(super) proof: Proof,
+}
+
+/// What was found.
+pub(super) struct Found {
+    /// The ticket it joins.
+    pub(super) joins: Option<Joined>,
+    /// The first ticket that it names and may not join.
+    pub(super) refused: Option<Ticket>,
+}
+
+/// Looks for the ticket that a mail belongs to: the number in the subject, then a Message-ID of
+/// ours, then one of a stored article, then the number in the text where the queue wants it.
+pub(super) fn find(sitting: &mut Sitting<'_>) -> Found {
+    let mut found = Found { joins: None, refused: None };
+    for (ticket, proof) in candidates(sitting) {
+        let number = ticket.number.clone();
+        match admitted(sitting, &ticket, proof) {
+            Ok(why) => {
+                sitting.note("followUp", format!("{number}: {}, {why}", proof.words()));
+                found.joins = Some(Joined { ticket, proof });
+                break;
+            }
+            Err(why) => {
+                sitting.note("followUp", format!("not {number} ({}): {why}", proof.words()));
+                found.refused.get_or_insert(ticket);
+            }
+        }
+    }
+    found
+}
+
+fn candidates(sitting: &Sitting<'_>) -> Vec<(Ticket, Proof)> {
+    let facts = sitting.facts;
+    let keyed = facts.keyed.as_ref().map(|keyed| keyed.ticket.clone());
+    let is_keyed = |ticket: &Ticket| keyed.as_ref().is_some_and(|keyed| keyed.id == ticket.id);
+    let tagged = facts.tagged.clone().map(|ticket| {
+        let proof = if is_keyed(&ticket) { Proof::Keyed } else { Proof::Tag };
+        (ticket, proof)
+    });
+    let referenced = facts.referenced.as_ref().map(|found| found.ticket.clone());
+    let body = facts.body_tagged.clone().filter(|ticket| rules(sitting, ticket).search_body);
+    let all = [
+        tagged,
+        keyed.clone().map(|ticket| (ticket, Proof::Keyed)),
+        referenced.map(|ticket| (ticket, Proof::Reference)),
+        body.map(|ticket| (ticket, Proof::Body)),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Whether the sender may join, and why or why not.
+fn admitted(
+    sitting: &Sitting<'_>,
+    ticket: &Ticket,
+    proof: Proof,
+) -> Result<&'static str, &'static str> {
+    let sender = &sitting.judgement.sender;
+    let anyone = rules(sitting, ticket).from == FollowUpFrom::Anyone;
+    match proof {
+        Proof::Keyed => Ok("signed by this desk"),
+        Proof::Tag | Proof::Reference | Proof::Body if people::takes_part(ticket, sender) => {
+            Ok("the sender takes part in it")
+        }
+        Proof::Tag | Proof::Reference | Proof::Body if anyone => Ok("its queue lets anyone join"),
+        Proof::Tag | Proof::Reference | Proof::Body => Err("the sender takes no part in it"),
+    }
+}
+
+fn rules(sitting: &Sitting<'_>, ticket: &Ticket) -> FollowUpRules {
+    let queue = sitting.config.queues.get(&ticket.queue);
+    queue.map(|queue| queue.follow_up.clone()).unwrap_or_default()
+}
+
+/// What a follow-up does, given where the ticket stands.
+enum Course {
+    /// An article, and the ticket goes on.
+    Join,
+    /// An article, and nothing else changes.
+    Keep,
+    /// An article; the ticket stays closed.
+    Reject,
+    /// A new ticket that is linked to this one.
+    NewTicket(&'static str),
+}
+
+/// Writes the follow-up.
+pub(super) fn join(mut sitting: Sitting<'_>, joined: Joined) -> Decision {
+    if joined.proof == Proof::Keyed {
+        sitting.proven();
+    }
+    if sitting.judgement.on_follow_up.ignore == Some(true) {
+        return sitting.ignored();
+    }
+    let rules = rules(&sitting, &joined.ticket);
+    match course(&sitting, &rules, &joined.ticket) {
+        Course::Join => follow(sitting, joined, &rules, true),
+        Course::Keep => follow(sitting, joined, &rules, false),
+        Course::Reject => reject(sitting, joined.ticket),
+        Course::NewTicket(why) => {
+            sitting.note("ticket", format!("{} is closed: {why}", joined.ticket.number));
+            create::create(sitting, None, Some(&joined.ticket), Occasion::NewTicket)
+        }
+    }
+}
+
+/// Rules for closed tickets are for those who need help: what an agent writes stays with the
+/// ticket and leaves it as it is.
+fn course(sitting: &Sitting<'_>, rules: &FollowUpRules, ticket: &Ticket) -> Course {
+    if sitting.judgement.sender.agent.is_some() {
+        return Course::Keep;
+    }
+    match rules.closed {
+        _ if !ticket.state.is_closed() => Course::Join,
+        OnClosed::Reject => Course::Reject,
+        OnClosed::NewTicket => Course::NewTicket("its queue makes a new ticket"),
+        OnClosed::Reopen if is_too_old(rules, ticket, sitting.now) => {
+            Course::NewTicket("the time for reopening is over")
+        }
+        OnClosed::Reopen => Course::Join,
+    }
+}
+
+fn is_too_old(rules: &FollowUpRules, ticket: &Ticket, now: Timestamp) -> bool {
+    let since = |closed: Timestamp| now.duration_since(closed).unsigned_abs();
+    match (rules.reopen_within, ticket.closed) {
+        (Some(within), Some(closed)) => closed < now && since(closed) > within,
+        (Some(_), None) | (None, _) => false,
+    }
+}
+
+/// Adds the article; `moves` says whether the follow-up changes the state.
+fn follow(
+    mut sitting: Sitting<'_>,
+    joined: Joined,
+    rules: &FollowUpRules,
+    moves: bool,
+) -> Decision {
+    let Joined { ticket: before, proof } = joined;
+    let mut change = Change::of(&before);
+    if moves {
+        set_follow_up_state(&sitting, &mut change, rules, &before);
+    }
+    change.apply(&sitting, &sitting.judgement.on_follow_up);
+    let mut article = sitting.article(before.id);
+    article.visible_for_customer = is_visible(&sitting, proof);
+    let (id, kind) = (article.id, article.kind);
+    change.push(sitting.event(What::ArticleAdded { article: id, kind }, ""));
+    let locked = change.ticket.locked_since.is_some();
+    let words = proof.words();
+    change.push(sitting.event(What::FollowedUp { article: id, locked }, words));
+    people::join_in(sitting.config, &mut change.ticket, sitting.judgement);
+    let mut effect = change.effect(sitting.now);
+    effect.articles.push(article);
+    go_on_to_customer(&mut sitting, &mut effect, proof);
+    let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::FollowUp);
+    sitting.announce(Outcome::FollowUp, Some(&before), effect, suppressed)
+}
+
+/// A `new` ticket stays new, unless it is a rule for closed tickets that speaks.
+fn set_follow_up_state(
+    sitting: &Sitting<'_>,
+    change: &mut Change,
+    rules: &FollowUpRules,
+    before: &Ticket,
+) {
+    if before.state == State::New {
+        return;
+    }
+    set_state(change, sitting, rules.state.unwrap_or(State::Open), "a follow-up arrived");
+    if before.state.is_closed() && rules.lock && before.owner.is_some() {
+        set_lock(change, sitting, true, "reopened: given back to its owner");
+    }
+}
+
+/// What an agent writes is for the customer only if it surely is the agent who writes.
+fn is_visible(sitting: &Sitting<'_>, proof: Proof) -> bool {
+    let judgement = sitting.judgement;
+    let visible = judgement.article.visible_for_customer;
+    let visible = judgement.on_follow_up.visible_for_customer.unwrap_or(visible);
+    let unsure = judgement.sender.agent.is_some() && !goes_on(sitting, proof);
+    visible && !unsure
+}
+
+/// Whether this is an agent's own letter to the customer: he proved to have got a mail of ours
+/// (or the account vouches for him), and it is he who writes and not his mailbox.
+fn goes_on(sitting: &Sitting<'_>, proof: Proof) -> bool {
+    let judgement = sitting.judgement;
+    let sure = proof == Proof::Keyed || judgement.trusted;
+    let by_hand = match &judgement.suppression {
+        None | Some(Suppression::Agent | Suppression::Filter) => true,
+        Some(_) => false,
+    };
+    judgement.sender.agent.is_some() && sure && by_hand
+}
+
+/// Owes the customer an agent's mail, unless he has it already. Attachments stay with the article.
+fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect, proof: Proof) {
+    let judgement = sitting.judgement;
+    let visible = effect.articles.iter().all(|article| article.visible_for_customer);
+    let Some(customer) = effect.ticket.customer.clone() else { return };
+    if !goes_on(sitting, proof) || !visible {
+        if judgement.sender.agent.is_some() {
+            sitting.note("letter", "kept for agents: it does not prove that the agent wrote it");
+        }
+        return;
+    }
+    if judgement.addressed.contains(&customer.address) {
+        sitting.note("letter", "the customer was addressed in the mail itself");
+        return;
+    }
+    let thread: Vec<String> = judgement.references.iter().rev().cloned().collect();
+    let author =
+        judgement.sender.agent.as_deref().and_then(|agent| sitting.config.users.get(agent));
+    let letter = Letter {
+        author: author.map_or("", |user| &user.full_name),
+        subject: &effect.ticket.title,
+        text: &judgement.article.text,
+        to: std::slice::from_ref(&customer.address),
+        cc: &[],
+        thread: &thread,
+    };
+    let stationery = sitting.stationery();
+    let owed = render::letter(stationery, &letter, &effect.ticket, sitting.next());
+    sitting.note("letter", format!("goes on to {}", customer.address));
+    effect.owed.extend(owed);
+}
+
+/// Keeps the article; the ticket stays as it is.
+fn reject(mut sitting: Sitting<'_>, before: Ticket) -> Decision {
+    let number = &before.number;
+    sitting.note("ticket", format!("{number} is closed: its queue rejects follow-ups"));
+    let mut change = Change::of(&before);
+    let article = sitting.article(before.id);
+    let (id, kind) = (article.id, article.kind);
+    change.push(sitting.event(What::ArticleAdded { article: id, kind }, ""));
+    let what = What::FollowUpRejected { article: id };
+    change.push(sitting.event(what, "the queue rejects follow-ups to closed tickets"));
+    let mut effect = change.effect(sitting.now);
+    effect.articles.push(article);
+    let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::Reject);
+    sitting.announce(Outcome::Rejected, Some(&before), effect, suppressed)
+}

@@ -1,0 +1,199 @@
+//! What the mail alone says: runs before the transaction, and does all that costs time.
+//!
+//! Architecture invariant: whatever the mail holds, everything that goes into a judgement is
+//! bounded in size, and headers that an untrusted account must not use are gone before anything
+//! here looks at the mail.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{Judgement, Keys, SenderOfMail, Why};
+use crate::core::address::Address;
+use crate::core::config::{Account, Config, Customers};
+use crate::core::control;
+use crate::core::filter::{self, Filtered, Settings};
+use crate::core::header;
+use crate::core::mail::{Digest, HeaderField, Mail, Mailbox, REFERENCES_MAX};
+use crate::core::reply;
+use crate::core::route;
+use crate::core::thread;
+use crate::core::ticket::{Article, ArticleId, ArticleKind, AuthorKind, TicketId};
+
+/// Addresses of one mail that become participants.
+const ADDRESSED_MAX: usize = 100;
+/// Bytes of a line of text that an article keeps: From, To, Cc, a header worth showing.
+const LINE_BYTES_MAX: usize = 2_048;
+/// Header fields that an article keeps.
+const HEADERS_MAX: usize = 40;
+/// Header fields worth showing.
+const HEADERS_SHOWN: [&str; 16] = [
+    "Reply-To",
+    "Sender",
+    "Date",
+    "Message-ID",
+    "In-Reply-To",
+    "Return-Path",
+    "Delivered-To",
+    "X-Original-To",
+    "Auto-Submitted",
+    "Precedence",
+    "List-Id",
+    "Importance",
+    "X-Mailer",
+    "User-Agent",
+    "X-Spam-Status",
+    "Authentication-Results",
+];
+
+/// What the mail alone says.
+pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgement {
+    let mut why = oddities(mail);
+    let cut = control::cut(mail, account.trusted);
+    if cut.headers.len() < mail.headers.len() {
+        why.push(Why::new("control", "control headers cut: the account is not trusted"));
+    }
+    let mail = cut.as_ref();
+    let filtered = filter::run(config, &account.name, mail, initial(config, account, mail));
+    let route = route::route(config, account, mail, &filtered.settings);
+    let sender = sender_of(config, mail);
+    why.extend(filtered.why);
+    Judgement {
+        account: account.name.clone(),
+        keys: keys(mail),
+        message_id: mail.message_id.clone(),
+        subject_tag: thread::find_tag(&config.desk, &mail.subject),
+        body_tag: thread::find_tag(&config.desk, &mail.text),
+        references: references(mail),
+        route,
+        suppression: reply::suppression(config, mail, &sender, &filtered.settings),
+        report: mail.report.clone(),
+        article: article(mail, &sender, &filtered.settings),
+        addressed: addressed(config, mail),
+        trusted: account.trusted,
+        quarantine: unknown_sender(config, mail, &sender),
+        filters: filtered.matched,
+        settings: filtered.settings,
+        on_follow_up: filtered.on_follow_up,
+        sender,
+        why,
+    }
+}
+
+/// Who wrote a mail: the first From, else Sender, else Reply-To.
+pub(crate) fn sender_of(config: &Config, mail: &Mail) -> SenderOfMail {
+    let with_address = |mailbox: &&Mailbox| mailbox.address.is_some();
+    let written = mail.from.iter().chain(&mail.sender).chain(&mail.reply_to);
+    let nobody = Mailbox { name: String::new(), address: None };
+    let mailbox =
+        written.clone().find(with_address).or(mail.from.first()).cloned().unwrap_or(nobody);
+    let reply_to = mail.reply_to.iter().find(with_address);
+    let answer_to = reply_to.unwrap_or(&mailbox).address.clone();
+    let agent = mailbox.address.as_ref().and_then(|from| reply::agent_with(config, from));
+    SenderOfMail { agent: agent.map(str::to_owned), answer_to, mailbox }
+}
+
+fn oddities(mail: &Mail) -> Vec<Why> {
+    let labels: Vec<&str> = mail.oddities.iter().map(|oddity| oddity.label()).collect();
+    if labels.is_empty() { Vec::new() } else { vec![Why::new("mail", labels.join(", "))] }
+}
+
+fn initial(config: &Config, account: &Account, mail: &Mail) -> Filtered {
+    if account.trusted { control::read(config, mail) } else { Filtered::default() }
+}
+
+fn keys(mail: &Mail) -> Keys {
+    let content = || {
+        let mut both = mail.message_id.clone().into_bytes();
+        both.push(0);
+        both.extend_from_slice(&mail.content_digest.0);
+        Digest::of(&both)
+    };
+    Keys { bytes: mail.digest, content: (!mail.message_id_derived).then(content) }
+}
+
+/// Most telling first: In-Reply-To, then References from the end.
+fn references(mail: &Mail) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let ids = mail.in_reply_to.iter().chain(mail.references.iter().rev());
+    ids.filter(|id| seen.insert(*id)).take(REFERENCES_MAX).cloned().collect()
+}
+
+/// Everybody it was addressed to besides us and our agents.
+fn addressed(config: &Config, mail: &Mail) -> BTreeSet<Address> {
+    let all = mail.to.iter().chain(&mail.cc).filter_map(|mailbox| mailbox.address.as_ref());
+    let others = all.filter(|address| {
+        !reply::is_ours(config, address) && reply::agent_with(config, address).is_none()
+    });
+    others.take(ADDRESSED_MAX).cloned().collect()
+}
+
+/// Why an unknown sender's mail waits for a person, on a desk that wants its customers declared.
+/// Reports come from mail systems and are about our own mail; they are not held back here.
+fn unknown_sender(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option<String> {
+    let known = |address: &Address| {
+        config.customers.contains_key(address) || reply::is_ours(config, address)
+    };
+    let address = sender.mailbox.address.as_ref();
+    match config.intake.customers {
+        Customers::Open => None,
+        Customers::Declared if sender.agent.is_some() || address.is_some_and(known) => None,
+        Customers::Declared if mail.report.is_some() => None,
+        Customers::Declared => {
+            let who = address.map_or("nobody", Address::as_str);
+            Some(format!("sender {who} is not a declared customer (intake.customers: declared)"))
+        }
+    }
+}
+
+fn article(mail: &Mail, sender: &SenderOfMail, settings: &Settings) -> Article {
+    let references = mail.references.iter().chain(&mail.in_reply_to);
+    Article {
+        id: ArticleId(0),
+        ticket: TicketId(0),
+        kind: ArticleKind::MailIn,
+        author: settings.sender_type.unwrap_or_else(|| author(mail, sender)),
+        visible_for_customer: settings.visible_for_customer.unwrap_or(true),
+        from: as_written(mail, "From"),
+        to: as_written(mail, "To"),
+        cc: as_written(mail, "Cc"),
+        subject: mail.subject.clone(),
+        text: mail.text.clone(),
+        message_id: Some(mail.message_id.clone()),
+        references: references.cloned().collect(),
+        attachments: mail.attachments.clone(),
+        headers: headers_shown(mail),
+        raw: Some(mail.digest),
+        created: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn author(mail: &Mail, sender: &SenderOfMail) -> AuthorKind {
+    if mail.report.is_some() {
+        AuthorKind::System
+    } else if sender.agent.is_some() {
+        AuthorKind::Agent
+    } else {
+        AuthorKind::Customer
+    }
+}
+
+fn as_written(mail: &Mail, name: &str) -> String {
+    shortened(header::first(mail, name).unwrap_or(""))
+}
+
+fn headers_shown(mail: &Mail) -> Vec<HeaderField> {
+    let shown = mail
+        .headers
+        .iter()
+        .filter(|field| HEADERS_SHOWN.iter().any(|name| header::is_named(&field.name, name)));
+    let field = |field: &HeaderField| HeaderField {
+        name: field.name.trim().into(),
+        value: shortened(&field.value),
+    };
+    shown.take(HEADERS_MAX).map(field).collect()
+}
+
+fn shortened(text: &str) -> String {
+    text[..text.floor_char_boundary(LINE_BYTES_MAX)].to_owned()
+}

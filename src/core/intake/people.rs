@@ -1,0 +1,77 @@
+//! Who a mail's sender is to a ticket.
+//!
+//! Architecture invariant: only addresses count here, never display names.
+
+use super::{Judgement, SenderOfMail};
+use crate::core::address::Address;
+use crate::core::config::Config;
+use crate::core::filter::Settings;
+use crate::core::reply;
+use crate::core::ticket::{Customer, Ticket, Watcher};
+
+/// Participants of a ticket; later ones may still write, but only by answering a mail of ours.
+const PARTICIPANTS_MAX: usize = 500;
+
+/// Whether the sender takes part in a ticket: its customer, somebody it was Cc'd to, an agent, a
+/// watcher. A sender without an address takes part in nothing.
+pub(super) fn takes_part(ticket: &Ticket, sender: &SenderOfMail) -> bool {
+    let address = sender.mailbox.address.as_ref();
+    sender.agent.is_some() || address.is_some_and(|address| is_participant(ticket, address))
+}
+
+/// Whether an address takes part in a ticket.
+pub(super) fn is_participant(ticket: &Ticket, address: &Address) -> bool {
+    let customer = ticket.customer.as_ref().is_some_and(|customer| customer.address == *address);
+    customer
+        || ticket.participants.contains(address)
+        || ticket.watchers.contains(&Watcher::Customer(address.clone()))
+}
+
+/// Lets the sender and everybody he wrote to take part in the ticket from now on.
+pub(super) fn join_in(config: &Config, ticket: &mut Ticket, judgement: &Judgement) {
+    let sender = &judgement.sender;
+    let wrote = sender.mailbox.address.iter().chain(&sender.answer_to);
+    for address in wrote.chain(&judgement.addressed) {
+        let outside =
+            !reply::is_ours(config, address) && reply::agent_with(config, address).is_none();
+        if outside && ticket.participants.len() < PARTICIPANTS_MAX {
+            ticket.participants.insert(address.clone());
+        }
+    }
+}
+
+/// Whose case a new ticket is: as set, else the sender.
+pub(super) fn customer(config: &Config, judgement: &Judgement) -> Option<Customer> {
+    let sender = &judgement.sender;
+    let set = judgement.settings.customer.as_deref().and_then(Address::parse);
+    let address = set.clone().or_else(|| person(config, sender))?;
+    let is_sender = sender.mailbox.address.as_ref() == Some(&address);
+    let as_written = if is_sender { sender.mailbox.name.as_str() } else { "" };
+    Some(described(config, address, as_written, &judgement.settings))
+}
+
+/// What is known of a customer by declaration comes before what the mail says.
+pub(super) fn described(
+    config: &Config,
+    address: Address,
+    as_written: &str,
+    settings: &Settings,
+) -> Customer {
+    let profile = config.customers.get(&address);
+    let declared = profile.and_then(|profile| profile.name.clone());
+    let company = profile.and_then(|profile| profile.company.clone());
+    Customer {
+        name: declared.unwrap_or_else(|| as_written.to_owned()),
+        company: settings.company.clone().or(company),
+        address,
+    }
+}
+
+/// The address behind a mail: From, but Reply-To where From is a robot's or ours (a form on a web
+/// site writes so).
+fn person(config: &Config, sender: &SenderOfMail) -> Option<Address> {
+    let from = sender.mailbox.address.as_ref();
+    let stands_in = from.is_none_or(|from| reply::is_robot(from) || reply::is_ours(config, from));
+    let reply_to = sender.answer_to.as_ref().filter(|address| !reply::is_ours(config, address));
+    if stands_in { reply_to.or(from).cloned() } else { from.cloned() }
+}
