@@ -3,13 +3,22 @@
 //! Architecture invariant: nothing in here knows the store or decides anything. A mailbox lists,
 //! fetches, and does what it is told to a mail that is already safe.
 
+pub mod imap;
+pub mod maildir;
+pub mod pop3;
+
+mod dial;
+mod wire;
+mod words;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::core::config::AfterFetch;
+use crate::core::config::{Account, AfterFetch, Source};
 use crate::core::mail::Location;
+use crate::secret::Secrets;
 
 /// A message that lies in the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +97,29 @@ pub trait Mailbox: Send {
 
     /// Says goodbye. POP3 deletes here: an error means that deletions may not have happened.
     async fn close(&mut self) -> Result<(), MailboxError>;
+
+    /// Last moment at which the server's certificate is valid; `None` without TLS.
+    fn certificate_expires(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// Opens the mailbox of an account: connects, encrypts as declared, logs in, opens the folder.
+pub async fn open(account: &Account, secrets: &Secrets) -> Result<Box<dyn Mailbox>, MailboxError> {
+    match &account.connection {
+        Source::Imap { endpoint, login, folder } => {
+            let target = dial::Target::resolve(endpoint, login, secrets)?;
+            Ok(Box::new(imap::open(target, folder, account.idle).await?))
+        }
+        Source::Pop3 { endpoint, login } => {
+            let target = dial::Target::resolve(endpoint, login, secrets)?;
+            Ok(Box::new(pop3::open(target).await?))
+        }
+        Source::Maildir { path } => Ok(Box::new(maildir::open(path)?)),
+        Source::Graph { .. } => {
+            Err(MailboxError::Unsupported("this build cannot read mail through Microsoft Graph"))
+        }
+    }
 }
 
 /// Why a mailbox could not be read.
@@ -99,7 +131,7 @@ pub enum MailboxError {
     /// TLS could not be set up; `reason` is the label for metrics.
     #[error("could not set up TLS: {message}")]
     Tls {
-        /// `certificate`, `handshake`, `starttls`.
+        /// `certificate`, `handshake`, `starttls`, `files`.
         reason: &'static str,
         /// What was wrong.
         message: String,

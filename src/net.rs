@@ -80,6 +80,57 @@ pub async fn encrypt(
     }
 }
 
+/// Last moment at which a certificate is valid (RFC 5280 section 4.1.2.5), if it can be read.
+pub fn expires(certificate: &CertificateDer<'_>) -> Option<jiff::Timestamp> {
+    let (certificate, _) = der_value(certificate.as_ref(), &[DER_SEQUENCE])?;
+    let (mut rest, _) = der_value(certificate, &[DER_SEQUENCE])?;
+    // The version is optional; then serial number, algorithm and issuer.
+    if let Some((_, after)) = der_value(rest, &[DER_VERSION]) {
+        rest = after;
+    }
+    for tag in [DER_INTEGER, DER_SEQUENCE, DER_SEQUENCE] {
+        rest = der_value(rest, &[tag])?.1;
+    }
+    let times = [DER_UTC_TIME, DER_GENERALIZED_TIME];
+    let (validity, _) = der_value(rest, &[DER_SEQUENCE])?;
+    let (_, rest) = der_value(validity, &times)?;
+    let tag = *rest.first()?;
+    let (text, _) = der_value(rest, &times)?;
+    let text = std::str::from_utf8(text).ok()?;
+    let text = match tag {
+        // Two digits of the year: 50 and above are of the last century.
+        DER_UTC_TIME if text.get(..2)? >= "50" => format!("19{text}"),
+        DER_UTC_TIME => format!("20{text}"),
+        _ => text.to_owned(),
+    };
+    let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}
+
+const DER_INTEGER: u8 = 0x02;
+const DER_UTC_TIME: u8 = 0x17;
+const DER_GENERALIZED_TIME: u8 = 0x18;
+const DER_SEQUENCE: u8 = 0x30;
+const DER_VERSION: u8 = 0xa0;
+
+/// Contents of a DER value with one of these tags, and what follows it.
+fn der_value<'a>(bytes: &'a [u8], tags: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    if !tags.contains(tag) {
+        return None;
+    }
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        0x81..=0x84 => {
+            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
 impl Stream {
     /// The server's certificate; `None` without TLS.
     pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
@@ -235,6 +286,39 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(year: i32, expected: &str) {
+        let mut parameters = rcgen::CertificateParams::new(vec!["mail.example".into()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(year, 3, 4);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        let expires = expires(certificate.der()).map(|at| at.to_string());
+        assert_eq!(expires.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn certificate_of_this_century() {
+        check(2031, "2031-03-04T00:00:00Z");
+    }
+
+    #[test]
+    fn certificate_beyond_two_digits() {
+        check(2061, "2061-03-04T00:00:00Z");
+    }
+
+    #[test]
+    fn what_is_no_certificate_expires_never() {
+        for bytes in [&b""[..], b"\x30", b"\x30\x84\xff\xff\xff\xff", b"\x30\x02\x30\x00"] {
+            assert_eq!(expires(&CertificateDer::from(bytes)), None);
         }
     }
 }

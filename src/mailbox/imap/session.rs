@@ -1,0 +1,510 @@
+//! The strict layer over async-imap: commands that count only with their tagged OK.
+//!
+//! The crate's own helpers take a tagged NO, a BYE or a cut connection for an empty result, know no
+//! deadline and log the password. So we use of it the framing and the parser, and nothing else;
+//! commands are written past it.
+//!
+//! Architecture invariant: a command has succeeded if, and only if, the server said so with our tag
+//! and in time. After any error but `Refused` the session is out of step and must be dropped.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_imap::Client;
+use imap_proto::{Capability, MailboxDatum, Response, ResponseCode, Status};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::guard::{Excess, Guard};
+use crate::mailbox::wire::time_for;
+use crate::mailbox::words::{repeatable, repeatable_without};
+use crate::mailbox::{MailboxError, Woken};
+use crate::net::Stream;
+
+/// Answers to one command beyond those it calls for. More is a flood.
+const ANSWERS_SPARE_MAX: u64 = 10_000;
+/// RFC 2177 asks for less than 29 minutes; many routers forget a silent connection after ten.
+const IDLE_AT_MOST: Duration = Duration::from_secs(9 * 60);
+/// Longest text sent as a quoted string; longer ones go as literals.
+const QUOTED_BYTES_MAX: usize = 1_000;
+
+/// A connection to an IMAP server.
+pub struct Session {
+    client: Client<Guard<Stream>>,
+    /// Time for each step, beside the time for its bytes.
+    timeout: Duration,
+    /// What the server can, in upper case.
+    capabilities: BTreeSet<String>,
+    /// Commands given; the next one's tag follows from it.
+    commands: u32,
+    /// Tag of an IDLE that was not ended, because a `wait` was dropped.
+    idling: Option<String>,
+    /// What the server tells about the open folder unasked.
+    folder: Folder,
+}
+
+/// What the server tells about the open folder unasked.
+#[derive(Debug, Default)]
+struct Folder {
+    /// Messages in it.
+    exists: u32,
+    /// Whether there are more than at the last `settle`.
+    news: bool,
+}
+
+/// What a command may cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowance {
+    /// Answers it calls for.
+    pub answers: u64,
+    /// Bytes it calls for.
+    pub bytes: u64,
+}
+
+/// How a server answered with our tag.
+struct Done {
+    status: Status,
+    words: String,
+}
+
+impl Session {
+    /// Greets the server, unless STARTTLS has done so, and asks what it can.
+    pub async fn begin(
+        stream: Stream,
+        greeted: bool,
+        timeout: Duration,
+    ) -> Result<Session, MailboxError> {
+        let mut session = Session {
+            client: Client::new(Guard::new(stream)),
+            timeout,
+            capabilities: BTreeSet::new(),
+            commands: 0,
+            idling: None,
+            folder: Folder::default(),
+        };
+        if !greeted {
+            session.greeting().await?;
+        }
+        session.read_capabilities().await?;
+        Ok(session)
+    }
+
+    /// Whether the server can this; in upper case.
+    pub fn can(&self, capability: &str) -> bool {
+        self.capabilities.contains(capability)
+    }
+
+    /// Messages in the open folder.
+    pub fn exists(&self) -> u32 {
+        self.folder.exists
+    }
+
+    /// Says that everything announced so far is about to be looked at.
+    pub fn settle(&mut self) {
+        self.folder.news = false;
+    }
+
+    /// The connection.
+    pub fn stream(&self) -> &Stream {
+        self.client.get_ref().get_ref()
+    }
+
+    async fn greeting(&mut self) -> Result<(), MailboxError> {
+        match timeout(self.timeout, read(&mut self.client, "greeting", judge_greeting)).await {
+            Ok(judged) => judged?,
+            Err(_) => Err(MailboxError::Timeout("greeting")),
+        }
+    }
+
+    async fn read_capabilities(&mut self) -> Result<(), MailboxError> {
+        let mut found = BTreeSet::new();
+        self.command("CAPABILITY", "CAPABILITY", Allowance::default(), |response| {
+            if let Response::Capabilities(capabilities) = response {
+                found.extend(capabilities.iter().map(capability_name));
+            }
+            Ok(())
+        })
+        .await?;
+        self.capabilities = found;
+        Ok(())
+    }
+
+    /// Logs in. The password passes neither the crate, whose trace log would show it, nor an error.
+    pub async fn login(
+        &mut self,
+        username: &str,
+        password: &SecretString,
+    ) -> Result<(), MailboxError> {
+        if self.can("LOGINDISABLED") {
+            return Err(MailboxError::Login(
+                "server takes no password on this connection (LOGINDISABLED); \
+                 declare the account with TLS"
+                    .into(),
+            ));
+        }
+        let secret = password.expose_secret();
+        let deadline = Instant::now() + self.timeout;
+        let logging_in = self.send_login(username, secret);
+        let done = match timeout_at(deadline, logging_in).await {
+            Ok(done) => done?,
+            Err(_) => return Err(MailboxError::Timeout("LOGIN")),
+        };
+        let words = repeatable_without(secret, &done.words);
+        match done.status {
+            Status::Ok => self.read_capabilities().await,
+            Status::No if !is_busy(&done.words) => Err(MailboxError::Login(words)),
+            _ => Err(MailboxError::Refused { command: "LOGIN", message: words }),
+        }
+    }
+
+    async fn send_login(&mut self, username: &str, password: &str) -> Result<Done, MailboxError> {
+        let tag = self.next_tag();
+        let mut line = format!("{tag} LOGIN").into_bytes();
+        for argument in [username, password] {
+            line.push(b' ');
+            if let Some(quoted) = quoted(argument) {
+                line.extend(quoted.as_bytes());
+                continue;
+            }
+            line.extend(format!("{{{}}}\r\n", argument.len()).as_bytes());
+            self.write(&line).await?;
+            // RFC 3501 section 7.5: the literal follows when the server has asked for it.
+            if let Some(done) = self.read_until("LOGIN", &tag, true).await? {
+                return Ok(done);
+            }
+            line = argument.as_bytes().to_vec();
+        }
+        line.extend(b"\r\n");
+        self.write(&line).await?;
+        let done = self.read_until("LOGIN", &tag, false).await?;
+        done.ok_or_else(|| flood("LOGIN"))
+    }
+
+    fn next_tag(&mut self) -> String {
+        self.commands = self.commands.wrapping_add(1);
+        format!("A{}", self.commands)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), MailboxError> {
+        let stream = self.client.get_mut();
+        let written = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        written.await.map_err(|error| MailboxError::Lost(error.to_string()))
+    }
+
+    /// Reads until the tagged answer, or until the server asks us to go on: then `None`.
+    async fn read_until(
+        &mut self,
+        name: &'static str,
+        tag: &str,
+        go_on: bool,
+    ) -> Result<Option<Done>, MailboxError> {
+        for _ in 0..ANSWERS_SPARE_MAX {
+            let folder = &mut self.folder;
+            let seen = read(&mut self.client, name, |response| match response {
+                Response::Continue(_) if go_on => Ok(Seen::GoOn),
+                other => look(other, tag, folder),
+            });
+            match seen.await?? {
+                Seen::Done(done) => return Ok(Some(done)),
+                Seen::GoOn => return Ok(None),
+                Seen::Untagged => {}
+            }
+        }
+        Err(flood(name))
+    }
+
+    /// Carries a command out: `on` sees every untagged answer. `Ok` is the server's tagged OK.
+    pub async fn command(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        allowance: Allowance,
+        on: impl FnMut(&Response<'_>) -> Result<(), MailboxError> + Send,
+    ) -> Result<(), MailboxError> {
+        self.end_idle().await?;
+        let within = time_for(self.timeout, allowance.bytes);
+        let done = match timeout(within, self.run(name, text, allowance, on)).await {
+            Ok(done) => done?,
+            Err(_) => return Err(MailboxError::Timeout(name)),
+        };
+        match done.status {
+            Status::Ok => Ok(()),
+            _ => Err(MailboxError::Refused { command: name, message: repeatable(&done.words) }),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        allowance: Allowance,
+        mut on: impl FnMut(&Response<'_>) -> Result<(), MailboxError> + Send,
+    ) -> Result<Done, MailboxError> {
+        let tag = self.next_tag();
+        self.write(format!("{tag} {text}\r\n").as_bytes()).await?;
+        let mut spare = allowance.answers.saturating_add(ANSWERS_SPARE_MAX);
+        while spare > 0 {
+            spare -= 1;
+            let folder = &mut self.folder;
+            let on = &mut on;
+            let seen = read(&mut self.client, name, |response| {
+                let seen = look(response, &tag, folder)?;
+                if matches!(seen, Seen::Untagged) {
+                    on(response)?;
+                }
+                Ok::<_, MailboxError>(seen)
+            });
+            if let Seen::Done(done) = seen.await?? {
+                return Ok(done);
+            }
+        }
+        Err(flood(name))
+    }
+
+    /// Waits with IDLE (RFC 2177). May be dropped at any time: the next command ends the IDLE.
+    pub async fn idle(&mut self, at_most: Duration) -> Result<Woken, MailboxError> {
+        let end = Instant::now() + at_most;
+        self.end_idle().await?;
+        while !self.folder.news {
+            let now = Instant::now();
+            if now >= end {
+                return Ok(Woken::Timeout);
+            }
+            self.start_idle().await?;
+            self.listen((now + IDLE_AT_MOST).min(end)).await?;
+            self.end_idle().await?;
+        }
+        Ok(Woken::News)
+    }
+
+    async fn start_idle(&mut self) -> Result<(), MailboxError> {
+        let tag = self.next_tag();
+        // Noted before it is sent: if we are dropped in between, DONE is one line too many and
+        // the session fails, which is safe; an IDLE that nobody ends would swallow commands.
+        self.idling = Some(tag.clone());
+        let within = self.timeout;
+        let starting = async {
+            self.write(format!("{tag} IDLE\r\n").as_bytes()).await?;
+            self.read_until("IDLE", &tag, true).await
+        };
+        match timeout(within, starting).await {
+            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(done))) => {
+                self.idling = None;
+                Err(MailboxError::Refused { command: "IDLE", message: repeatable(&done.words) })
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(MailboxError::Timeout("IDLE")),
+        }
+    }
+
+    /// Listens until something is new. "Still here" does not put the end off.
+    async fn listen(&mut self, end: Instant) -> Result<(), MailboxError> {
+        while !self.folder.news {
+            let Session { client, folder, idling, .. } = self;
+            let tag = idling.as_deref().unwrap_or("");
+            let seen = read(client, "IDLE", |response| look(response, tag, folder));
+            match timeout_at(end, seen).await {
+                Err(_) => return Ok(()),
+                Ok(seen) => match seen?? {
+                    Seen::Untagged => {}
+                    Seen::Done(_) | Seen::GoOn => {
+                        return Err(MailboxError::Protocol("server ended IDLE by itself".into()));
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_idle(&mut self) -> Result<(), MailboxError> {
+        let Some(tag) = self.idling.take() else { return Ok(()) };
+        let within = self.timeout;
+        let ending = async {
+            self.write(b"DONE\r\n").await?;
+            self.read_until("DONE", &tag, false).await
+        };
+        match timeout(within, ending).await {
+            Ok(Ok(Some(Done { status: Status::Ok, .. }))) => Ok(()),
+            Ok(Ok(Some(done))) => {
+                Err(MailboxError::Refused { command: "IDLE", message: repeatable(&done.words) })
+            }
+            Ok(Ok(None)) => Err(flood("DONE")),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(MailboxError::Timeout("DONE")),
+        }
+    }
+}
+
+/// What an answer means to the command that waits.
+enum Seen {
+    /// It ends the command.
+    Done(Done),
+    /// The server asks us to go on.
+    GoOn,
+    /// It is data, or news.
+    Untagged,
+}
+
+/// Reads one answer. Safe to drop: what was received stays in the crate's buffer.
+async fn read<R>(
+    client: &mut Client<Guard<Stream>>,
+    during: &'static str,
+    see: impl FnOnce(&Response<'_>) -> R + Send,
+) -> Result<R, MailboxError> {
+    match client.read_response().await {
+        Ok(Some(response)) => Ok(see(response.parsed())),
+        Ok(None) => Err(MailboxError::Lost(format!("closed during {during}"))),
+        Err(error) => Err(reading_failed(&error)),
+    }
+}
+
+fn judge_greeting(response: &Response<'_>) -> Result<(), MailboxError> {
+    match response {
+        Response::Data { status: Status::Ok, .. } => Ok(()),
+        // Whoever is between us and the server could offer us his own mailbox, or skip the
+        // STARTTLS that is only allowed before login.
+        Response::Data { status: Status::PreAuth, .. } => Err(MailboxError::Protocol(
+            "server claims that we are logged in before we said who we are".into(),
+        )),
+        Response::Data { status: Status::Bye, outcome } => {
+            Err(MailboxError::Lost(repeatable(outcome.information.as_deref().unwrap_or(""))))
+        }
+        _ => Err(MailboxError::Protocol("greeting is not that of an IMAP server".into())),
+    }
+}
+
+/// Looks at an answer for the command with our tag. BYE and foreign tags are errors.
+fn look(response: &Response<'_>, ours: &str, folder: &mut Folder) -> Result<Seen, MailboxError> {
+    match response {
+        Response::Done { tag, status, outcome } if tag.0 == ours => {
+            let words = outcome.information.as_deref().unwrap_or("").to_owned();
+            // The parser cuts this code off, and it says what to do.
+            let words = match &outcome.code {
+                Some(ResponseCode::TryCreate) => format!("the folder does not exist: {words}"),
+                _ => words,
+            };
+            Ok(Seen::Done(Done { status: status_of(status), words }))
+        }
+        Response::Done { .. } => {
+            Err(MailboxError::Protocol("answer to a command that we did not give".into()))
+        }
+        Response::Continue(_) => {
+            Err(MailboxError::Protocol("server asks for more than the command has".into()))
+        }
+        // RFC 3501 section 7.1.5: the server is about to close the connection.
+        Response::Data { status: Status::Bye, outcome } => {
+            Err(MailboxError::Lost(repeatable(outcome.information.as_deref().unwrap_or(""))))
+        }
+        other => {
+            folder.count(other);
+            Ok(Seen::Untagged)
+        }
+    }
+}
+
+impl Folder {
+    /// Keeps count of the messages (RFC 3501 sections 7.3.1 and 7.4.1).
+    fn count(&mut self, response: &Response<'_>) {
+        match response {
+            Response::MailboxData(MailboxDatum::Exists(count)) => {
+                self.news |= *count > self.exists;
+                self.exists = *count;
+            }
+            Response::Expunge(_) => self.exists = self.exists.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+fn status_of(status: &Status) -> Status {
+    match status {
+        Status::Ok => Status::Ok,
+        Status::No => Status::No,
+        // A tagged answer knows only OK, NO and BAD.
+        Status::Bad | Status::PreAuth | Status::Bye => Status::Bad,
+    }
+}
+
+fn capability_name(capability: &Capability<'_>) -> String {
+    match capability {
+        Capability::Imap4rev1 => "IMAP4REV1".to_owned(),
+        Capability::Auth(name) => format!("AUTH={}", name.to_ascii_uppercase()),
+        Capability::Atom(name) => name.to_ascii_uppercase(),
+    }
+}
+
+/// A quoted string (RFC 3501 section 4.3), or `None` for what only a literal can carry.
+/// CR, LF and NUL were refused before: neither could carry them safely.
+pub fn quoted(text: &str) -> Option<String> {
+    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    (plain && text.len() <= QUOTED_BYTES_MAX)
+        .then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// Codes (RFC 5530) that say nothing against the password.
+fn is_busy(words: &str) -> bool {
+    ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"]
+        .iter()
+        .any(|code| words.get(..code.len()).is_some_and(|head| head.eq_ignore_ascii_case(code)))
+}
+
+fn flood(command: &str) -> MailboxError {
+    MailboxError::Protocol(format!("too many answers to {command}"))
+}
+
+/// The crate's parse errors repeat the mail; only what the guard says is repeated.
+fn reading_failed(error: &std::io::Error) -> MailboxError {
+    if let Some(excess) = error.get_ref().and_then(|inner| inner.downcast_ref::<Excess>()) {
+        return MailboxError::Protocol(format!("answer contains {excess}"));
+    }
+    match error.kind() {
+        std::io::ErrorKind::Other => {
+            MailboxError::Protocol("answer is not IMAP or is larger than allowed".into())
+        }
+        std::io::ErrorKind::UnexpectedEof => {
+            MailboxError::Lost("closed in the middle of an answer".into())
+        }
+        _ => MailboxError::Lost(repeatable(&error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(quoted(text).as_deref(), expected);
+    }
+
+    #[test]
+    fn ordinary_name() {
+        check("alice", Some("\"alice\""));
+    }
+
+    #[test]
+    fn quotes_and_backslashes() {
+        check("a\"b\\c", Some("\"a\\\"b\\\\c\""));
+    }
+
+    #[test]
+    fn non_ascii_needs_a_literal() {
+        check("pässword", None);
+    }
+
+    #[test]
+    fn control_characters_need_a_literal() {
+        check("a\tb", None);
+    }
+
+    #[test]
+    fn busy_server_is_no_refused_login() {
+        assert!(is_busy("[UNAVAILABLE] try again"));
+        assert!(!is_busy("[AUTHENTICATIONFAILED] no"));
+    }
+}

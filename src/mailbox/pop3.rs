@@ -1,0 +1,497 @@
+//! POP3 (RFC 1939) with CAPA and PIPELINING (RFC 2449) and STLS (RFC 2595).
+//!
+//! Architecture invariant: a message is named by its UIDL and never by its number alone, and its
+//! deletion is claimed only after the server's answer to QUIT.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+
+use super::dial::Target;
+use super::wire::Wire;
+use super::words::{repeatable, repeatable_without};
+use super::{Entry, Fetched, Listing, Mailbox, MailboxError, Woken};
+use crate::core::config::{AfterFetch, Security};
+use crate::core::mail::Location;
+use crate::net::Stream;
+
+/// Messages in one mailbox.
+pub const MESSAGES_MAX: usize = 500_000;
+/// Longest unique id. RFC 1939 section 7 allows 70; some servers send more.
+pub const UIDL_BYTES_MAX: usize = 512;
+/// Commands sent ahead of their answers. Their bytes fit into any socket's buffer.
+const COMMANDS_AHEAD_MAX: usize = 50;
+/// Bytes of header kept of a message that is too large.
+const HEADER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of answer read to get at a header; a server that sends more is given up.
+const TOP_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Lines in the answer to CAPA.
+const CAPABILITIES_MAX: usize = 100;
+/// Bytes of a line in an answer to UIDL or LIST, for the time we allow.
+const LISTED_BYTES: u64 = 80;
+
+/// A session with one mailbox.
+pub struct Pop3 {
+    wire: Wire,
+    /// Whether commands may be sent ahead of their answers.
+    pipelining: bool,
+    /// Numbers of the messages marked as deleted in this session.
+    deleted: BTreeSet<u32>,
+}
+
+/// Connects and logs in.
+pub async fn open(target: Target<'_>) -> Result<Pop3, MailboxError> {
+    let mut wire = Wire::new(target.connect().await?, target.timeout());
+    status(&mut wire, "greeting").await?;
+    if target.endpoint.security == Security::StartTls {
+        wire = upgrade(wire, &target).await?;
+    }
+    login(&mut wire, &target).await?;
+    let capabilities = capabilities(&mut wire).await?;
+    let pipelining = capabilities.contains("PIPELINING");
+    Ok(Pop3 { wire, pipelining, deleted: BTreeSet::new() })
+}
+
+/// STLS (RFC 2595 section 4). Ends before any credential if the server does not go along.
+async fn upgrade(mut wire: Wire, target: &Target<'_>) -> Result<Wire, MailboxError> {
+    let failed = |message: String| MailboxError::Tls { reason: "starttls", message };
+    wire.begin("STLS", 0);
+    wire.send(b"STLS\r\n").await?;
+    match status(&mut wire, "STLS").await {
+        Ok(_) => {}
+        Err(MailboxError::Refused { message, .. }) => {
+            return Err(failed(format!("server refused STLS: {message}")));
+        }
+        Err(error) => return Err(error),
+    }
+    // Somebody on the way could have put these bytes there, for us to take them as said under
+    // the protection of TLS.
+    if wire.has_more() {
+        return Err(failed("plain text came after the server agreed to STLS".into()));
+    }
+    let stream = match wire.into_stream() {
+        Stream::Plain(stream) => target.encrypt(stream).await?,
+        stream @ Stream::Tls(_) => stream,
+    };
+    Ok(Wire::new(stream, target.timeout()))
+}
+
+async fn login(wire: &mut Wire, target: &Target<'_>) -> Result<(), MailboxError> {
+    let secret = target.password.expose_secret();
+    for (step, argument) in [("USER", target.username.as_str()), ("PASS", secret)] {
+        wire.begin(step, 0);
+        wire.send(format!("{step} {argument}\r\n").as_bytes()).await?;
+        let line = wire.line().await?;
+        let words = match outcome(&line) {
+            Outcome::Ok(_) => continue,
+            Outcome::Refused(words) => repeatable_without(secret, &words),
+            Outcome::Neither => return Err(no_answer(step)),
+        };
+        return Err(if is_busy(&words) {
+            MailboxError::Refused { command: "login", message: words }
+        } else {
+            MailboxError::Login(words)
+        });
+    }
+    Ok(())
+}
+
+/// Codes (RFC 2449 section 8, RFC 3206) that say nothing against the password.
+fn is_busy(words: &str) -> bool {
+    let words = words.to_ascii_uppercase();
+    ["[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]"].iter().any(|code| words.starts_with(code))
+}
+
+/// What the server can; nothing if it does not know CAPA.
+async fn capabilities(wire: &mut Wire) -> Result<BTreeSet<String>, MailboxError> {
+    let lines = match lines(wire, "CAPA", CAPABILITIES_MAX).await {
+        Ok(lines) => lines,
+        Err(MailboxError::Refused { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(lines.iter().map(|line| line.trim().to_ascii_uppercase()).collect())
+}
+
+#[async_trait]
+impl Mailbox for Pop3 {
+    async fn list(&mut self) -> Result<Listing, MailboxError> {
+        let sizes: BTreeMap<u32, u64> = lines(&mut self.wire, "LIST", MESSAGES_MAX)
+            .await?
+            .iter()
+            .map(|line| listed(line, "LIST"))
+            .collect::<Result<_, _>>()?;
+        let mut entries = Vec::new();
+        let mut known = BTreeSet::new();
+        for line in lines(&mut self.wire, "UIDL", MESSAGES_MAX).await? {
+            let (number, id): (u32, String) = listed(&line, "UIDL")?;
+            if id.is_empty() || id.len() > UIDL_BYTES_MAX {
+                return Err(MailboxError::Protocol("unique id is empty or too long".into()));
+            }
+            // A second message under the same name would be taken for the first one, and deleted
+            // unread: nothing is read from such a mailbox.
+            if !known.insert(id.clone()) {
+                return Err(MailboxError::Protocol(
+                    "server gives several messages the same unique id (UIDL); use IMAP".into(),
+                ));
+            }
+            entries.push(Entry {
+                location: Location(id),
+                handle: number,
+                size_bytes: sizes.get(&number).copied(),
+                seen: false,
+                arrived: None,
+            });
+        }
+        Ok(Listing { entries, epoch: String::new() })
+    }
+
+    async fn fetch(
+        &mut self,
+        entries: &[Entry],
+        max_size_bytes: u64,
+    ) -> Result<Vec<Fetched>, MailboxError> {
+        let ahead = if self.pipelining { COMMANDS_AHEAD_MAX } else { 1 };
+        let mut fetched = Vec::with_capacity(entries.len());
+        for chunk in entries.chunks(ahead) {
+            let commands: String = chunk.iter().map(|e| retrieval(e, max_size_bytes)).collect();
+            self.wire.begin("RETR", 0);
+            self.wire.send(commands.as_bytes()).await?;
+            for entry in chunk {
+                fetched.push(self.receive(entry, max_size_bytes).await?);
+            }
+        }
+        Ok(fetched)
+    }
+
+    async fn done(&mut self, entries: &[Entry], after: &AfterFetch) -> Result<(), MailboxError> {
+        match after {
+            AfterFetch::Keep => Ok(()),
+            AfterFetch::Delete => self.delete(entries).await,
+            AfterFetch::Seen => Err(MailboxError::Unsupported("POP3 cannot mark mail as seen")),
+            AfterFetch::Move(_) => Err(MailboxError::Unsupported("POP3 cannot move mail")),
+        }
+    }
+
+    fn can_wait(&self) -> bool {
+        false
+    }
+
+    async fn wait(&mut self, _at_most: Duration) -> Result<Woken, MailboxError> {
+        Err(MailboxError::Unsupported("POP3 cannot tell of new mail"))
+    }
+
+    /// Here the server deletes (RFC 1939 section 6).
+    async fn close(&mut self) -> Result<(), MailboxError> {
+        self.wire.begin("QUIT", 0);
+        self.wire.send(b"QUIT\r\n").await?;
+        status(&mut self.wire, "QUIT").await.map(drop)
+    }
+
+    fn certificate_expires(&self) -> Option<Timestamp> {
+        crate::net::expires(self.wire.stream().peer_certificate()?)
+    }
+}
+
+impl Pop3 {
+    async fn receive(
+        &mut self,
+        entry: &Entry,
+        max_size_bytes: u64,
+    ) -> Result<Fetched, MailboxError> {
+        let size = entry.size_bytes.unwrap_or(0);
+        if size > max_size_bytes {
+            return self.receive_header(size).await;
+        }
+        self.wire.begin("RETR", size);
+        if !is_given(&mut self.wire, "RETR").await? {
+            return Ok(Fetched::Missing);
+        }
+        let mut mail = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(RESERVED_BYTES));
+        let length = body(&mut self.wire, &mut mail, max_size_bytes, max_size_bytes).await?;
+        if length < size {
+            return Err(MailboxError::Protocol(format!(
+                "message was announced with {size} bytes and came with {length}"
+            )));
+        }
+        Ok(Fetched::Mail(mail))
+    }
+
+    async fn receive_header(&mut self, size_bytes: u64) -> Result<Fetched, MailboxError> {
+        self.wire.begin("TOP", HEADER_BYTES_MAX as u64);
+        let mut header = Vec::new();
+        // TOP is optional (RFC 1939 section 7): without it there is no header.
+        if is_given(&mut self.wire, "TOP").await? {
+            body(&mut self.wire, &mut header, HEADER_BYTES_MAX as u64, TOP_BYTES_MAX).await?;
+        }
+        Ok(Fetched::Oversize { header, size_bytes })
+    }
+
+    async fn delete(&mut self, entries: &[Entry]) -> Result<(), MailboxError> {
+        let due: Vec<&Entry> =
+            entries.iter().filter(|entry| !self.deleted.contains(&entry.handle)).collect();
+        let ahead = if self.pipelining { COMMANDS_AHEAD_MAX } else { 1 };
+        for chunk in due.chunks(ahead) {
+            // First what lies under these numbers, then the deletion.
+            let asked: String = chunk.iter().map(|e| format!("UIDL {}\r\n", e.handle)).collect();
+            self.wire.begin("UIDL", 0);
+            self.wire.send(asked.as_bytes()).await?;
+            for entry in chunk {
+                self.check_name(entry).await?;
+            }
+            let asked: String = chunk.iter().map(|e| format!("DELE {}\r\n", e.handle)).collect();
+            self.wire.begin("DELE", 0);
+            self.wire.send(asked.as_bytes()).await?;
+            for entry in chunk {
+                status(&mut self.wire, "DELE").await?;
+                self.deleted.insert(entry.handle);
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_name(&mut self, entry: &Entry) -> Result<(), MailboxError> {
+        let words = status(&mut self.wire, "UIDL").await?;
+        let (number, id): (u32, String) = listed(words.trim(), "UIDL")?;
+        if number == entry.handle && id == entry.location.0 {
+            return Ok(());
+        }
+        Err(MailboxError::Protocol(format!(
+            "message {} is not the one that was fetched",
+            entry.handle
+        )))
+    }
+}
+
+/// Room reserved for a message before its first byte; a server may announce what it likes.
+const RESERVED_BYTES: usize = 64 * 1024;
+
+fn retrieval(entry: &Entry, max_size_bytes: u64) -> String {
+    if entry.size_bytes.unwrap_or(0) > max_size_bytes {
+        format!("TOP {} 0\r\n", entry.handle)
+    } else {
+        format!("RETR {}\r\n", entry.handle)
+    }
+}
+
+/// First line of an answer (RFC 1939 section 3).
+enum Outcome {
+    Ok(String),
+    Refused(String),
+    Neither,
+}
+
+fn outcome(line: &[u8]) -> Outcome {
+    let text = String::from_utf8_lossy(line);
+    if let Some(words) = text.strip_prefix("+OK") {
+        Outcome::Ok(words.to_owned())
+    } else if let Some(words) = text.strip_prefix("-ERR") {
+        Outcome::Refused(words.trim().to_owned())
+    } else {
+        Outcome::Neither
+    }
+}
+
+fn no_answer(step: &str) -> MailboxError {
+    MailboxError::Protocol(format!("answer to {step} is not that of a POP3 server"))
+}
+
+async fn status(wire: &mut Wire, step: &'static str) -> Result<String, MailboxError> {
+    match outcome(&wire.line().await?) {
+        Outcome::Ok(words) => Ok(words),
+        Outcome::Refused(words) => {
+            Err(MailboxError::Refused { command: step, message: repeatable(&words) })
+        }
+        Outcome::Neither => Err(no_answer(step)),
+    }
+}
+
+/// Whether the server gives what was asked for.
+async fn is_given(wire: &mut Wire, step: &'static str) -> Result<bool, MailboxError> {
+    match status(wire, step).await {
+        Ok(_) => Ok(true),
+        Err(MailboxError::Refused { message, .. }) if !is_busy(&message) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends a command and reads the lines of its answer up to the final dot.
+async fn lines(
+    wire: &mut Wire,
+    command: &'static str,
+    lines_max: usize,
+) -> Result<Vec<String>, MailboxError> {
+    wire.begin(command, 0);
+    wire.send(format!("{command}\r\n").as_bytes()).await?;
+    status(wire, command).await?;
+    let mut lines = Vec::new();
+    loop {
+        // Each thousand lines have time of their own, so that a large mailbox is no slow one.
+        if lines.len() % 1_000 == 0 {
+            wire.begin(command, 1_000 * LISTED_BYTES);
+        }
+        let line = wire.line().await?;
+        if line == b"." {
+            return Ok(lines);
+        }
+        if lines.len() == lines_max {
+            return Err(MailboxError::Protocol(format!(
+                "answer to {command} has more than {lines_max} lines"
+            )));
+        }
+        let line = String::from_utf8(line);
+        lines.push(line.map_err(|_| no_answer(command))?);
+    }
+}
+
+/// A message's number and what stands behind it.
+fn listed<T: std::str::FromStr>(line: &str, step: &str) -> Result<(u32, T), MailboxError> {
+    let parsed = line.trim().split_once(' ').and_then(|(number, rest)| {
+        // LIST may say more behind the size; a unique id has no spaces.
+        let word = rest.trim().split(' ').next()?;
+        Some((number.parse().ok()?, word.parse().ok()?))
+    });
+    parsed.ok_or_else(|| no_answer(step))
+}
+
+/// Reads a message up to the final dot, dots unstuffed (RFC 1939 section 3). Keeps `keep_max`
+/// bytes, reads `read_max`; gives back how many there were.
+async fn body(
+    wire: &mut Wire,
+    into: &mut Vec<u8>,
+    keep_max: u64,
+    read_max: u64,
+) -> Result<u64, MailboxError> {
+    let mut dots = Dots::default();
+    let mut kept = 0;
+    loop {
+        let bytes = wire.bytes().await?;
+        let before = into.len();
+        let consumed = dots.undo(bytes, into);
+        wire.consume(consumed);
+        kept += (into.len() - before) as u64;
+        into.truncate(usize::try_from(keep_max).unwrap_or(usize::MAX));
+        if kept > read_max {
+            return Err(MailboxError::Protocol(format!(
+                "message is longer than announced: more than {read_max} bytes"
+            )));
+        }
+        if dots.ended {
+            return Ok(kept);
+        }
+    }
+}
+
+/// Undoes dot-stuffing over pieces that end anywhere.
+#[derive(Debug, Default)]
+struct Dots {
+    /// What of a line that begins with a dot was seen but not written yet.
+    held: Held,
+    /// Whether we are within a line.
+    within: bool,
+    /// Whether the final dot was read.
+    ended: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    #[default]
+    Nothing,
+    Dot,
+    DotCr,
+}
+
+impl Dots {
+    /// Writes out what belongs to the message; gives back how many bytes were used.
+    fn undo(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut used = 0;
+        while used < bytes.len() && !self.ended {
+            let rest = &bytes[used..];
+            if self.within {
+                let line = rest.iter().position(|byte| *byte == b'\n');
+                let length = line.map_or(rest.len(), |end| end + 1);
+                out.extend_from_slice(&rest[..length]);
+                self.within = line.is_none();
+                used += length;
+                continue;
+            }
+            match (self.held, rest[0]) {
+                (Held::Nothing, b'.') => self.held = Held::Dot,
+                (Held::Dot, b'\r') => self.held = Held::DotCr,
+                (Held::Dot | Held::DotCr, b'\n') => self.ended = true,
+                (held, _) => {
+                    // The dot was stuffing; what followed it was text. This byte is read again.
+                    if held == Held::DotCr {
+                        out.push(b'\r');
+                    }
+                    self.held = Held::Nothing;
+                    self.within = true;
+                    continue;
+                }
+            }
+            used += 1;
+        }
+        used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In one piece, and byte by byte: where reads end must not matter.
+    #[track_caller]
+    fn check(wire: &[u8], expected: &[u8], left: usize) {
+        let mut out = Vec::new();
+        let mut dots = Dots::default();
+        let used = dots.undo(wire, &mut out);
+        assert_eq!((out.as_slice(), wire.len() - used), (expected, left));
+        assert!(dots.ended);
+
+        let mut out = Vec::new();
+        let mut dots = Dots::default();
+        let used: usize = wire.iter().map(|byte| dots.undo(&[*byte], &mut out)).sum();
+        assert_eq!((out.as_slice(), wire.len() - used), (expected, left));
+    }
+
+    #[test]
+    fn plain_text() {
+        check(b"a\r\nb\r\n.\r\n", b"a\r\nb\r\n", 0);
+    }
+
+    #[test]
+    fn empty_message() {
+        check(b".\r\n", b"", 0);
+    }
+
+    #[test]
+    fn stuffed_dots() {
+        check(b"..\r\n...a\r\nb.\r\n.\r\n", b".\r\n..a\r\nb.\r\n", 0);
+    }
+
+    #[test]
+    fn the_next_answer_is_left() {
+        check(b"a\r\n.\r\n+OK\r\n", b"a\r\n", 5);
+    }
+
+    #[test]
+    fn bare_line_feeds() {
+        check(b"a\n.\n", b"a\n", 0);
+    }
+
+    #[test]
+    fn dot_and_carriage_return_within() {
+        check(b".\rx\r\n.\r\n", b"\rx\r\n", 0);
+    }
+
+    #[test]
+    fn listings() {
+        assert_eq!(listed::<u64>("1 120", "LIST").unwrap(), (1, 120));
+        assert_eq!(listed::<String>("2 QhdPYR:00WBw1Ph7x7", "UIDL").unwrap().1.len(), 18);
+        assert!(listed::<u64>("1", "LIST").is_err());
+        assert!(listed::<u64>("4294967296 1", "LIST").is_err());
+        assert!(listed::<u64>("1 99999999999999999999999", "LIST").is_err());
+    }
+}
