@@ -1,8 +1,34 @@
 //! One mail as we understand it. `parse` never fails: what could not be read is listed.
+//!
+//! A mail is read in three steps: `structure` finds the parts, `body` says which of them are the
+//! text, and the rest are attachments. All of it is our own code over byte ranges of the raw
+//! mail, with a stack of its own in place of recursion: no mail can overflow the stack.
+//!
+//! Architecture invariant: no clock, no randomness; the same bytes give the same [`Mail`] for
+//! ever. Time and memory are linear in the mail, whatever it says.
+
+mod addresses;
+mod attachments;
+mod body;
+mod charset;
+mod date;
+mod flowed;
+mod header;
+mod html;
+mod iso2022;
+mod lines;
+mod report;
+mod structure;
+mod transfer;
+mod words;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::structure::Structure;
 use super::address::Address;
 
 /// SHA-256 of something.
@@ -65,6 +91,25 @@ pub struct Mail {
 pub const REFERENCES_MAX: usize = 100;
 /// Characters of a subject that are kept.
 pub const SUBJECT_CHARS_MAX: usize = 1_000;
+/// Multiparts within each other that are opened. A deeper one stays closed, as an attachment.
+pub const MIME_DEPTH_MAX: usize = 64;
+/// Multiparts and enclosed mails within each other beyond which a mail is refused. Enclosed mails
+/// are attachments to us and never opened, so this only bounds what others would have to open.
+pub const LEVELS_MAX: usize = 1_000;
+/// Parts beyond which a mail is refused.
+pub const PARTS_MAX: usize = 10_000;
+/// Bytes of one header beyond which a mail is refused.
+pub const HEADER_REFUSED_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of fields that are kept in [`Mail::headers`]; the fields we act on are read beyond it.
+pub const HEADERS_BYTES_MAX: usize = 256 * 1024;
+/// Fields that are kept in [`Mail::headers`].
+pub const HEADERS_MAX: usize = 2_000;
+/// Bytes of one field that are looked at, but for References.
+pub const FIELD_BYTES_MAX: usize = 64 * 1024;
+/// Attachments that are listed.
+pub const ATTACHMENTS_MAX: u32 = 200;
+/// Bytes of the raw mail that become its text and HTML.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One header field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,16 +255,296 @@ impl Oddity {
 
 /// Looks at the raw bytes before parsing: depth, parts and header size. In one pass, without
 /// recursion, in memory that does not grow with the mail.
+///
+/// 2,000 parts and 300 levels pass and become a ticket; see [`PARTS_MAX`], [`LEVELS_MAX`] and
+/// [`HEADER_REFUSED_BYTES`] for what does not.
 pub fn scan(raw: &[u8]) -> Result<(), Refusal> {
-    todo!()
+    structure::scan(&lines::normalize(raw))
 }
 
-/// Reads a mail. Never fails and never panics on a mail that passed [`scan`].
+/// Reads a mail. Never fails and never panics.
+///
+/// A mail that [`scan`] refuses is read as far as the limits go.
 pub fn parse(raw: &[u8]) -> Mail {
-    todo!()
+    // Our code is meant never to panic. Should a decoder of a library do so on bytes nobody has
+    // thought of, the mail still becomes a ticket that shows its source.
+    catch_unwind(AssertUnwindSafe(|| read(raw))).unwrap_or_else(|_| as_source(raw))
 }
 
 /// Decoded bytes of one attachment, read again from the raw mail.
 pub fn attachment(raw: &[u8], index: u32) -> Option<Vec<u8>> {
-    todo!()
+    let raw = lines::normalize(raw);
+    let structure = structure::read(&raw);
+    let roles = body::roles(&structure);
+    let attached = structure.parts.iter().zip(&roles).filter(|(_, role)| role.is_attachment());
+    let (part, _) = attached.into_iter().nth(usize::try_from(index).ok()?)?;
+    Some(part.content.transfer.decode(&raw[part.body.clone()]))
+}
+
+fn read(original: &[u8]) -> Mail {
+    let raw = lines::normalize(original);
+    let structure = structure::read(&raw);
+    let mut mail = empty(original);
+    let mut oddities = BTreeSet::new();
+    let root = &structure.parts[0];
+    let hint = root.content.charset();
+    read_header(&mut mail, &raw[root.header.clone()], hint.as_deref(), &mut oddities);
+    note_structure(&structure, &mut oddities);
+    let roles = body::roles(&structure);
+    let body = body::read(&raw, &structure, &roles, &mut oddities);
+    let listed = attachments::list(&raw, &structure, &roles, &mut oddities);
+    (mail.text, mail.html, mail.attachments) = (body.text, body.html, listed.attachments);
+    mail.report = report::read(&raw, &structure, &mail);
+    let mut hashes = listed.hashes;
+    // Of these the text shows the beginning only; two mails that differ later are two mails.
+    hashes.extend(body.cut.iter().map(|at| Digest::of(&raw[structure.parts[*at].body.clone()])));
+    mail.content_digest = content_digest(&mail, &hashes);
+    mail.oddities = oddities.into_iter().collect();
+    mail
+}
+
+fn note_structure(structure: &Structure, oddities: &mut BTreeSet<Oddity>) {
+    let childless = |part: &structure::Part| part.content.is_multipart() && !part.has_parts;
+    if structure.broken || !structure.too_deep && structure.parts.iter().any(childless) {
+        oddities.insert(Oddity::BrokenStructure);
+    }
+    if structure.too_deep {
+        oddities.insert(Oddity::Truncated);
+    }
+}
+
+/// Hex digits of the digest that make a Message-ID for a mail without one.
+const DERIVED_ID_DIGITS: usize = 40;
+
+fn empty(raw: &[u8]) -> Mail {
+    let digest = Digest::of(raw);
+    Mail {
+        digest,
+        content_digest: digest,
+        raw_bytes: raw.len() as u64,
+        headers: Vec::new(),
+        message_id: format!("{}@derived.invalid", &digest.hex()[..DERIVED_ID_DIGITS]),
+        message_id_derived: true,
+        in_reply_to: Vec::new(),
+        references: Vec::new(),
+        from: Vec::new(),
+        sender: Vec::new(),
+        reply_to: Vec::new(),
+        to: Vec::new(),
+        cc: Vec::new(),
+        return_path: None,
+        subject: String::new(),
+        date: None,
+        text: String::new(),
+        html: None,
+        attachments: Vec::new(),
+        report: None,
+        oddities: Vec::new(),
+    }
+}
+
+/// The mail as its own source, without anything understood.
+fn as_source(raw: &[u8]) -> Mail {
+    let shown = &raw[..raw.len().min(BODY_BYTES_MAX)];
+    let (text, _) = clean_text(String::from_utf8_lossy(shown).into_owned());
+    let oddities =
+        vec![Oddity::NoMessageId, Oddity::NoFrom, Oddity::NoDate, Oddity::BrokenStructure];
+    Mail { text, oddities, ..empty(raw) }
+}
+
+fn read_header(mail: &mut Mail, block: &[u8], hint: Option<&str>, oddities: &mut BTreeSet<Oddity>) {
+    let mut reader = HeaderReader { mail, hint, oddities, seen: BTreeSet::new(), bytes: 0 };
+    for field in header::fields(block) {
+        reader.keep(&field);
+        reader.understand(&field);
+    }
+    let absent = [
+        (mail.message_id_derived, Oddity::NoMessageId),
+        (mail.from.iter().all(|from| from.address.is_none()), Oddity::NoFrom),
+        (mail.date.is_none(), Oddity::NoDate),
+    ];
+    oddities.extend(absent.iter().filter(|(absent, _)| *absent).map(|(_, oddity)| *oddity));
+}
+
+/// Fields that RFC 5322 section 3.6 allows once. Of several the first counts: it is what most
+/// mail programs show, and what a sender can put behind it must not change who wrote.
+const SINGLE_FIELDS: [&str; 11] = [
+    "from",
+    "sender",
+    "reply-to",
+    "to",
+    "cc",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "subject",
+    "date",
+    "return-path",
+];
+
+struct HeaderReader<'a> {
+    mail: &'a mut Mail,
+    hint: Option<&'a str>,
+    oddities: &'a mut BTreeSet<Oddity>,
+    seen: BTreeSet<&'static str>,
+    bytes: usize,
+}
+
+impl HeaderReader<'_> {
+    fn keep(&mut self, field: &header::Field<'_>) {
+        self.bytes += field.name.len() + field.folded.len();
+        if self.mail.headers.len() >= HEADERS_MAX || self.bytes > HEADERS_BYTES_MAX {
+            self.oddities.insert(Oddity::Truncated);
+            return;
+        }
+        let name = String::from_utf8_lossy(field.name).into_owned();
+        let value = self.line(field);
+        self.mail.headers.push(HeaderField { name, value });
+    }
+
+    /// The value decoded, on one line.
+    fn line(&mut self, field: &header::Field<'_>) -> String {
+        let value = field.value();
+        let short = &value[..value.len().min(FIELD_BYTES_MAX)];
+        if short.len() < value.len() {
+            self.oddities.insert(Oddity::Truncated);
+        }
+        let decoded = words::decode(short, self.hint);
+        let (line, controls) = clean_line(&decoded.text);
+        self.note(decoded.problem, Oddity::CharsetProblem);
+        self.note(controls, Oddity::ControlCharacters);
+        line
+    }
+
+    fn note(&mut self, is: bool, oddity: Oddity) {
+        if is {
+            self.oddities.insert(oddity);
+        }
+    }
+
+    fn understand(&mut self, field: &header::Field<'_>) {
+        let Some(name) = SINGLE_FIELDS.iter().find(|name| field.is(name)) else { return };
+        if !self.seen.insert(name) {
+            // Every hop may add a Return-Path (RFC 5321 section 4.4).
+            self.note(*name != "return-path", Oddity::DuplicateHeader);
+            return;
+        }
+        let value = field.value();
+        match *name {
+            "from" => self.mail.from = self.addresses(&value),
+            "sender" => self.mail.sender = self.addresses(&value),
+            "reply-to" => self.mail.reply_to = self.addresses(&value),
+            "to" => self.mail.to = self.addresses(&value),
+            "cc" => self.mail.cc = self.addresses(&value),
+            "subject" => self.subject(field),
+            "date" => self.mail.date = date::read(&value),
+            "return-path" => self.mail.return_path = addresses::path(&value),
+            "in-reply-to" => self.mail.in_reply_to = header::in_reply_to(&value),
+            "references" => self.mail.references = header::references(&value),
+            "message-id" => {
+                if let Some(id) = header::message_id(&value) {
+                    self.note(id.contains(char::REPLACEMENT_CHARACTER), Oddity::ControlCharacters);
+                    self.mail.message_id = id;
+                    self.mail.message_id_derived = false;
+                }
+            }
+            other => unreachable!("{other} is one of SINGLE_FIELDS"),
+        }
+    }
+
+    fn addresses(&mut self, value: &[u8]) -> Vec<Mailbox> {
+        let list = addresses::read(value, self.hint);
+        self.note(list.cut, Oddity::Truncated);
+        self.note(list.problem, Oddity::CharsetProblem);
+        list.mailboxes
+    }
+
+    fn subject(&mut self, field: &header::Field<'_>) {
+        let line = self.line(field);
+        let short: String = line.chars().take(SUBJECT_CHARS_MAX).collect();
+        self.note(short.len() < line.len(), Oddity::Truncated);
+        self.mail.subject = short;
+    }
+}
+
+/// SHA-256 of what a person sees: From, Date, Subject, text and attachments. Blanks and line ends
+/// do not count, and neither does how anything is encoded: servers that render a mail anew change
+/// them.
+fn content_digest(mail: &Mail, attachments: &[Digest]) -> Digest {
+    let mut seen = Vec::with_capacity(mail.text.len() + 256);
+    for from in &mail.from {
+        let who = from.address.as_ref().map_or(from.name.as_str(), Address::as_str);
+        push_words(&mut seen, who);
+    }
+    seen.push(b'\n');
+    match mail.date {
+        Some(date) => push_words(&mut seen, &date.as_second().to_string()),
+        None => {
+            let written = mail.headers.iter().find(|f| f.name.eq_ignore_ascii_case("date"));
+            push_words(&mut seen, written.map_or("", |field| &field.value));
+        }
+    }
+    seen.push(b'\n');
+    push_words(&mut seen, &mail.subject);
+    seen.push(b'\n');
+    push_words(&mut seen, &mail.text);
+    seen.push(b'\n');
+    attachments.iter().for_each(|hash| seen.extend_from_slice(&hash.0));
+    Digest::of(&seen)
+}
+
+fn push_words(seen: &mut Vec<u8>, text: &str) {
+    for word in text.split_ascii_whitespace() {
+        seen.extend_from_slice(word.as_bytes());
+    }
+}
+
+/// A text of one line: line breaks and tabs become blanks, other control characters U+FFFD.
+/// `true` if there was one that no header may contain.
+fn clean_line(text: &str) -> (String, bool) {
+    let mut found = false;
+    let mut clean = |c: char| match c {
+        '\t' => ' ',
+        '\n' | '\r' => {
+            found = true;
+            ' '
+        }
+        c if c.is_control() => {
+            found = true;
+            char::REPLACEMENT_CHARACTER
+        }
+        c => c,
+    };
+    if !text.chars().any(char::is_control) {
+        return (text.to_owned(), false);
+    }
+    let line = text.chars().map(&mut clean).collect();
+    (line, found)
+}
+
+/// A text of many lines: LF alone ends them, control characters become U+FFFD. `true` if there
+/// was one.
+fn clean_text(text: String) -> (String, bool) {
+    let is_plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    if text.chars().all(is_plain) {
+        return (text, false);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut found = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                if chars.peek() != Some(&'\n') {
+                    clean.push('\n');
+                }
+            }
+            c if is_plain(c) => clean.push(c),
+            _ => {
+                found = true;
+                clean.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+    }
+    (clean, found)
 }

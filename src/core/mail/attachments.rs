@@ -1,0 +1,226 @@
+//! The list of attachments, and names that are safe to show.
+//!
+//! Architecture invariant: a name is a label. No path, no control character, no character that
+//! turns or hides text gets through, whatever the sender wrote.
+
+use std::collections::BTreeSet;
+
+use super::body::Role;
+use super::structure::{Part, Structure};
+use super::{ATTACHMENTS_MAX, Attachment, Digest, Oddity, header, words};
+
+/// Longest name, in characters.
+pub const NAME_CHARS_MAX: usize = 255;
+
+/// Attachments with the SHA-256 of what they hold; hashes of those beyond the limit, too.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// At most [`ATTACHMENTS_MAX`].
+    pub attachments: Vec<Attachment>,
+    /// One for each attachment of the mail.
+    pub hashes: Vec<Digest>,
+}
+
+/// Lists what is not the text.
+pub fn list(
+    raw: &[u8],
+    structure: &Structure,
+    roles: &[Role],
+    oddities: &mut BTreeSet<Oddity>,
+) -> Listed {
+    let mut listed = Listed::default();
+    let mut names = BTreeSet::new();
+    let mut unnamed = 0;
+    for (at, part) in structure.parts.iter().enumerate() {
+        if !roles[at].is_attachment() {
+            continue;
+        }
+        let (hash, bytes) = measure(raw, part);
+        listed.hashes.push(hash);
+        let Ok(index @ 0..ATTACHMENTS_MAX) = u32::try_from(listed.hashes.len() - 1) else {
+            oddities.insert(Oddity::Truncated);
+            continue;
+        };
+        let name = given_name(raw, part, oddities).unwrap_or_else(|| {
+            unnamed += 1;
+            format!("file-{unnamed}{}", extension(&part.content.kind))
+        });
+        let content = &part.content;
+        let marked = content.disposition.as_deref();
+        listed.attachments.push(Attachment {
+            index,
+            name: unique(name, &mut names),
+            content_type: content.kind.clone(),
+            inline: marked == Some("inline")
+                || content.id.is_some() && marked != Some("attachment"),
+            content_id: content.id.clone(),
+            bytes,
+        });
+    }
+    listed
+}
+
+/// Hash and length of the decoded content. Line ends of text are not content: servers that
+/// render a mail anew change them.
+fn measure(raw: &[u8], part: &Part) -> (Digest, u64) {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    let mut bytes = 0;
+    let is_text =
+        part.content.kind.starts_with("text/") || part.content.kind.starts_with("message/");
+    part.content.transfer.pieces(&raw[part.body.clone()], |piece| {
+        bytes += piece.len() as u64;
+        if is_text {
+            piece.split(|byte| *byte == b'\r').for_each(|run| hasher.update(run));
+        } else {
+            hasher.update(piece);
+        }
+    });
+    (Digest(hasher.finalize().into()), bytes)
+}
+
+/// The name the sender gave: RFC 2183 first, then the older `name`; for an enclosed mail its
+/// subject.
+fn given_name(raw: &[u8], part: &Part, oddities: &mut BTreeSet<Oddity>) -> Option<String> {
+    let content = &part.content;
+    let label = content.charset();
+    let said = content.disposition_parameters.text("filename", label.as_deref());
+    let said = said.or_else(|| content.parameters.text("name", label.as_deref()));
+    if let Some(said) = said {
+        if said.problem {
+            oddities.insert(Oddity::CharsetProblem);
+        }
+        return Some(clean_name(&said.text)).filter(|name| !name.is_empty());
+    }
+    if !content.is_message() {
+        return None;
+    }
+    let block = header::block(raw, part.body.start);
+    let fields = raw.get(block.fields.start..block.fields.end.min(part.body.end))?;
+    let subject = words::decode(&header::find(fields, "Subject")?, None).text;
+    let name = clean_name(&subject.replace(['/', '\\', ':'], "_"));
+    let short: String = name.chars().take(NAME_CHARS_MAX - 4).collect();
+    (!short.is_empty()).then(|| format!("{short}.eml"))
+}
+
+/// A name without path, control characters, and characters that turn or hide text.
+pub fn clean_name(name: &str) -> String {
+    let visible: String = name.chars().filter(|c| !is_hidden(*c)).collect();
+    let last = visible.rsplit(['/', '\\']).map(str::trim).find(|piece| !piece.is_empty());
+    let last = last.unwrap_or_default();
+    let last = if last.chars().all(|c| c == '.') { "" } else { last };
+    shorten(last)
+}
+
+/// Keeps the extension of a name that is too long.
+fn shorten(name: &str) -> String {
+    let count = name.chars().count();
+    if count <= NAME_CHARS_MAX {
+        return name.to_owned();
+    }
+    /// Longest extension that is kept, in bytes with its dot.
+    const EXTENSION_BYTES_MAX: usize = 16;
+    let extension = name.rfind('.').map_or("", |dot| &name[dot..]);
+    let extension = if extension.len() <= EXTENSION_BYTES_MAX { extension } else { "" };
+    let stem: String = name.chars().take(NAME_CHARS_MAX - extension.chars().count()).collect();
+    format!("{stem}{extension}")
+}
+
+/// Control characters, bidirectional controls, zero-width characters and the like.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// `name-1.ext` for the second of a name.
+fn unique(name: String, names: &mut BTreeSet<String>) -> String {
+    let mut candidate = name.clone();
+    let mut number = 0;
+    while !names.insert(candidate.clone()) {
+        number += 1;
+        let dot = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
+        candidate = format!("{}-{number}{}", &name[..dot], &name[dot..]);
+    }
+    candidate
+}
+
+/// Extension for a part without a name.
+fn extension(kind: &str) -> &'static str {
+    match kind {
+        "text/plain"
+        | "message/delivery-status"
+        | "message/disposition-notification"
+        | "text/rfc822-headers" => ".txt",
+        "text/html" => ".html",
+        "text/calendar" => ".ics",
+        "text/csv" => ".csv",
+        "text/vcard" | "text/x-vcard" => ".vcf",
+        "message/rfc822" | "message/global" => ".eml",
+        "application/pdf" => ".pdf",
+        "application/zip" => ".zip",
+        "application/json" => ".json",
+        "application/xml" | "text/xml" => ".xml",
+        "application/ms-tnef" => ".dat",
+        "application/pgp-signature" => ".asc",
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => ".p7m",
+        "application/pkcs7-signature" | "application/x-pkcs7-signature" => ".p7s",
+        "image/png" => ".png",
+        "image/jpeg" | "image/pjpeg" => ".jpg",
+        "image/gif" => ".gif",
+        "image/svg+xml" => ".svg",
+        "image/tiff" => ".tif",
+        "image/bmp" => ".bmp",
+        "audio/mpeg" => ".mp3",
+        "video/mp4" => ".mp4",
+        _ if kind.starts_with("multipart/") => ".mime",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: &str) {
+        assert_eq!(clean_name(name), expected);
+    }
+
+    #[test]
+    fn paths() {
+        check("../../etc/cron.d/x", "x");
+        check("..\\..\\con", "con");
+        check("/abs", "abs");
+        check("C:\\a\\b.txt", "b.txt");
+        check("dir/", "dir");
+        check("..", "");
+    }
+
+    #[test]
+    fn hidden_characters() {
+        check("\u{202e}cod.exe", "cod.exe");
+        check(".htaccess\u{200b}", ".htaccess");
+        check("a\r\nb\0.txt", "ab.txt");
+    }
+
+    #[test]
+    fn long_names_keep_their_extension() {
+        let name = clean_name(&format!("{}.pdf", "長".repeat(300)));
+        assert_eq!(name.chars().count(), NAME_CHARS_MAX);
+        assert!(name.ends_with("長.pdf"));
+    }
+
+    #[test]
+    fn same_names() {
+        let mut names = BTreeSet::new();
+        assert_eq!(unique("a.gif".to_owned(), &mut names), "a.gif");
+        assert_eq!(unique("a.gif".to_owned(), &mut names), "a-1.gif");
+        assert_eq!(unique("a.gif".to_owned(), &mut names), "a-2.gif");
+        assert_eq!(unique(".x".to_owned(), &mut names), ".x");
+        assert_eq!(unique(".x".to_owned(), &mut names), ".x-1");
+    }
+}

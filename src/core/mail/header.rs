@@ -1,0 +1,340 @@
+//! Header fields: where a header ends, its fields, ids, and what it says about its content.
+//!
+//! Architecture invariant: each function is linear in the header; nothing is decoded here but
+//! what decides the structure.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::lines;
+use super::transfer::Transfer;
+use super::words::Parameters;
+use super::{Digest, REFERENCES_MAX, charset};
+
+/// Longest message id kept as it is, in bytes; of longer ones the SHA-256.
+pub const MESSAGE_ID_BYTES_MAX: usize = 512;
+/// Ids of In-Reply-To that are looked at.
+const IN_REPLY_TO_MAX: usize = 20;
+
+/// A header and the place where its body begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The bytes of the fields, without the empty line.
+    pub fields: Range<usize>,
+    /// Where the body begins.
+    pub body: usize,
+}
+
+/// The header that begins at `start`. It ends at an empty line, or at the first line that is no
+/// field: mails without that empty line exist, and no text may be lost to the header.
+pub fn block(raw: &[u8], start: usize) -> Block {
+    let mut at = start;
+    while at < raw.len() {
+        let line = lines::line_at(raw, at);
+        let text = lines::content(&raw[line.clone()]);
+        if text.is_empty() {
+            return Block { fields: start..at, body: line.end };
+        }
+        let folded = at > start && matches!(text[0], b' ' | b'\t');
+        if !folded && colon(text).is_none() && !text.starts_with(b">From ") {
+            return Block { fields: start..at, body: at };
+        }
+        at = line.end;
+    }
+    Block { fields: start..at, body: at }
+}
+
+/// Where the colon of a field stands, if the line begins one (RFC 5322 sections 2.2 and 4.5.8).
+fn colon(line: &[u8]) -> Option<usize> {
+    let end = line.iter().position(|byte| !matches!(byte, 33..=57 | 59..=126))?;
+    let blanks = line[end..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    (end > 0 && line.get(end + blanks) == Some(&b':')).then_some(end + blanks)
+}
+
+/// A field as it stands in the mail.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// The name as written.
+    pub name: &'a [u8],
+    /// The value with its line breaks.
+    pub folded: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// Whether this is the name, in any case.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The value without its line breaks (RFC 5322 section 2.2.3).
+    pub fn value(&self) -> Cow<'a, [u8]> {
+        if !self.folded.contains(&b'\n') {
+            return Cow::Borrowed(self.folded.trim_ascii());
+        }
+        let mut value = Vec::with_capacity(self.folded.len());
+        for line in self.folded.split(|byte| *byte == b'\n') {
+            value.extend_from_slice(lines::content(line));
+        }
+        Cow::Owned(value.trim_ascii().to_vec())
+    }
+}
+
+/// The fields of a header, in order.
+pub fn fields(block: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < block.len() {
+            let first = lines::line_at(block, at);
+            let mut end = first.end;
+            while matches!(block.get(end), Some(b' ' | b'\t')) {
+                end = lines::line_at(block, end).end;
+            }
+            let start = at;
+            at = end;
+            if let Some(colon) = colon(&block[first]) {
+                let name = block[start..start + colon].trim_ascii_end();
+                return Some(Field {
+                    name,
+                    folded: lines::content(&block[start + colon + 1..end]),
+                });
+            }
+        }
+        None
+    })
+}
+
+/// The first field of that name.
+pub fn find<'a>(block: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
+    fields(block).find(|field| field.is(name)).map(|field| field.value())
+}
+
+/// What a part says about itself.
+#[derive(Debug)]
+pub struct Content {
+    /// Media type in lower case, `text/plain` if nothing is said (RFC 2045 section 5.2).
+    pub kind: String,
+    /// Whether a Content-Type was there at all.
+    pub declared: bool,
+    /// Parameters of Content-Type.
+    pub parameters: Parameters,
+    /// Content-Disposition, its word in lower case.
+    pub disposition: Option<String>,
+    /// Parameters of Content-Disposition.
+    pub disposition_parameters: Parameters,
+    /// Content-ID without angle brackets.
+    pub id: Option<String>,
+    /// Content-Transfer-Encoding.
+    pub transfer: Transfer,
+}
+
+impl Content {
+    /// Reads the Content fields of a header.
+    pub fn read(block: &[u8]) -> Content {
+        let mut content = Content {
+            kind: "text/plain".to_owned(),
+            declared: false,
+            parameters: Parameters::default(),
+            disposition: None,
+            disposition_parameters: Parameters::default(),
+            id: None,
+            transfer: Transfer::Plain,
+        };
+        let mut transfer_said = false;
+        for field in fields(block).filter(|field| starts_content(field.name)) {
+            if field.is("Content-Type") && !content.declared {
+                let value = field.value();
+                let (kind, parameters) = split_value(&value);
+                content.declared = true;
+                content.parameters = parameters;
+                content.kind = media_type(&kind);
+            } else if field.is("Content-Disposition") && content.disposition.is_none() {
+                let value = field.value();
+                let (word, parameters) = split_value(&value);
+                content.disposition = Some(word);
+                content.disposition_parameters = parameters;
+            } else if field.is("Content-Transfer-Encoding") && !transfer_said {
+                transfer_said = true;
+                content.transfer = Transfer::named(&field.value());
+            } else if field.is("Content-ID") && content.id.is_none() {
+                content.id = ids(&field.value(), 1).pop();
+            }
+        }
+        content
+    }
+
+    /// Whether its parts are separated by a boundary.
+    pub fn is_multipart(&self) -> bool {
+        self.kind.starts_with("multipart/")
+    }
+
+    /// Whether it encloses a mail.
+    pub fn is_message(&self) -> bool {
+        matches!(self.kind.as_str(), "message/rfc822" | "message/global" | "message/news")
+    }
+
+    /// The charset label.
+    pub fn charset(&self) -> Option<Cow<'_, str>> {
+        self.parameters.plain("charset")
+    }
+}
+
+fn starts_content(name: &[u8]) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+}
+
+/// `word; parameters`, the word in lower case.
+fn split_value(value: &[u8]) -> (String, Parameters) {
+    let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+    let word = String::from_utf8_lossy(value[..end].trim_ascii()).to_ascii_lowercase();
+    (word, Parameters::read(value.get(end + 1..).unwrap_or_default()))
+}
+
+/// Longest media type kept, in bytes (RFC 6838 section 4.2: 127 for each side).
+const MEDIA_TYPE_BYTES_MAX: usize = 255;
+
+/// A media type made of the characters RFC 6838 section 4.2 allows; what is none becomes
+/// `application/octet-stream`, but for the bare `text` of very old mails.
+fn media_type(word: &str) -> String {
+    let word = word.split_whitespace().next().unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+/".contains(c);
+    let sides = word.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
+    if word.is_empty() || word == "text" {
+        "text/plain".to_owned()
+    } else if sides.is_some() && word.len() <= MEDIA_TYPE_BYTES_MAX && word.chars().all(allowed) {
+        word.to_owned()
+    } else {
+        "application/octet-stream".to_owned()
+    }
+}
+
+/// The last `max` ids within angle brackets.
+pub fn ids(value: &[u8], max: usize) -> Vec<String> {
+    let mut found: VecDeque<&[u8]> = VecDeque::new();
+    let mut rest = value;
+    while let Some(open) = rest.iter().position(|byte| *byte == b'<') {
+        rest = &rest[open + 1..];
+        let Some(close) = rest.iter().position(|byte| matches!(byte, b'>' | b'<')) else { break };
+        if rest[close] == b'>' {
+            found.push_back(&rest[..close]);
+            if found.len() > max {
+                found.pop_front();
+            }
+            rest = &rest[close + 1..];
+        } else {
+            rest = &rest[close..];
+        }
+    }
+    found.into_iter().filter_map(usable_id).collect()
+}
+
+/// The id of the mail: within brackets, or, as some software writes it, bare.
+pub fn message_id(value: &[u8]) -> Option<String> {
+    ids(value, 1).pop().or_else(|| {
+        let bare = value.trim_ascii();
+        let bracket = bare.contains(&b'<') || bare.contains(&b'>');
+        (!bracket).then(|| usable_id(bare)).flatten()
+    })
+}
+
+/// Ids of In-Reply-To: within brackets, else words with an at sign.
+pub fn in_reply_to(value: &[u8]) -> Vec<String> {
+    let found = ids(value, IN_REPLY_TO_MAX);
+    if !found.is_empty() || value.contains(&b'<') {
+        return found;
+    }
+    let words = value.split(u8::is_ascii_whitespace).filter(|word| word.contains(&b'@'));
+    words.filter_map(usable_id).take(IN_REPLY_TO_MAX).collect()
+}
+
+/// Ids of References, the last [`REFERENCES_MAX`].
+pub fn references(value: &[u8]) -> Vec<String> {
+    ids(value, REFERENCES_MAX)
+}
+
+/// An id that can be stored, compared and written into a header: no blanks, no control
+/// characters, and by its hash if it is too long.
+fn usable_id(id: &[u8]) -> Option<String> {
+    let id = id.trim_ascii();
+    if id.len() > MESSAGE_ID_BYTES_MAX {
+        return Some(format!("sha256-{}@long.invalid", Digest::of(id).hex()));
+    }
+    let text = charset::decode(id, None).text;
+    let clean: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    (!clean.is_empty()).then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_block(raw: &str, fields: usize, body: &str) {
+        let block = block(raw.as_bytes(), 0);
+        assert_eq!(super::fields(&raw.as_bytes()[block.fields]).count(), fields);
+        assert_eq!(&raw[block.body..], body);
+    }
+
+    #[test]
+    fn ends_of_headers() {
+        check_block("A: 1\r\nB: 2\r\n 3\r\n\r\nbody", 2, "body");
+        check_block("A: 1\nB: 2\n", 2, "");
+        check_block("A: 1\nHello you\n", 1, "Hello you\n");
+        check_block("A: 1\n>From x y\nB: 2\n\nb", 2, "b");
+        check_block("\nbody", 0, "body");
+        check_block("A : 1\n\n", 1, "");
+    }
+
+    #[test]
+    fn values_are_unfolded() {
+        let value =
+            |raw: &'static str| find(raw.as_bytes(), "subject").expect("there").into_owned();
+        assert_eq!(value("Subject: a\r\n b\r\n\tc\r\n"), b"a b\tc");
+        assert_eq!(value("SUBJECT:\n  a\nSubject: b\n"), b"a");
+    }
+
+    #[track_caller]
+    fn check_id(value: &str, expected: Option<&str>) {
+        assert_eq!(message_id(value.as_bytes()).as_deref(), expected);
+    }
+
+    #[test]
+    fn message_ids() {
+        check_id("<a@b.test>", Some("a@b.test"));
+        check_id(" 000000B9 ", Some("000000B9"));
+        check_id("<n3@>", Some("n3@"));
+        check_id("<>", None);
+        check_id("<a\0b@x>", Some("a\u{fffd}b@x"));
+        check_id("<a b@x>", Some("ab@x"));
+        let long = message_id(format!("<{}@x>", "m".repeat(5_000)).as_bytes()).expect("by hash");
+        assert!(long.starts_with("sha256-") && long.ends_with("@long.invalid"));
+    }
+
+    #[test]
+    fn ids_of_others() {
+        assert_eq!(in_reply_to(b"Your message of Monday <a@x> <b@x>"), ["a@x", "b@x"]);
+        assert_eq!(in_reply_to(b"mail a@x of Monday"), ["a@x"]);
+        assert_eq!(references(b"<a@x><b@x>\t<c@x"), ["a@x", "b@x"]);
+        let many: String = (0..3_000).map(|n| format!("<r{n}@x>")).collect();
+        let last = references(many.as_bytes());
+        assert_eq!((last.len(), last[99].as_str()), (REFERENCES_MAX, "r2999@x"));
+    }
+
+    #[test]
+    fn media_types() {
+        for (value, expected) in [
+            ("Text/HTML; charset=x", "text/html"),
+            ("text", "text/plain"),
+            ("", "text/plain"),
+            ("image/png\"><script>", "application/octet-stream"),
+            ("nonsense", "application/octet-stream"),
+        ] {
+            let block = format!("Content-Type: {value}\n");
+            assert_eq!(Content::read(block.as_bytes()).kind, expected);
+        }
+    }
+}
