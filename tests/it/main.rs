@@ -5,3 +5,6 @@
 mod peers_smtp;
 mod sink;
 mod transport;
+//! All integration tests in one binary.
+
+mod mail;

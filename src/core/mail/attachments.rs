@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::body::Role;
+use super::header::Content;
 use super::structure::{Part, Structure};
+use super::transfer::Transfer;
 use super::{ATTACHMENTS_MAX, Attachment, Digest, Oddity, header, words};
 
 /// Longest name, in characters.
@@ -60,17 +62,18 @@ pub fn list(
     listed
 }
 
-/// Hash and length of the decoded content. Line ends of text are not content: servers that
-/// render a mail anew change them.
+/// Hash and length of the decoded content. Line ends of what is sent as text are not content:
+/// servers that render a mail anew change them.
 fn measure(raw: &[u8], part: &Part) -> (Digest, u64) {
     use sha2::Digest as _;
     let mut hasher = sha2::Sha256::new();
     let mut bytes = 0;
-    let is_text =
-        part.content.kind.starts_with("text/") || part.content.kind.starts_with("message/");
-    part.content.transfer.pieces(&raw[part.body.clone()], |piece| {
+    let Content { kind, transfer, .. } = &part.content;
+    let in_lines =
+        *transfer == Transfer::Plain || kind.starts_with("text/") || kind.starts_with("message/");
+    transfer.pieces(&raw[part.body.clone()], |piece| {
         bytes += piece.len() as u64;
-        if is_text {
+        if in_lines {
             piece.split(|byte| *byte == b'\r').for_each(|run| hasher.update(run));
         } else {
             hasher.update(piece);

@@ -69,7 +69,10 @@ fn charset(label: Option<&str>) -> Charset {
             Charset::Known(EUC_JP)
         }
         "utf8mb4" | "utf_8" => Charset::Known(UTF_8),
-        other => by_library(other),
+        other => match other.strip_prefix("cp-") {
+            Some(number) => by_library(&format!("cp{number}")),
+            None => by_library(other),
+        },
     }
 }
 

@@ -218,7 +218,9 @@ fn plain_text(mail: &Mail) -> Option<Report> {
         report.original_message_id = original.message_id;
         report.original_subject = original.subject;
     }
-    Some(report)
+    // A subject alone is no evidence.
+    let says_something = !report.recipients.is_empty() || report.original_message_id.is_some();
+    says_something.then_some(report)
 }
 
 fn plain_kind(mail: &Mail) -> Option<ReportKind> {

@@ -69,6 +69,8 @@ struct Level {
     shadowed: Option<usize>,
     /// Its place among the kept parts.
     part: usize,
+    /// Whether what it holds are mails unless they say otherwise.
+    is_digest: bool,
 }
 
 struct Walk<'a> {
@@ -139,14 +141,19 @@ impl<'a> Walk<'a> {
             }
             self.found += 1;
             at = block.body;
-            let content = Content::read(&self.raw[block.fields.clone()]);
+            let mut content = Content::read(&self.raw[block.fields.clone()]);
+            if !content.declared && self.open.last().is_some_and(|level| level.is_digest) {
+                // RFC 2046 section 5.1.5.
+                content.kind = "message/rfc822".to_owned();
+            }
+            let is_digest = content.kind == "multipart/digest";
             let enclosed = content.is_message()
                 && content.transfer == Transfer::Plain
                 && self.purpose == Purpose::Count;
             let boundary = self.boundary(&content, at);
             self.keep(block, content);
             if boundary.is_some() || enclosed {
-                self.begin_level(boundary)?;
+                self.begin_level(boundary, is_digest)?;
             }
             if !enclosed {
                 return Ok(at);
@@ -192,7 +199,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    fn begin_level(&mut self, boundary: Option<Vec<u8>>) -> Result<(), Refusal> {
+    fn begin_level(&mut self, boundary: Option<Vec<u8>>, is_digest: bool) -> Result<(), Refusal> {
         let level = self.open.len();
         match self.purpose {
             Purpose::Count if level == LEVELS_MAX => return Err(Refusal::TooDeep),
@@ -204,7 +211,7 @@ impl<'a> Walk<'a> {
         }
         let shadowed = boundary.as_ref().and_then(|b| self.boundaries.insert(b.clone(), level));
         let part = self.leaf.take().unwrap_or_default();
-        self.open.push(Level { boundary, shadowed, part });
+        self.open.push(Level { boundary, shadowed, part, is_digest });
         Ok(())
     }
 
