@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod explain;
+pub mod faultpoint;
 pub mod http;
 pub mod mailbox;
 pub mod metrics;

@@ -6,20 +6,114 @@
 //! Architecture invariant: nothing of redb shows in this interface, stored rows are not core
 //! types, and nothing here decides: `intake::settle` and `desk::act` do, inside the transaction.
 
-use std::path::Path;
-use std::sync::Arc;
+mod desk;
+mod facts;
+mod fault;
+mod file;
+mod ledger;
+mod log;
+mod migrate;
+mod outbox;
+mod raw;
+mod record;
+mod rows;
+mod segments;
+mod tables;
+mod tickets;
+mod transaction;
+mod upkeep;
+mod verify;
+mod writer;
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::core::config::{Account, Config, Moved};
-use crate::core::intake::{DeskKey, Judgement, Outcome, Why};
+use crate::core::config::{Account, Config, Desk, Moved};
+use crate::core::desk::DeskFacts;
+use crate::core::intake::{Decision, DeskKey, Effect, Facts, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
-use crate::core::ticket::{Actor, Article, Command, Event, Refused, State, Ticket, TicketId};
+use crate::core::ticket::{
+    Actor, Article, ArticleId, Command, Event, Refused, State, Ticket, TicketId,
+};
+use fault::Fault;
+use rows::{BellRow, RevisionRow, decode, encode};
+use segments::Segments;
+use tables::View;
+use transaction::Tx;
+use writer::{Message, Task, Writer};
+
+/// Raw mails and other jobs that wait for the writer. Callers beyond it wait in turn. KiB.
+const QUEUE_KIB_MAX: usize = 64 * 1024;
+/// What a job takes of the queue at least, so that small ones are bounded in number. KiB.
+const QUEUE_KIB_MIN: usize = 32;
+/// Bytes that are hashed on the calling task; more are hashed on a thread of their own.
+const HASH_BYTES_MAX: usize = 256 * 1024;
+/// Revisions kept; older ones are forgotten.
+const REVISIONS_KEPT: usize = 10;
 
 /// Handle to the store; clones share it.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store(Arc<Inner>);
+
+/// The decisions that are made inside a transaction. Tests put their own in their place.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// What becomes of a mail.
+    pub settle: fn(&Config, &Account, &Judgement, &Facts, Timestamp) -> Decision,
+    /// What a command does.
+    pub act: fn(&Config, &DeskFacts, &Command, &Actor, Timestamp) -> Result<Vec<Effect>, Refused>,
+    /// The ticket of a Message-ID that only we can have made.
+    pub verify: fn(&DeskKey, &str) -> Option<TicketId>,
+    /// The number in a tag of ours.
+    pub find_tag: fn(&Desk, &str) -> Option<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            settle: crate::core::intake::settle,
+            act: crate::core::desk::act,
+            verify: crate::core::thread::verify,
+            find_tag: crate::core::thread::find_tag,
+        }
+    }
+}
+
+/// The queue and the thread that empties it.
+struct Inner {
+    shared: Arc<Shared>,
+    /// `None` only while the last handle is dropped.
+    jobs: Option<Sender<Message>>,
+    /// Room in the queue, in KiB.
+    room: Arc<Semaphore>,
+    /// `None` only while the last handle is dropped.
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What readers and the writer share.
+struct Shared {
+    directory: PathBuf,
+    /// `None` while it is reopened after a failed write, and after closing. The writer takes it
+    /// exclusively only for that: readers never wait for a commit.
+    database: RwLock<Option<Database>>,
+    desk_key: DeskKey,
+    rules: Rules,
+    bell: Arc<Notify>,
+    observer: RwLock<Option<CommitObserver>>,
+}
+
+/// Is told of each commit: how long it took, and how many mails were in it.
+pub type CommitObserver = Box<dyn Fn(Duration, usize) + Send + Sync>;
 
 /// What the store knows of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +257,21 @@ pub struct TicketView {
     pub events: Vec<Event>,
 }
 
+/// Something that rang for somebody on the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bell {
+    /// Identity; ascending.
+    pub id: u64,
+    /// Label of the event.
+    pub event: String,
+    /// Number of its ticket.
+    pub ticket: Option<String>,
+    /// When it rang.
+    pub at: Timestamp,
+    /// Whether it was read.
+    pub read: bool,
+}
+
 /// Which tickets to list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TicketQuery {
@@ -263,28 +372,59 @@ pub enum CommandError {
     Store(#[from] StoreError),
 }
 
-#[allow(unused_variables)]
 impl Store {
     /// Opens the store in this directory, and makes it if there is none.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
-        todo!()
+        Store::open_with(directory, Rules::default())
+    }
+
+    /// Opens the store with other decisions than the desk's.
+    pub fn open_with(directory: &Path, rules: Rules) -> Result<Store, StoreError> {
+        let opened = file::open(directory)?;
+        let shared = Arc::new(Shared {
+            directory: directory.to_owned(),
+            database: RwLock::new(Some(opened.database)),
+            desk_key: opened.desk_key,
+            rules,
+            bell: Arc::new(Notify::new()),
+            observer: RwLock::new(None),
+        });
+        let (jobs, queue) = std::sync::mpsc::channel();
+        let segments = Segments::of(directory);
+        let writer = Writer { shared: shared.clone(), segments, lock: opened.lock };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(queue))
+            .map_err(Fault::disk("start the writer"))?;
+        let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
+        Ok(Store(Arc::new(Inner { shared, jobs: Some(jobs), room, writer: Some(writer) })))
     }
 
     /// Key of the tags in our Message-IDs.
     pub fn desk_key(&self) -> DeskKey {
-        todo!()
+        self.0.shared.desk_key.clone()
+    }
+
+    /// Calls this after each commit, from the writer's thread; it must be quick.
+    pub fn observe_commits(&self, observer: CommitObserver) {
+        let slot = &self.0.shared.observer;
+        *slot.write().unwrap_or_else(PoisonError::into_inner) = Some(observer);
     }
 
     // Accounts and ledger.
 
     /// Carries renames out; those already carried out are skipped.
     pub async fn adopt(&self, moved: Vec<Moved>) -> Result<(), StoreError> {
-        todo!()
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        self.write(0, 0, move |tx| tx.adopt(&moved, now)).await
     }
 
     /// What is known of an account.
     pub fn account(&self, name: &str) -> Result<AccountState, StoreError> {
-        todo!()
+        self.view(|view| ledger::account(view, name))
     }
 
     /// Notes a complete listing: when the account was linked (kept if known), its epoch, and
@@ -296,12 +436,26 @@ impl Store {
         leave: Vec<Location>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        todo!()
+        let (account, epoch) = (account.to_owned(), epoch.to_owned());
+        self.write(0, 0, move |tx| tx.link(&account, &epoch, &leave, now)).await
     }
 
     /// What the ledger knows of these locations, in their order.
     pub fn known(&self, account: &str, locations: &[Location]) -> Result<Vec<Known>, StoreError> {
-        todo!()
+        self.view(|view| ledger::known(view, account, locations))
+    }
+
+    /// Compares the ledger with a complete listing: entries that have been absent for 30 days are
+    /// forgotten. Answers how many. Once a day is often enough.
+    pub async fn forget_absent(
+        &self,
+        account: &str,
+        listed: Vec<Location>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let account = account.to_owned();
+        let listed: HashSet<String> = listed.into_iter().map(|location| location.0).collect();
+        self.write(0, 0, move |tx| tx.compare(&account, &listed, now)).await
     }
 
     /// Commit 1: makes bytes safe, with one more attempt on the counter. Answers after the commit.
@@ -310,29 +464,52 @@ impl Store {
         account: &str,
         mails: Vec<Spool>,
     ) -> Result<Vec<Spooled>, StoreError> {
-        todo!()
+        let account = account.to_owned();
+        let (count, bytes) = (mails.len(), mails.iter().map(|mail| mail.raw.len()).sum());
+        let hash = move || {
+            let digest = |mail: Spool| (Digest::of(&mail.raw), mail);
+            mails.into_iter().map(digest).collect::<Vec<_>>()
+        };
+        let mails = if bytes > HASH_BYTES_MAX {
+            let hashed = tokio::task::spawn_blocking(hash).await;
+            hashed.map_err(|error| StoreError::Failed(format!("could not hash: {error}")))?
+        } else {
+            hash()
+        };
+        let spool = move |tx: &mut Tx<'_>| {
+            let account = tx.account_id(&account)?;
+            mails.iter().map(|(digest, mail)| tx.spool(account, *digest, mail)).collect()
+        };
+        self.write(count, bytes, spool).await
     }
 
     /// Mails of an account that are spooled but not decided, each with one more attempt counted:
     /// what a crash left behind.
     pub async fn respool(&self, account: &str) -> Result<Vec<Spooled>, StoreError> {
-        todo!()
+        let account = account.to_owned();
+        self.write(0, 0, move |tx| tx.respool(&account)).await
     }
 
     /// Commit 2: settles each mail against the facts and records what comes of it. A panic in one
-    /// mail's `settle` sends that mail to quarantine. Answers after the commit, in order.
+    /// mail's `settle` sends that mail to quarantine. Answers after the commit, in order. A
+    /// location that has an outcome keeps it, and answers with it.
     pub async fn record(&self, mails: Vec<ToRecord>) -> Result<Vec<Recorded>, StoreError> {
-        todo!()
+        let (rules, count) = (self.0.shared.rules, mails.len());
+        let record = move |tx: &mut Tx<'_>| {
+            mails.iter().map(|mail| tx.record(&rules, mail)).collect::<Result<Vec<_>, _>>()
+        };
+        self.write(count, 0, record).await
     }
 
     /// Notes that the server confirmed what it was told about these mails.
     pub async fn done(&self, account: &str, locations: Vec<Location>) -> Result<(), StoreError> {
-        todo!()
+        let account = account.to_owned();
+        self.write(0, 0, move |tx| tx.done(&account, &locations)).await
     }
 
     /// Raw bytes of a mail, while they are kept.
     pub fn raw(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        todo!()
+        self.view(|view| raw::read(&self.0.shared.directory, view, digest))
     }
 
     // The communication log and quarantine.
@@ -343,12 +520,12 @@ impl Store {
         before: Option<MailId>,
         limit: usize,
     ) -> Result<Page<MailRecord>, StoreError> {
-        todo!()
+        self.view(|view| log::mails(view, before, limit))
     }
 
     /// One line of the log.
     pub fn mail(&self, id: MailId) -> Result<Option<MailRecord>, StoreError> {
-        todo!()
+        self.view(|view| log::mail(view, id.0))
     }
 
     /// Quarantined mails that nobody has dealt with, newest first.
@@ -357,35 +534,45 @@ impl Store {
         before: Option<MailId>,
         limit: usize,
     ) -> Result<Page<MailRecord>, StoreError> {
-        todo!()
+        self.view(|view| log::quarantine(view, before, limit))
     }
 
     /// Takes a mail off the quarantine list without releasing it; its bytes stay until retention
     /// ends. `false` if it is not quarantined.
     pub async fn drop_quarantined(&self, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
-        todo!()
+        self.write(0, 0, move |tx| tx.resolve(id, now)).await
     }
 
     // Tickets.
 
     /// One ticket by its number.
     pub fn ticket(&self, number: &str) -> Result<Option<TicketView>, StoreError> {
-        todo!()
+        self.view(|view| tickets::view(view, number))
     }
 
-    /// Tickets, newest first.
+    /// One article of a ticket.
+    pub fn article(&self, number: &str, id: ArticleId) -> Result<Option<Article>, StoreError> {
+        self.view(|view| tickets::article(view, number, id))
+    }
+
+    /// One ticket by its identity.
+    pub fn ticket_by_id(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {
+        self.view(|view| tickets::by_id(&view.tickets, id.0))
+    }
+
+    /// How many tickets there are.
+    pub fn ticket_count(&self) -> Result<u64, StoreError> {
+        self.view(tickets::count)
+    }
+
+    /// Tickets, newest first. A page may hold fewer than `limit` and still have a next one.
     pub fn tickets(
         &self,
         query: &TicketQuery,
         before: Option<u64>,
         limit: usize,
     ) -> Result<Page<Ticket>, StoreError> {
-        todo!()
-    }
-
-    /// Number of a ticket.
-    pub fn number_of(&self, id: TicketId) -> Result<Option<String>, StoreError> {
-        todo!()
+        self.view(|view| tickets::list(view, query, before, limit))
     }
 
     /// Carries commands out on one ticket, all or none, and answers with the ticket afterwards.
@@ -397,39 +584,67 @@ impl Store {
         actor: Actor,
         now: Timestamp,
     ) -> Result<Ticket, CommandError> {
-        todo!()
+        let order = desk::Order { config, number: number.to_owned(), commands, actor, now };
+        let rules = self.0.shared.rules;
+        self.write(0, 0, move |tx| tx.command(&rules, &order)).await?
     }
 
     /// Tickets that are locked, for the clockwork.
     pub fn locked(&self) -> Result<Vec<Ticket>, StoreError> {
-        todo!()
+        self.view(tickets::locked)
     }
 
     /// Tickets whose pending time is over, for the clockwork.
     pub fn pending_over(&self, now: Timestamp) -> Result<Vec<Ticket>, StoreError> {
-        todo!()
+        self.view(|view| tickets::pending_over(view, outbox::micros(now)))
+    }
+
+    // Bells on the page.
+
+    /// What rang for a person, newest first.
+    pub fn bells(
+        &self,
+        who: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<Bell>, StoreError> {
+        self.view(|view| log::bells(view, who, before, limit))
+    }
+
+    /// Marks what rang for a person as read, up to this identity.
+    pub async fn read_bells(&self, who: &str, up_to: u64) -> Result<(), StoreError> {
+        let who = who.to_owned();
+        self.write(0, 0, move |tx| tx.read_bells(&who, up_to)).await
     }
 
     // The outbox.
 
     /// Rings when mails were enqueued or put back.
-    pub fn outbox_bell(&self) -> Arc<tokio::sync::Notify> {
-        todo!()
+    pub fn outbox_bell(&self) -> Arc<Notify> {
+        self.0.shared.bell.clone()
     }
 
     /// Mails whose time has come, in the order of enqueueing.
     pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
-        todo!()
+        self.view(|view| outbox::due(view, now, limit))
     }
 
     /// When the next mail comes due after `now`.
     pub fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        todo!()
+        self.view(|view| outbox::next_due(view, now))
+    }
+
+    /// One owed mail.
+    pub fn owed(&self, id: OutgoingId) -> Result<Option<Outgoing>, StoreError> {
+        self.view(|view| outbox::get(view, id.0))
     }
 
     /// Notes how far these mails are.
     pub async fn delivered(&self, results: Vec<(OutgoingId, Delivery)>) -> Result<(), StoreError> {
-        todo!()
+        let deliver = move |tx: &mut Tx<'_>| {
+            results.iter().try_for_each(|(id, delivery)| tx.deliver(*id, delivery))
+        };
+        self.write(0, 0, deliver).await
     }
 
     /// Owed mails, newest first.
@@ -439,43 +654,200 @@ impl Store {
         before: Option<OutgoingId>,
         limit: usize,
     ) -> Result<Page<Outgoing>, StoreError> {
-        todo!()
+        self.view(|view| outbox::page(view, filter, before, limit))
     }
 
     /// How full it is.
     pub fn outbox_counts(&self) -> Result<OutboxCounts, StoreError> {
-        todo!()
+        self.view(outbox::counts)
     }
 
-    // Revisions and upkeep.
+    // Revisions, grants and upkeep.
 
     /// Keeps a revision as the last good one.
     pub async fn keep_revision(&self, revision: StoredRevision) -> Result<(), StoreError> {
-        todo!()
+        let StoredRevision { hash, applied, files } = revision;
+        let row = encode(&RevisionRow { hash, applied, files });
+        self.write(0, row.len(), move |tx| tx.keep_revision(&row)).await
     }
 
     /// The last revision that was applied.
     pub fn last_revision(&self) -> Result<Option<StoredRevision>, StoreError> {
-        todo!()
+        self.view(|view| {
+            let Some((_, row)) = view.revisions.last()? else { return Ok(None) };
+            let RevisionRow { hash, applied, files } = decode(row.value())?;
+            Ok(Some(StoredRevision { hash, applied, files }))
+        })
+    }
+
+    /// Keeps a secret that was granted to us while running, such as a refresh token, or forgets
+    /// it. It is durable when this answers.
+    pub async fn keep_grant(&self, name: &str, grant: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.write(0, 0, move |tx| tx.keep_grant(&name, grant.as_deref())).await
+    }
+
+    /// A secret that was granted to us.
+    pub fn grant(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.view(|view| Ok(view.grants.get(name)?.map(|grant| grant.value().to_vec())))
+    }
+
+    /// Removes what is old: owed mails sent 30 days ago, digests of mails recorded 90 days ago
+    /// whose location is forgotten. A bounded number of rows; answers how many.
+    pub async fn clean(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(0, 0, move |tx| tx.clean(now)).await
     }
 
     /// Size on disk in bytes.
     pub fn size_bytes(&self) -> Result<u64, StoreError> {
-        todo!()
+        let directory = &self.0.shared.directory;
+        let path = file::database_path(directory);
+        let database =
+            std::fs::metadata(&path).map_err(Fault::disk(format!("look at {}", path.display())))?;
+        Ok(database.len() + Segments::size_bytes(directory)?)
     }
 
     /// Copies the store, as of one commit, into an empty directory, while it is in use.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        todo!()
+        let (store, to) = (self.clone(), to.to_owned());
+        let copy = move || {
+            let from = &store.0.shared.directory;
+            store.read(|transaction| upkeep::backup(transaction, from, &to))
+        };
+        let copied = tokio::task::spawn_blocking(copy).await;
+        copied.map_err(|error| StoreError::Failed(format!("could not copy: {error}")))?
+    }
+
+    /// Gives unused space of a store that nobody has open back to the system. Answers with its
+    /// size before and after, in bytes.
+    pub fn compact(directory: &Path) -> Result<(u64, u64), StoreError> {
+        upkeep::compact(directory)
     }
 
     /// Reads everything and says what does not hold together; empty is good.
     pub fn verify(&self) -> Result<Vec<String>, StoreError> {
-        todo!()
+        self.view(|view| verify::verify(&self.0.shared.directory, view))
     }
 
     /// Commits what is queued and lets the writer end.
     pub async fn close(&self) {
-        todo!()
+        self.0.room.close();
+        let (closed, wait) = oneshot::channel();
+        if let Some(jobs) = &self.0.jobs
+            && jobs.send(Message::Close(closed)).is_ok()
+        {
+            // The writer may have ended before it came to this message.
+            let _ = wait.await;
+        }
+    }
+
+    /// Lets the writer do something, and waits until it is committed.
+    async fn write<T, F>(&self, mails: usize, bytes: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let kib = (bytes / 1024).clamp(QUEUE_KIB_MIN, QUEUE_KIB_MAX);
+        let kib = u32::try_from(kib).expect("the queue is bounded");
+        let room = self.0.room.clone().acquire_many_owned(kib).await;
+        let room = room.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let task = Task { mails, bytes, work, value: None, reply, room };
+        let jobs = self.0.jobs.as_ref().ok_or(StoreError::Closed)?;
+        jobs.send(Message::Job(Box::new(task))).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Reads all tables as of the last commit.
+    fn view<T>(&self, read: impl FnOnce(&View) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.read(|transaction| read(&View::open(transaction)?))
+    }
+
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let slot = self.0.shared.database.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = slot.as_ref() else { return Err(self.why_not_open()) };
+        let read = || read(&database.begin_read()?);
+        // The engine may panic on pages that somebody else wrote into.
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(result) => Ok(result?),
+            Err(panic) => {
+                Err(StoreError::Failed(format!("store is damaged: {}", writer::said(&*panic))))
+            }
+        }
+    }
+
+    fn why_not_open(&self) -> StoreError {
+        if self.0.room.is_closed() {
+            StoreError::Closed
+        } else {
+            StoreError::Failed("the database is being reopened after a failed write".to_owned())
+        }
+    }
+}
+
+impl Shared {
+    fn is_open(&self) -> bool {
+        self.database.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn observe(&self, took: Duration, mails: usize) {
+        let observer = self.observer.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(observer) = observer.as_ref() {
+            observer(took, mails);
+        }
+    }
+}
+
+impl Tx<'_> {
+    fn keep_revision(&mut self, row: &[u8]) -> Result<(), Fault> {
+        let last = self.tables.revisions.last()?.map(|(id, _)| id.value());
+        self.tables.revisions.insert(last.map_or(1, |last| last + 1), row)?;
+        let mut ids = Vec::new();
+        for row in self.tables.revisions.iter()?.rev().skip(REVISIONS_KEPT) {
+            ids.push(row?.0.value());
+        }
+        for id in ids {
+            self.tables.revisions.remove(id)?;
+        }
+        Ok(())
+    }
+
+    fn keep_grant(&mut self, name: &str, grant: Option<&[u8]>) -> Result<(), Fault> {
+        match grant {
+            Some(grant) => self.tables.grants.insert(name, grant)?,
+            None => self.tables.grants.remove(name)?,
+        };
+        Ok(())
+    }
+
+    fn read_bells(&mut self, who: &str, up_to: u64) -> Result<(), Fault> {
+        let mut unread = Vec::new();
+        for row in self.tables.bells.range((who, 0)..=(who, up_to))?.rev() {
+            let (key, row) = row?;
+            let row = decode::<BellRow>(row.value())?;
+            // Read is read from the newest down: below the first one that is read, all are.
+            if row.read {
+                break;
+            }
+            unread.push((key.value().1, row));
+        }
+        for (id, mut row) in unread {
+            row.read = true;
+            self.tables.bells.insert((who, id), encode(&row).as_slice())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            // A commit that is under way ends first; a writer that panicked has ended already.
+            let _ = writer.join();
+        }
     }
 }

@@ -387,10 +387,10 @@ impl Outbox {
 
     async fn tell_ticket(&self, failure: &Failure) -> Result<(), StoreError> {
         let store = &self.parts.store;
-        let Some(number) = store.number_of(failure.ticket)? else { return Ok(()) };
+        let Some(ticket) = store.ticket_by_id(failure.ticket)? else { return Ok(()) };
         let commands = vec![failure.command.clone()];
         let now = self.parts.clock.now();
-        match store.command(self.config.clone(), &number, commands, Actor::System, now).await {
+        match store.command(self.config.clone(), &ticket.number, commands, Actor::System, now).await {
             Ok(_) => Ok(()),
             Err(CommandError::Store(error)) => Err(error),
             Err(error @ (CommandError::NoTicket(_) | CommandError::Refused(_))) => {

@@ -4,7 +4,7 @@
 
 mod peers_smtp;
 mod sink;
-mod transport;
-//! All integration tests in one binary.
 
 mod mail;
+mod store;
+mod transport;

@@ -1,0 +1,188 @@
+//! Gathers what the store knows that bears on one mail.
+//!
+//! Architecture invariant: it only reads, and it reads everything that `settle` may need before
+//! anything of this mail is written.
+
+use jiff::{SignedDuration, Timestamp};
+use redb::ReadableTable;
+
+use super::fault::Fault;
+use super::outbox::micros;
+use super::rows::{MailRow, decode};
+use super::tickets::{id_key, main};
+use super::transaction::Tx;
+use super::{MailId, Rules};
+use crate::core::address::Address;
+use crate::core::config::{Config, Dedupe};
+use crate::core::intake::{Answered, Duplicate, Facts, Judgement, Keys, NextIds, Referenced};
+use crate::core::mail::Report;
+use crate::core::ticket::Ticket;
+
+/// Automatic answers to one address that are counted; more are as good as these.
+const ANSWERS_COUNTED_MAX: u32 = 10_000;
+
+/// What of a mail the facts depend on, apart from its judgement.
+pub(super) struct Subject<'a> {
+    pub rules: &'a Rules,
+    pub config: &'a Config,
+    pub account: u32,
+    /// The quarantined mail that is released: not a duplicate of itself.
+    pub released: Option<MailId>,
+    pub now: Timestamp,
+}
+
+impl Tx<'_> {
+    /// What the store knows that bears on this judgement.
+    pub(super) fn facts(
+        &self,
+        subject: &Subject<'_>,
+        judgement: &Judgement,
+    ) -> Result<Facts, Fault> {
+        let tagged = |number: &Option<String>| {
+            number.as_deref().map_or(Ok(None), |number| self.main_by_number(number))
+        };
+        Ok(Facts {
+            duplicate: self.duplicate(subject, &judgement.keys)?,
+            tagged: tagged(&judgement.subject_tag)?,
+            body_tagged: tagged(&judgement.body_tag)?,
+            referenced: self.referenced(&judgement.references)?,
+            keyed: self.keyed(subject.rules, &judgement.references)?,
+            bounced: match &judgement.report {
+                Some(report) => self.bounced(subject, report)?,
+                None => None,
+            },
+            answered: self.answered(judgement, subject.now)?,
+            desk_key: self.desk_key.clone(),
+            next: NextIds {
+                tickets_today: self.tickets_on(&day(subject.config, subject.now))?,
+                ..self.next_ids()
+            },
+        })
+    }
+
+    /// Tickets made on a day.
+    pub(super) fn tickets_on(&self, day: &str) -> Result<u32, Fault> {
+        Ok(self.tables.days.get(day)?.map_or(0, |made| made.value()))
+    }
+
+    fn duplicate(&self, subject: &Subject<'_>, keys: &Keys) -> Result<Option<Duplicate>, Fault> {
+        let bytes = first(&self.tables.digests, subject, &keys.bytes.0)?;
+        if let Some(mail) = bytes {
+            return Ok(Some(Duplicate { key: "bytes", first: self.whereabouts(mail)? }));
+        }
+        let Some(content) = &keys.content else { return Ok(None) };
+        match first(&self.tables.contents, subject, &content.0)? {
+            Some(mail) => Ok(Some(Duplicate { key: "content", first: self.whereabouts(mail)? })),
+            None => Ok(None),
+        }
+    }
+
+    /// Where a recorded mail went, in words.
+    fn whereabouts(&self, mail: u64) -> Result<String, Fault> {
+        let Some(row) = self.tables.mails.get(mail)? else { return Ok(format!("mail {mail}")) };
+        let row = decode::<MailRow>(row.value())?;
+        let account = self.account_name(row.account)?;
+        let ticket = row.ticket.map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
+        Ok(format!("mail {mail} at {} of account {account}{ticket}", row.location))
+    }
+
+    /// Present name of an account.
+    pub(super) fn account_name(&self, account: u32) -> Result<String, Fault> {
+        let name = self.tables.account_names.get(account)?;
+        Ok(name.map_or_else(|| format!("#{account}"), |name| name.value().to_owned()))
+    }
+
+    fn referenced(&self, references: &[String]) -> Result<Option<Referenced>, Fault> {
+        for message_id in references {
+            let hash = id_key(message_id);
+            let ticket = match self.tables.message_ids.get(&hash)? {
+                Some(ticket) => Some(ticket.value()),
+                None => self.tables.sent_ids.get(&hash)?.map(|ticket| ticket.value()),
+            };
+            if let Some(ticket) = ticket.map_or(Ok(None), |id| main(&self.tables.tickets, id))? {
+                return Ok(Some(Referenced { message_id: message_id.clone(), ticket }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn keyed(&self, rules: &Rules, ids: &[String]) -> Result<Option<Referenced>, Fault> {
+        for message_id in ids {
+            let Some(ticket) = (rules.verify)(&self.desk_key, message_id) else { continue };
+            if let Some(ticket) = main(&self.tables.tickets, ticket.0)? {
+                return Ok(Some(Referenced { message_id: message_id.clone(), ticket }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The ticket whose mail bounced: by the id of a mail that we sent, else by the tag in its
+    /// subject. The id of a customer's mail is no proof: anybody may know it.
+    fn bounced(&self, subject: &Subject<'_>, report: &Report) -> Result<Option<Ticket>, Fault> {
+        if let Some(id) = &report.original_message_id {
+            if let Some(ticket) = self.tables.sent_ids.get(&id_key(id))? {
+                return main(&self.tables.tickets, ticket.value());
+            }
+            if let Some(keyed) = self.keyed(subject.rules, std::slice::from_ref(id))? {
+                return Ok(Some(keyed.ticket));
+            }
+        }
+        let tag = report.original_subject.as_deref();
+        let number = tag.and_then(|text| (subject.rules.find_tag)(&subject.config.desk, text));
+        number.map_or(Ok(None), |number| self.main_by_number(&number))
+    }
+
+    fn answered(&self, judgement: &Judgement, now: Timestamp) -> Result<Answered, Fault> {
+        let sender = &judgement.sender;
+        let Some(address) = sender.answer_to.as_ref().or(sender.mailbox.address.as_ref()) else {
+            return Ok(Answered::default());
+        };
+        Ok(Answered {
+            day: self.answers_since(address, now, SignedDuration::from_hours(24))?,
+            three_hours: self.answers_since(address, now, SignedDuration::from_hours(3))?,
+        })
+    }
+
+    fn answers_since(
+        &self,
+        address: &Address,
+        now: Timestamp,
+        window: SignedDuration,
+    ) -> Result<u32, Fault> {
+        let since = micros(now.saturating_sub(window).unwrap_or(Timestamp::MIN));
+        let address = address.as_str();
+        let mut count = 0;
+        for row in self.tables.answers.range((address, since, 0)..=(address, i64::MAX, u64::MAX))? {
+            row?;
+            count += 1;
+            if count == ANSWERS_COUNTED_MAX {
+                break;
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Today, in the desk's time zone.
+pub(super) fn day(config: &Config, now: Timestamp) -> String {
+    now.to_zoned(config.desk.time_zone.clone()).date().to_string()
+}
+
+/// The mail first recorded under a digest, within the scope that the configuration sets.
+fn first(
+    table: &impl ReadableTable<(&'static [u8; 32], u32), u64>,
+    subject: &Subject<'_>,
+    digest: &[u8; 32],
+) -> Result<Option<u64>, Fault> {
+    let accounts = match subject.config.intake.dedupe {
+        Dedupe::Account => subject.account..=subject.account,
+        Dedupe::Global => 0..=u32::MAX,
+    };
+    for row in table.range((digest, *accounts.start())..=(digest, *accounts.end()))? {
+        let mail = row?.1.value();
+        if subject.released != Some(MailId(mail)) {
+            return Ok(Some(mail));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,326 @@
+//! The ledger: which location of which account is known, and how far its mail is.
+//!
+//! A location goes `Spooled → Recorded → Done`, or is `LeftAlone` from the beginning. The first
+//! commit makes bytes and `Spooled` durable, the second the outcome and `Recorded`; only after
+//! that is the server told, and `Done` notes that it confirmed.
+//!
+//! Architecture invariant: a location that has an outcome never loses it here.
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+use redb::ReadableTable;
+
+use super::fault::Fault;
+use super::outbox::micros;
+use super::rows::{AccountRow, LedgerRow, LedgerState, MailRow, decode, encode};
+use super::tables::View;
+use super::transaction::Tx;
+use super::upkeep::DIGESTS_KEPT;
+use super::{AccountState, Known, Spool, Spooled};
+use crate::core::config::{Moved, MovedKind};
+use crate::core::mail::{Digest, Location};
+use crate::core::ticket::Watcher;
+
+/// Entries of locations that vanished from the mailbox are kept this long.
+pub(super) const GONE_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+impl Tx<'_> {
+    /// Identity of an account; made at its first use.
+    pub(super) fn account_id(&mut self, name: &str) -> Result<u32, Fault> {
+        Ok(self.account(name)?.id)
+    }
+
+    fn account(&mut self, name: &str) -> Result<AccountRow, Fault> {
+        if let Some(row) = self.tables.accounts.get(name)? {
+            return decode(row.value());
+        }
+        let row = AccountRow { id: self.counters.account, linked: None, epoch: String::new() };
+        self.counters.account += 1;
+        self.tables.accounts.insert(name, encode(&row).as_slice())?;
+        self.tables.account_names.insert(row.id, name)?;
+        Ok(row)
+    }
+
+    /// What is known of a location.
+    pub(super) fn ledger(
+        &self,
+        account: u32,
+        location: &Location,
+    ) -> Result<Option<LedgerRow>, Fault> {
+        let row = self.tables.ledger.get((account, location.0.as_str()))?;
+        row.map(|row| decode(row.value())).transpose()
+    }
+
+    /// Sets what is known of a location.
+    pub(super) fn set_ledger(
+        &mut self,
+        account: u32,
+        location: &Location,
+        state: LedgerState,
+    ) -> Result<(), Fault> {
+        let key = (account, location.0.as_str());
+        if matches!(state, LedgerState::Spooled { .. }) {
+            self.tables.spooled.insert(key, ())?;
+        } else {
+            self.tables.spooled.remove(key)?;
+        }
+        self.tables.ledger.insert(key, encode(&LedgerRow::of(state)).as_slice())?;
+        Ok(())
+    }
+
+    /// Notes a complete listing.
+    pub(super) fn link(
+        &mut self,
+        account: &str,
+        epoch: &str,
+        leave: &[Location],
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let mut row = self.account(account)?;
+        row.linked = row.linked.or(Some(now));
+        row.epoch = epoch.to_owned();
+        self.tables.accounts.insert(account, encode(&row).as_slice())?;
+        for location in leave {
+            if self.ledger(row.id, location)?.is_none() {
+                self.set_ledger(row.id, location, LedgerState::LeftAlone)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commit 1 of one mail.
+    pub(super) fn spool(
+        &mut self,
+        account: u32,
+        digest: Digest,
+        mail: &Spool,
+    ) -> Result<Spooled, Fault> {
+        self.spools = true;
+        let attempts = match self.ledger(account, &mail.location)?.map(|row| row.state) {
+            Some(LedgerState::Spooled { attempts, .. }) => attempts + 1,
+            Some(LedgerState::LeftAlone) | None => 1,
+            // It has an outcome already. Recording it again will answer with that outcome.
+            Some(LedgerState::Recorded { .. } | LedgerState::Done { .. }) => {
+                return Ok(spooled(mail, digest, 1));
+            }
+        };
+        self.keep_raw(&digest, &mail.raw)?;
+        let state = LedgerState::Spooled {
+            digest: digest.hex(),
+            attempts,
+            headers_only: mail.headers_only,
+        };
+        self.set_ledger(account, &mail.location, state)?;
+        Ok(spooled(mail, digest, attempts))
+    }
+
+    /// What is spooled but not decided, each with one more attempt.
+    pub(super) fn respool(&mut self, account: &str) -> Result<Vec<Spooled>, Fault> {
+        let account = self.account_id(account)?;
+        let mut locations = Vec::new();
+        for row in self.tables.spooled.range((account, "")..(account + 1, ""))? {
+            locations.push(Location(row?.0.value().1.to_owned()));
+        }
+        let mut mails = Vec::new();
+        for location in locations {
+            let Some(row) = self.ledger(account, &location)? else { continue };
+            let LedgerState::Spooled { digest, attempts, headers_only } = row.state else {
+                continue;
+            };
+            let attempts = attempts + 1;
+            mails.push(Spooled {
+                location: location.clone(),
+                digest: super::rows::digest(&digest)?,
+                attempts,
+                headers_only,
+            });
+            let state = LedgerState::Spooled { digest, attempts, headers_only };
+            self.set_ledger(account, &location, state)?;
+        }
+        Ok(mails)
+    }
+
+    /// Notes that the server confirmed what it was told.
+    pub(super) fn done(&mut self, account: &str, locations: &[Location]) -> Result<(), Fault> {
+        let account = self.account_id(account)?;
+        for location in locations {
+            let state = self.ledger(account, location)?.map(|row| row.state);
+            if let Some(LedgerState::Recorded { mail }) = state {
+                self.set_ledger(account, location, LedgerState::Done { mail })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the ledger with a complete listing, and forgets what has been gone for long.
+    pub(super) fn compare(
+        &mut self,
+        account: &str,
+        listed: &HashSet<String>,
+        now: Timestamp,
+    ) -> Result<u64, Fault> {
+        let account = self.account_id(account)?;
+        let mut changed = Vec::new();
+        for row in self.tables.ledger.range((account, "")..(account + 1, ""))? {
+            let (key, row) = row?;
+            let location = key.value().1;
+            let row = decode::<LedgerRow>(row.value())?;
+            let settled = !matches!(row.state, LedgerState::Spooled { .. });
+            if settled && row.gone.is_some() == listed.contains(location) {
+                changed.push((location.to_owned(), row));
+            } else if row.gone.is_some_and(|gone| now.duration_since(gone) > GONE_KEPT) {
+                changed.push((location.to_owned(), row));
+            }
+        }
+        let mut forgotten = 0;
+        for (location, mut row) in changed {
+            let key = (account, location.as_str());
+            if row.gone.is_some() && !listed.contains(&location) {
+                self.tables.ledger.remove(key)?;
+                self.forget_old_digests(account, &row.state, now)?;
+                forgotten += 1;
+            } else {
+                row.gone = row.gone.is_none().then_some(now);
+                self.tables.ledger.insert(key, encode(&row).as_slice())?;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Digests stay at least as long as the location is known: a mailbox whose locations all
+    /// change must not bring its old mails again.
+    fn forget_old_digests(
+        &mut self,
+        account: u32,
+        state: &LedgerState,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let (LedgerState::Recorded { mail } | LedgerState::Done { mail }) = *state else {
+            return Ok(());
+        };
+        let row = match self.tables.mails.get(mail)? {
+            Some(row) => decode::<MailRow>(row.value())?,
+            None => return Ok(()),
+        };
+        if now.duration_since(row.at) > DIGESTS_KEPT {
+            self.forget_digests(account, mail, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Carries renames out, in their order; those carried out before are skipped.
+    pub(super) fn adopt(&mut self, moved: &[Moved], now: Timestamp) -> Result<(), Fault> {
+        for rename in moved {
+            let kind = match rename.kind {
+                MovedKind::MailAccount => "mailAccount",
+                MovedKind::Queue => "queue",
+                MovedKind::User => "user",
+            };
+            let key = (kind, rename.from.as_str(), rename.to.as_str());
+            if self.tables.moves.get(key)?.is_some() {
+                continue;
+            }
+            let carried_out = match rename.kind {
+                MovedKind::MailAccount => self.rename_account(&rename.from, &rename.to)?,
+                MovedKind::Queue => self.rename_queue(&rename.from, &rename.to)?,
+                MovedKind::User => self.rename_user(&rename.from, &rename.to)?,
+            };
+            if carried_out {
+                self.tables.moves.insert(key, micros(now))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rename_account(&mut self, from: &str, to: &str) -> Result<bool, Fault> {
+        if self.tables.accounts.get(to)?.is_some() {
+            return Ok(false);
+        }
+        let Some(row) = self.tables.accounts.remove(from)?.map(|row| row.value().to_vec()) else {
+            return Ok(false);
+        };
+        self.tables.accounts.insert(to, row.as_slice())?;
+        self.tables.account_names.insert(decode::<AccountRow>(&row)?.id, to)?;
+        Ok(true)
+    }
+
+    fn rename_queue(&mut self, from: &str, to: &str) -> Result<bool, Fault> {
+        self.change_tickets(|ticket| {
+            let concerned = ticket.queue == from;
+            if concerned {
+                ticket.queue = to.to_owned();
+            }
+            concerned
+        })
+    }
+
+    fn rename_user(&mut self, from: &str, to: &str) -> Result<bool, Fault> {
+        self.change_tickets(|ticket| {
+            let mut concerned = false;
+            for agent in [&mut ticket.owner, &mut ticket.responsible] {
+                if agent.as_deref() == Some(from) {
+                    *agent = Some(to.to_owned());
+                    concerned = true;
+                }
+            }
+            if ticket.watchers.remove(&Watcher::Agent(from.to_owned())) {
+                ticket.watchers.insert(Watcher::Agent(to.to_owned()));
+                concerned = true;
+            }
+            concerned
+        })
+    }
+
+    /// Changes all tickets that are concerned; answers whether any was.
+    fn change_tickets(
+        &mut self,
+        mut change: impl FnMut(&mut crate::core::ticket::Ticket) -> bool,
+    ) -> Result<bool, Fault> {
+        let mut changed = Vec::new();
+        for row in self.tables.tickets.iter()? {
+            let (id, row) = row?;
+            let mut ticket = decode::<super::rows::TicketRow>(row.value())?.ticket(id.value())?;
+            if change(&mut ticket) {
+                changed.push(ticket);
+            }
+        }
+        let any = !changed.is_empty();
+        for ticket in changed {
+            self.put_ticket(ticket)?;
+        }
+        Ok(any)
+    }
+}
+
+fn spooled(mail: &Spool, digest: Digest, attempts: u32) -> Spooled {
+    Spooled { location: mail.location.clone(), digest, attempts, headers_only: mail.headers_only }
+}
+
+/// What is known of an account.
+pub(super) fn account(view: &View, name: &str) -> Result<AccountState, Fault> {
+    let row = view.accounts.get(name)?;
+    let row = row.map(|row| decode::<AccountRow>(row.value())).transpose()?;
+    Ok(row.map_or(AccountState { linked: None, epoch: String::new() }, |row| AccountState {
+        linked: row.linked,
+        epoch: row.epoch,
+    }))
+}
+
+/// What is known of these locations, in their order.
+pub(super) fn known(view: &View, name: &str, locations: &[Location]) -> Result<Vec<Known>, Fault> {
+    let Some(row) = view.accounts.get(name)? else { return Ok(vec![Known::No; locations.len()]) };
+    let account = decode::<AccountRow>(row.value())?.id;
+    let known = |location: &Location| {
+        let row = view.ledger.get((account, location.0.as_str()))?;
+        let row = row.map(|row| decode::<LedgerRow>(row.value())).transpose()?;
+        Ok(match row.map(|row| row.state) {
+            None => Known::No,
+            Some(LedgerState::LeftAlone) => Known::LeftAlone,
+            Some(LedgerState::Spooled { attempts, .. }) => Known::Spooled { attempts },
+            Some(LedgerState::Recorded { .. }) => Known::Recorded,
+            Some(LedgerState::Done { .. }) => Known::Done,
+        })
+    };
+    locations.iter().map(known).collect()
+}

@@ -1,0 +1,84 @@
+//! Brings a database written by an older version to the present one, in one transaction.
+//!
+//! Architecture invariant: a step only ever reads what its version wrote. A database of a newer
+//! version is not touched.
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+use super::StoreError;
+use super::fault::Fault;
+use super::outbox::micros;
+use super::rows::{OutgoingRow, decode};
+use super::tables::Tables;
+use crate::core::outgoing::Delivery;
+
+/// Version of the tables that this program writes.
+///
+/// 1: the first. 2: `outbox_waiting`, `outbox_sent` and `outbox_dead` list owed mails by how far
+/// they are, so that counting them does not read them.
+pub(super) const SCHEMA_VERSION: u32 = 2;
+
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+/// Brings the database to [`SCHEMA_VERSION`].
+pub(super) fn migrate(database: &Database, path: &Path) -> Result<(), StoreError> {
+    let found = version(database)?.ok_or_else(|| {
+        StoreError::Failed(format!("{} is not a database of Postroom", path.display()))
+    })?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+    }
+    if found < SCHEMA_VERSION {
+        carry_out(database, found)?;
+    }
+    Ok(())
+}
+
+fn version(database: &Database) -> Result<Option<u32>, Fault> {
+    let transaction = database.begin_read()?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let version = meta.get("schema")?.and_then(|row| row.value().try_into().ok());
+    Ok(version.map(u32::from_be_bytes))
+}
+
+fn carry_out(database: &Database, found: u32) -> Result<(), Fault> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    {
+        let mut tables = Tables::open(&transaction)?;
+        if found < 2 {
+            list_owed_mails(&mut tables)?;
+        }
+        tables.meta.insert("schema", SCHEMA_VERSION.to_be_bytes().as_slice())?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// 1 to 2.
+fn list_owed_mails(tables: &mut Tables<'_>) -> Result<(), Fault> {
+    for row in tables.outbox.iter()? {
+        let (id, row) = row?;
+        let (id, row) = (id.value(), decode::<OutgoingRow>(row.value())?);
+        match Delivery::from(row.delivery) {
+            Delivery::Due { .. } => {
+                tables.outbox_waiting.insert(id, micros(row.created))?;
+            }
+            Delivery::Sent { at } => {
+                tables.outbox_sent.insert((micros(at), id), ())?;
+            }
+            Delivery::Dead { .. } => {
+                tables.outbox_dead.insert(id, ())?;
+            }
+        }
+    }
+    Ok(())
+}

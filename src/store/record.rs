@@ -1,0 +1,251 @@
+//! Commit 2 of a mail: facts, `settle`, and the rows that follow from it.
+//!
+//! The facts are gathered first, then the pure `settle` runs behind a guard, and only then is
+//! anything written. A panic or a decision that does not fit sends this one mail to quarantine.
+//!
+//! Architecture invariant: no opinions. What becomes of a mail is said by `settle`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use redb::ReadableTable;
+
+use super::facts::{Subject, day};
+use super::fault::Fault;
+use super::rows::{LedgerState, MailRow, decode, encode};
+use super::transaction::Tx;
+use super::writer::said;
+use super::{MailId, MailRecord, Recorded, Rules, ToRecord};
+use crate::core::intake::{Decision, Effect, Judgement, Outcome, Why};
+use crate::core::outgoing::OutgoingKind;
+
+/// Ticket numbers tried for one mail; the next is tried if a number is taken, as it can be after a
+/// change of time zone.
+const NUMBERS_TRIED_MAX: u32 = 1_000;
+
+impl Tx<'_> {
+    /// Records one mail.
+    pub(super) fn record(&mut self, rules: &Rules, mail: &ToRecord) -> Result<Recorded, Fault> {
+        self.records = true;
+        let account = self.account_id(&mail.account.name)?;
+        let known = self.ledger(account, &mail.location)?.map(|row| row.state);
+        let released = self.releasable(mail.released)?;
+        if released.is_none()
+            && let Some(LedgerState::Recorded { mail } | LedgerState::Done { mail }) = known
+        {
+            return self.recorded_before(mail);
+        }
+        let judgement = mail.judgement.as_ref();
+        let decision = match judgement {
+            Ok(judgement) => self.decide(rules, mail, judgement, account, released)?,
+            Err(reason) => quarantined(reason.clone(), None),
+        };
+        let was_done = matches!(known, Some(LedgerState::Done { .. }));
+        self.write(mail, decision, account, released, was_done)
+    }
+
+    /// The quarantined mail that is released, unless somebody dealt with it before.
+    fn releasable(&self, released: Option<MailId>) -> Result<Option<MailId>, Fault> {
+        match released {
+            Some(id) if self.tables.quarantine.get(id.0)?.is_some() => Ok(Some(id)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// The outcome that a location has already.
+    fn recorded_before(&self, id: u64) -> Result<Recorded, Fault> {
+        let lost = || Fault::Row(format!("mail {id} is in the ledger but not in the log"));
+        let row = self.tables.mails.get(id)?.ok_or_else(lost)?;
+        let row = decode::<MailRow>(row.value())?;
+        let name = self.account_name(row.account)?;
+        let record = row.record(id, name)?;
+        Ok(Recorded {
+            mail: record.id,
+            location: record.location,
+            outcome: record.outcome,
+            ticket: record.ticket,
+            filters: Vec::new(),
+            routed_by: None,
+            suppressed: None,
+            owed: Vec::new(),
+            why: record.why,
+        })
+    }
+
+    fn decide(
+        &self,
+        rules: &Rules,
+        mail: &ToRecord,
+        judgement: &Judgement,
+        account: u32,
+        released: Option<MailId>,
+    ) -> Result<Decision, Fault> {
+        let subject = Subject { rules, config: &mail.config, account, released, now: mail.now };
+        let mut facts = match self.facts(&subject, judgement) {
+            Ok(facts) => facts,
+            Err(Fault::Row(text)) => return Ok(quarantined(text, Some(judgement))),
+            Err(fault) => return Err(fault),
+        };
+        for _ in 0..NUMBERS_TRIED_MAX {
+            let settle =
+                || (rules.settle)(&mail.config, &mail.account, judgement, &facts, mail.now);
+            let decision = match catch_unwind(AssertUnwindSafe(settle)) {
+                Ok(decision) => decision,
+                Err(panic) => {
+                    let reason = format!("panic while settling: {}", said(&*panic));
+                    return Ok(quarantined(reason, Some(judgement)));
+                }
+            };
+            let Some(effect) = &decision.effect else { return Ok(decision) };
+            if effect.created && self.by_number(&effect.ticket.number)?.is_some() {
+                facts.next.tickets_today += 1;
+                continue;
+            }
+            return Ok(match self.misfit(effect)? {
+                None => decision,
+                Some(misfit) => quarantined(misfit, Some(judgement)),
+            });
+        }
+        Ok(quarantined("no ticket number is free".to_owned(), Some(judgement)))
+    }
+
+    fn write(
+        &mut self,
+        mail: &ToRecord,
+        decision: Decision,
+        account: u32,
+        released: Option<MailId>,
+        was_done: bool,
+    ) -> Result<Recorded, Fault> {
+        let id = self.counters.mail;
+        self.counters.mail += 1;
+        let Decision { outcome, effect, suppressed, filters, why } = decision;
+        let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
+        let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
+        if let Some(effect) = effect {
+            self.write_effect(effect, &day(&mail.config, mail.now))?;
+        }
+        if let Some(released) = released {
+            self.resolve(released, mail.now)?;
+        }
+        self.write_log(mail, MailId(id), &outcome, ticket.clone(), why.clone(), account)?;
+        if outcome != Outcome::Duplicate {
+            self.remember_digests(mail, account, id, released)?;
+        }
+        let state = if was_done {
+            LedgerState::Done { mail: id }
+        } else {
+            LedgerState::Recorded { mail: id }
+        };
+        self.set_ledger(account, &mail.location, state)?;
+        let judgement = mail.judgement.as_ref().ok();
+        let created = outcome == Outcome::Created;
+        Ok(Recorded {
+            mail: MailId(id),
+            location: mail.location.clone(),
+            ticket,
+            filters,
+            routed_by: judgement.filter(|_| created).map(|judged| judged.route.by.label()),
+            suppressed: suppressed.map(|suppressed| suppressed.label()),
+            owed,
+            why,
+            outcome,
+        })
+    }
+
+    fn write_log(
+        &mut self,
+        mail: &ToRecord,
+        id: MailId,
+        outcome: &Outcome,
+        ticket: Option<String>,
+        why: Vec<Why>,
+        account: u32,
+    ) -> Result<(), Fault> {
+        let judgement = mail.judgement.as_deref().ok();
+        let text = |of: fn(&Judgement) -> &str| judgement.map(of).unwrap_or_default().to_owned();
+        let record = MailRecord {
+            id,
+            account: String::new(),
+            location: mail.location.clone(),
+            digest: mail.digest,
+            bytes: self.raw_bytes(&mail.digest)?,
+            from: text(|judged| &judged.article.from),
+            subject: text(|judged| &judged.article.subject),
+            message_id: text(|judged| &judged.message_id),
+            at: mail.now,
+            outcome: outcome.clone(),
+            ticket,
+            why,
+            resolved: None,
+        };
+        if matches!(outcome, Outcome::Quarantined { .. }) {
+            self.tables.quarantine.insert(id.0, ())?;
+        }
+        let content = judgement.and_then(|judged| judged.keys.content);
+        let row = MailRow::of(record, account, content);
+        self.tables.mails.insert(id.0, encode(&row).as_slice())?;
+        Ok(())
+    }
+
+    /// The first mail with a digest keeps it; one that is released takes over from itself.
+    fn remember_digests(
+        &mut self,
+        mail: &ToRecord,
+        account: u32,
+        id: u64,
+        released: Option<MailId>,
+    ) -> Result<(), Fault> {
+        let content = mail.judgement.as_ref().ok().and_then(|judged| judged.keys.content);
+        let free =
+            |holder: Option<u64>| holder.is_none_or(|holder| released == Some(MailId(holder)));
+        let key = (&mail.digest.0, account);
+        let holder = self.tables.digests.get(key)?.map(|holder| holder.value());
+        if free(holder) {
+            self.tables.digests.insert(key, id)?;
+        }
+        if let Some(content) = &content {
+            let key = (&content.0, account);
+            let holder = self.tables.contents.get(key)?.map(|holder| holder.value());
+            if free(holder) {
+                self.tables.contents.insert(key, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a mail off the quarantine list. `false` if it is not there.
+    pub(super) fn resolve(&mut self, id: MailId, now: jiff::Timestamp) -> Result<bool, Fault> {
+        if self.tables.quarantine.remove(id.0)?.is_none() {
+            return Ok(false);
+        }
+        let row = self.tables.mails.get(id.0)?.map(|row| decode::<MailRow>(row.value()));
+        if let Some(mut row) = row.transpose()? {
+            row.resolved = Some(now);
+            self.tables.mails.insert(id.0, encode(&row).as_slice())?;
+        }
+        Ok(true)
+    }
+}
+
+fn quarantined(reason: String, judgement: Option<&Judgement>) -> Decision {
+    let mut why = judgement.map(|judged| judged.why.clone()).unwrap_or_default();
+    why.push(Why { step: "quarantine".to_owned(), text: reason.clone() });
+    Decision {
+        outcome: Outcome::Quarantined { reason },
+        effect: None,
+        suppressed: None,
+        filters: judgement.map(|judged| judged.filters.clone()).unwrap_or_default(),
+        why,
+    }
+}
+
+fn owed_labels(effect: &Effect) -> Vec<(&'static str, String)> {
+    let labels = |kind: &OutgoingKind| {
+        let event = match kind {
+            OutgoingKind::Notification { event, .. } => event.clone(),
+            OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => String::new(),
+        };
+        (kind.label(), event)
+    };
+    effect.owed.iter().map(|mail| labels(&mail.kind)).collect()
+}
