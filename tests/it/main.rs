@@ -8,3 +8,6 @@ mod sink;
 mod mail;
 mod store;
 mod transport;
+//! All integration tests in one binary.
+
+mod store;
