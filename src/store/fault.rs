@@ -20,15 +20,13 @@ pub(super) enum Fault {
     },
     /// Something stored cannot be read or does not fit: concerns only who needs it.
     Row(String),
-    /// The whole transaction failed before, or the store is not open.
-    Told(StoreError),
 }
 
 impl Fault {
     /// Whether the whole transaction is lost, not only the job that met it.
     pub(super) fn ends_batch(&self) -> bool {
         match self {
-            Fault::Engine(_) | Fault::Disk { .. } | Fault::Told(_) => true,
+            Fault::Engine(_) | Fault::Disk { .. } => true,
             Fault::Row(_) => false,
         }
     }
@@ -53,7 +51,6 @@ impl From<Fault> for StoreError {
             Fault::Engine(error) => StoreError::Failed(error.to_string()),
             Fault::Disk { doing, error } => told(&doing, &error),
             Fault::Row(text) => StoreError::Failed(text),
-            Fault::Told(error) => error,
         }
     }
 }

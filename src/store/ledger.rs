@@ -161,31 +161,31 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<u64, Fault> {
         let account = self.account_id(account)?;
-        let mut changed = Vec::new();
+        let (mut changed, mut old) = (Vec::new(), Vec::new());
         for row in self.tables.ledger.range((account, "")..(account + 1, ""))? {
             let (key, row) = row?;
             let location = key.value().1;
-            let row = decode::<LedgerRow>(row.value())?;
-            let settled = !matches!(row.state, LedgerState::Spooled { .. });
-            if settled && row.gone.is_some() == listed.contains(location) {
-                changed.push((location.to_owned(), row));
-            } else if row.gone.is_some_and(|gone| now.duration_since(gone) > GONE_KEPT) {
-                changed.push((location.to_owned(), row));
+            let mut row = decode::<LedgerRow>(row.value())?;
+            let decided = !matches!(row.state, LedgerState::Spooled { .. });
+            match (row.gone, listed.contains(location)) {
+                (Some(_), true) => row.gone = None,
+                (None, false) if decided => row.gone = Some(now),
+                (Some(gone), false) if now.duration_since(gone) > GONE_KEPT => {
+                    old.push((location.to_owned(), row));
+                    continue;
+                }
+                (Some(_), false) | (None, true | false) => continue,
             }
+            changed.push((location.to_owned(), row));
         }
-        let mut forgotten = 0;
-        for (location, mut row) in changed {
-            let key = (account, location.as_str());
-            if row.gone.is_some() && !listed.contains(&location) {
-                self.tables.ledger.remove(key)?;
-                self.forget_old_digests(account, &row.state, now)?;
-                forgotten += 1;
-            } else {
-                row.gone = row.gone.is_none().then_some(now);
-                self.tables.ledger.insert(key, encode(&row).as_slice())?;
-            }
+        for (location, row) in changed {
+            self.tables.ledger.insert((account, location.as_str()), encode(&row).as_slice())?;
         }
-        Ok(forgotten)
+        for (location, row) in &old {
+            self.tables.ledger.remove((account, location.as_str()))?;
+            self.forget_old_digests(account, &row.state, now)?;
+        }
+        Ok(old.len() as u64)
     }
 
     /// Digests stay at least as long as the location is known: a mailbox whose locations all

@@ -10,4 +10,6 @@ mod store;
 mod transport;
 //! All integration tests in one binary.
 
+#![allow(clippy::unwrap_used)]
+
 mod store;

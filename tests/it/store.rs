@@ -544,7 +544,7 @@ async fn old_things_are_cleaned() {
     assert_eq!(store.forget_absent("support", listed, at(102 * day)).await.unwrap(), 0);
     assert_eq!(store.forget_absent("support", Vec::new(), at(103 * day)).await.unwrap(), 0);
     assert_eq!(store.forget_absent("support", Vec::new(), at(133 * day)).await.unwrap(), 1);
-    assert_eq!(label(&store, &fire), Known::Recorded);
+    assert_eq!(label(&store, &fire), Known::Done);
     assert_eq!(store.forget_absent("support", Vec::new(), at(134 * day)).await.unwrap(), 1);
     assert_eq!(label(&store, &fire), Known::No);
     let mut back = elsewhere(&fire, "support");
