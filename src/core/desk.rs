@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::address::Address;
 use super::config::{Config, Switch};
 use super::intake::{DeskKey, Effect, NextIds};
-use super::mail::SUBJECT_CHARS_MAX;
+use super::mail::{REFERENCES_MAX, SUBJECT_CHARS_MAX};
 use super::outgoing::Outgoing;
 use super::render::{self, Letter, Stationery, clean};
 use super::ticket::{
@@ -178,7 +178,7 @@ impl<'a> Work<'a> {
         article.to = list(&to);
         article.cc = list(cc);
         article.message_id = Some(first.message_id.clone());
-        article.references = thread;
+        article.references = thread[thread.len().saturating_sub(REFERENCES_MAX)..].to_vec();
         let recipients: BTreeSet<Address> =
             owed.iter().map(|mail| mail.recipient.clone()).collect();
         let why = format!("to {}", list(&recipients));
@@ -326,7 +326,8 @@ impl<'a> Work<'a> {
     }
 
     fn merge_into(mut self, number: &str) -> Result<Vec<Effect>, Refused> {
-        let main = self.facts.other.as_ref().ok_or_else(|| unknown("ticket", number))?;
+        let missing = || Refused::Invalid(format!("there is no ticket {number:?}"));
+        let main = self.facts.other.as_ref().ok_or_else(missing)?;
         if main.id == self.ticket.id {
             return Err(Refused::Invalid("a ticket cannot be merged into itself".into()));
         }
@@ -498,4 +499,525 @@ fn unknown(kind: &'static str, name: &str) -> Refused {
 
 fn list<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> String {
     addresses.into_iter().map(Address::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::config::CustomerProfile;
+    use crate::core::outgoing::{OutgoingId, OutgoingKind};
+    use crate::core::ticket::samples::{address, article, config, key, next_ids, now, ticket};
+    use crate::core::ticket::{Priority, TicketId};
+
+    const DONE: State = State::Closed { successful: true };
+
+    fn bob() -> Actor {
+        Actor::Agent("bob".into())
+    }
+
+    fn later() -> Timestamp {
+        now() + SignedDuration::from_hours(1)
+    }
+
+    fn facts(ticket: Ticket) -> DeskFacts {
+        DeskFacts {
+            ticket,
+            articles: vec![article(1, ArticleKind::MailIn)],
+            other: None,
+            desk_key: key(),
+            next: next_ids(),
+        }
+    }
+
+    /// alice's ticket, locked for an hour.
+    fn locked() -> Ticket {
+        Ticket { owner: Some("alice".into()), locked_since: Some(now()), ..ticket() }
+    }
+
+    fn run(ticket: Ticket, command: Command) -> Result<Vec<Effect>, Refused> {
+        act(&config(), &facts(ticket), &command, &bob(), later())
+    }
+
+    fn words(effect: &Effect) -> Vec<String> {
+        let told = |what: &What| matches!(what, What::Notified { .. });
+        let events = effect.events.iter().filter(|event| !told(&event.what));
+        events
+            .map(|event| match event.why.as_str() {
+                "" => format!("{:?}", event.what),
+                why => format!("{:?} ({why})", event.what),
+            })
+            .collect()
+    }
+
+    /// What bob's command does to a ticket, without who was told of it.
+    #[track_caller]
+    fn check(before: Ticket, command: Command, expected: &[What], after: Ticket) {
+        let effects = run(before.clone(), command).unwrap();
+        let [effect] = effects.as_slice() else { panic!("one effect: {effects:?}") };
+        let told = |event: &&Event| !matches!(event.what, What::Notified { .. });
+        let happened: Vec<&What> =
+            effect.events.iter().filter(told).map(|event| &event.what).collect();
+        assert_eq!(happened, expected.iter().collect::<Vec<_>>());
+        assert!(effect.events.iter().filter(told).all(|event| event.actor == bob()));
+        assert_eq!(effect.ticket, Ticket { updated: later(), ..after });
+        assert!(!effect.created);
+    }
+
+    #[track_caller]
+    fn check_nothing(ticket: Ticket, command: Command) {
+        assert_eq!(run(ticket, command), Ok(Vec::new()));
+    }
+
+    #[track_caller]
+    fn check_refused(command: Command, part: &str) {
+        let refused = run(ticket(), command).expect_err("this is refused").to_string();
+        assert!(refused.contains(part), "{refused}");
+    }
+
+    /// Who is told, as `event who`.
+    fn told(effect: &Effect) -> Vec<String> {
+        let one = |event: &Event| match &event.what {
+            What::Notified { who, event } => Some(format!("{event} {who}")),
+            _ => None,
+        };
+        effect.events.iter().filter_map(one).collect()
+    }
+
+    fn note(text: &str, visible_for_customer: bool) -> Command {
+        Command::Note { subject: "call".into(), text: text.into(), visible_for_customer }
+    }
+
+    fn reply(to: &[&str], subject: Option<&str>) -> Command {
+        Command::Reply {
+            text: "Turn it on.".into(),
+            to: to.iter().map(|to| address(to)).collect(),
+            cc: Vec::new(),
+            subject: subject.map(str::to_owned),
+        }
+    }
+
+    fn set_state(state: State) -> Command {
+        Command::SetState { state, pending_until: None }
+    }
+
+    #[test]
+    fn a_note() {
+        let effects = run(ticket(), note("he called\r\nagain\0", false)).unwrap();
+        let added = &effects[0].articles[0];
+        assert_eq!((added.id, added.kind), (ArticleId(50), ArticleKind::Note));
+        assert_eq!((added.text.as_str(), added.subject.as_str()), ("he called\nagain", "call"));
+        assert_eq!((added.from.as_str(), added.author), ("Bob", AuthorKind::Agent));
+        assert!(!added.visible_for_customer && added.message_id.is_none());
+        let what = What::ArticleAdded { article: ArticleId(50), kind: ArticleKind::Note };
+        check(ticket(), note("x", true), &[what], ticket());
+    }
+
+    #[test]
+    fn a_note_tells_the_owner() {
+        let owned = Ticket { owner: Some("alice".into()), ..ticket() };
+        let effects = run(owned, note("he called", false)).unwrap();
+        assert_eq!(told(&effects[0]), ["noteAdded alice"]);
+        assert_eq!(effects[0].owed[0].recipient, address("alice@agents.test"));
+    }
+
+    #[test]
+    fn a_note_without_text() {
+        check_refused(note(" \r\n\0", false), "needs a text");
+        check_refused(note(&"x".repeat(TEXT_CHARS_MAX + 1), false), "at most 200000 characters");
+    }
+
+    #[test]
+    fn a_reply() {
+        let new = Ticket { state: State::New, ..ticket() };
+        let effects = run(new, reply(&[], None)).unwrap();
+        let effect = &effects[0];
+        assert_eq!(
+            words(effect),
+            [
+                "ArticleAdded { article: ArticleId(50), kind: MailOut } (to eve@cust.test)",
+                "State { from: New, to: Open } (answered)",
+            ]
+        );
+        assert_eq!((effect.ticket.state, effect.ticket.owner.as_ref()), (State::Open, None));
+        let (mail, added) = (&effect.owed[0], &effect.articles[0]);
+        assert_eq!((mail.kind.clone(), mail.id), (OutgoingKind::Reply, OutgoingId(10)));
+        assert_eq!(added.message_id.as_deref(), Some(mail.message_id.as_str()));
+        assert_eq!(added.references, ["m1@cust.test"]);
+        assert_eq!(
+            (added.subject.as_str(), added.to.as_str()),
+            ("Printer broken", "eve@cust.test")
+        );
+        assert!(added.visible_for_customer);
+    }
+
+    #[test]
+    fn a_reply_to_others_makes_them_take_part() {
+        let effects = run(ticket(), reply(&["boss@cust.test"], Some("Re: x"))).unwrap();
+        let recipients: Vec<_> = effects[0].owed.iter().map(|mail| &mail.recipient).collect();
+        assert_eq!(recipients, [&address("boss@cust.test")]);
+        assert!(effects[0].ticket.participants.contains(&address("boss@cust.test")));
+        assert_eq!(effects[0].articles[0].subject, "Re: x");
+        assert_eq!(words(&effects[0]).len(), 1, "an open ticket stays as it is");
+    }
+
+    #[test]
+    fn replies_that_reach_nobody() {
+        check_refused(reply(&["sales@desk.test"], None), "addresses of this desk");
+        let many: Vec<String> = (0..51).map(|at| format!("p{at}@cust.test")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        check_refused(reply(&many, None), "at most 50");
+        let nobodys = Ticket { customer: None, ..ticket() };
+        let refused = run(nobodys, reply(&[], None)).unwrap_err().to_string();
+        assert!(refused.contains("no customer"), "{refused}");
+        let mut config = config();
+        config.senders.clear();
+        config.system_addresses.clear();
+        let command = reply(&[], None);
+        let refused = act(&config, &facts(ticket()), &command, &bob(), now()).unwrap_err();
+        assert!(refused.to_string().contains("senders.default"), "{refused}");
+    }
+
+    #[test]
+    fn states() {
+        let what = |to| What::State { from: State::Open, to };
+        let closed = Ticket { state: DONE, closed: Some(later()), ..ticket() };
+        check(ticket(), set_state(DONE), &[what(DONE)], closed.clone());
+        let resolved = Ticket { state: State::Resolved, ..ticket() };
+        check(ticket(), set_state(State::Resolved), &[what(State::Resolved)], resolved);
+        let reopened = Ticket { state: State::Open, ..closed.clone() };
+        let what = What::State { from: DONE, to: State::Open };
+        check(closed, set_state(State::Open), &[what], reopened);
+        check_nothing(ticket(), set_state(State::Open));
+        check_refused(set_state(State::Merged), "by merge");
+    }
+
+    #[test]
+    fn pending() {
+        let until = later() + SignedDuration::from_hours(2);
+        let pend = |until| Command::SetState { state: State::Pending, pending_until: Some(until) };
+        let waiting = Ticket { state: State::Pending, pending_until: Some(until), ..ticket() };
+        let what = What::State { from: State::Open, to: State::Pending };
+        check(ticket(), pend(until), &[what], waiting.clone());
+        check_nothing(waiting.clone(), pend(until));
+        let what = What::State { from: State::Pending, to: State::Open };
+        check(waiting.clone(), set_state(State::Open), &[what], ticket());
+        let longer = until + SignedDuration::from_hours(1);
+        let what = What::State { from: State::Pending, to: State::Pending };
+        let after = Ticket { pending_until: Some(longer), ..waiting.clone() };
+        check(waiting, pend(longer), &[what], after);
+        check_refused(set_state(State::Pending), "needs the time");
+        check_refused(pend(now()), "over already");
+    }
+
+    #[test]
+    fn closing_by_somebody_else_keeps_the_lock_and_tells_the_owner() {
+        let effects = run(locked(), set_state(DONE)).unwrap();
+        assert_eq!(effects[0].ticket.locked_since, Some(now()));
+        assert_eq!(effects[0].ticket.owner.as_deref(), Some("alice"));
+        assert_eq!(told(&effects[0]), ["lockTimeout alice"]);
+    }
+
+    #[test]
+    fn closing_by_the_owner_tells_nobody() {
+        let alice = Actor::Agent("alice".into());
+        let effects = act(&config(), &facts(locked()), &set_state(DONE), &alice, later()).unwrap();
+        assert_eq!(told(&effects[0]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn queues() {
+        let after = Ticket { queue: "sales".into(), ..ticket() };
+        let what = What::Queue { from: "support".into(), to: "sales".into() };
+        check(ticket(), Command::SetQueue("sales".into()), &[what], after);
+        check_nothing(ticket(), Command::SetQueue("support".into()));
+        check_refused(Command::SetQueue("nowhere".into()), "queue \"nowhere\" is not declared");
+        let effects = run(ticket(), Command::SetQueue("sales".into())).unwrap();
+        assert_eq!(told(&effects[0]), ["queueUpdated carol"]);
+    }
+
+    #[test]
+    fn owners() {
+        let owned = Ticket { owner: Some("alice".into()), ..ticket() };
+        let set = |name: &str| Command::SetOwner(Some(name.into()));
+        let what = What::Owner { from: None, to: Some("alice".into()) };
+        check(ticket(), set("alice"), &[what], owned.clone());
+        check_nothing(owned.clone(), set("alice"));
+        let what = What::Owner { from: Some("alice".into()), to: None };
+        check(owned.clone(), Command::SetOwner(None), &[what], ticket());
+        check_refused(set("zoe"), "user \"zoe\" is not declared");
+        let effects = run(owned, set("carol")).unwrap();
+        assert_eq!(told(&effects[0]), ["ownerChanged carol", "ownerChanged alice"]);
+    }
+
+    #[test]
+    fn agents_who_are_away_get_nothing_to_do() {
+        for (state, word) in [(Switch::Disabled, "disabled"), (Switch::Paused, "paused")] {
+            let mut config = config();
+            config.users.get_mut("alice").unwrap().state = state;
+            for command in [
+                Command::SetOwner(Some("alice".into())),
+                Command::SetResponsible(Some("alice".into())),
+                Command::Watch(Watcher::Agent("alice".into())),
+            ] {
+                let refused = act(&config, &facts(ticket()), &command, &bob(), now());
+                assert!(refused.unwrap_err().to_string().contains(word));
+            }
+        }
+    }
+
+    #[test]
+    fn responsible() {
+        let after = Ticket { responsible: Some("alice".into()), ..ticket() };
+        let what = What::Responsible { from: None, to: Some("alice".into()) };
+        let command = Command::SetResponsible(Some("alice".into()));
+        check(ticket(), command.clone(), &[what], after.clone());
+        check_nothing(after, command);
+        check_refused(Command::SetResponsible(Some("zoe".into())), "not declared");
+    }
+
+    #[test]
+    fn a_lock_gives_the_ticket_to_who_locks_it() {
+        let owner = What::Owner { from: None, to: Some("bob".into()) };
+        let after = Ticket { owner: Some("bob".into()), locked_since: Some(later()), ..ticket() };
+        check(ticket(), Command::SetLock(true), &[owner, What::Locked], after);
+    }
+
+    #[test]
+    fn a_lock_leaves_the_owner() {
+        let owned = Ticket { owner: Some("alice".into()), ..ticket() };
+        let after = Ticket { locked_since: Some(later()), ..owned.clone() };
+        check(owned, Command::SetLock(true), &[What::Locked], after);
+        check_nothing(locked(), Command::SetLock(true));
+    }
+
+    #[test]
+    fn unlocking_leaves_the_owner_and_tells_him() {
+        let after = Ticket { locked_since: None, ..locked() };
+        check(locked(), Command::SetLock(false), &[What::Unlocked], after);
+        check_nothing(ticket(), Command::SetLock(false));
+        let effects = run(locked(), Command::SetLock(false)).unwrap();
+        assert_eq!(told(&effects[0]), ["lockTimeout alice"]);
+    }
+
+    #[test]
+    fn priority() {
+        let after = Ticket { priority: Priority::High, ..ticket() };
+        let what = What::Priority { from: Priority::Normal, to: Priority::High };
+        check(ticket(), Command::SetPriority(Priority::High), &[what], after);
+        check_nothing(ticket(), Command::SetPriority(Priority::Normal));
+    }
+
+    #[test]
+    fn title() {
+        let after = Ticket { title: "Printer 2 broken".into(), ..ticket() };
+        let what = What::Title { from: ticket().title, to: after.title.clone() };
+        check(ticket(), Command::SetTitle(" Printer 2\r\nbroken".into()), &[what], after);
+        check_nothing(ticket(), Command::SetTitle(ticket().title));
+        check_refused(Command::SetTitle("\u{202e} ".into()), "at least one character");
+    }
+
+    #[test]
+    fn a_change_of_customer_ends_the_old_ones_watch() {
+        let eve = Watcher::Customer(address("eve@cust.test"));
+        let watched = Ticket { watchers: [eve.clone()].into(), ..ticket() };
+        let mut config = config();
+        let profile = CustomerProfile {
+            name: Some("Max Muster".into()),
+            company: Some("Muster".into()),
+            language: None,
+        };
+        config.customers.insert(address("max@cust.test"), profile);
+        let command = Command::SetCustomer(address("max@cust.test"));
+        let effects = act(&config, &facts(watched), &command, &bob(), later()).unwrap();
+        let after = &effects[0].ticket;
+        let max = Customer {
+            address: address("max@cust.test"),
+            name: "Max Muster".into(),
+            company: Some("Muster".into()),
+        };
+        assert_eq!((after.customer.as_ref(), after.watchers.len()), (Some(&max), 0));
+        assert!(after.participants.contains(&address("max@cust.test")));
+        assert_eq!(effects[0].events[0].why, "the watch of eve@cust.test ended");
+        assert_eq!(effects[0].events[1].what, What::WatcherRemoved { who: eve });
+        assert_eq!(effects[0].events[1].why, "the customer is now max@cust.test");
+    }
+
+    #[test]
+    fn a_change_of_customer_leaves_other_watches() {
+        let watched = Ticket { watchers: [Watcher::Agent("dave".into())].into(), ..ticket() };
+        let effects = run(watched, Command::SetCustomer(address("max@cust.test"))).unwrap();
+        assert_eq!(effects[0].ticket.watchers.len(), 1);
+        assert_eq!(effects[0].events.len(), 1);
+        check_nothing(ticket(), Command::SetCustomer(address("eve@cust.test")));
+        check_refused(Command::SetCustomer(address("sales@desk.test")), "address of this desk");
+    }
+
+    #[test]
+    fn watching() {
+        for who in [Watcher::Agent("dave".into()), Watcher::Customer(address("boss@cust.test"))] {
+            let watched = Ticket { watchers: [who.clone()].into(), ..ticket() };
+            let added = What::WatcherAdded { who: who.clone() };
+            check(ticket(), Command::Watch(who.clone()), &[added], watched.clone());
+            check_nothing(watched.clone(), Command::Watch(who.clone()));
+            let removed = What::WatcherRemoved { who: who.clone() };
+            check(watched, Command::Unwatch(who.clone()), &[removed], ticket());
+            check_nothing(ticket(), Command::Unwatch(who));
+        }
+        check_refused(Command::Watch(Watcher::Agent("zoe".into())), "not declared");
+        let ours = Watcher::Customer(address("support@desk.test"));
+        check_refused(Command::Watch(ours), "address of this desk");
+    }
+
+    fn main_ticket() -> Ticket {
+        Ticket {
+            id: TicketId(2),
+            number: "2026112210000026".into(),
+            customer: None,
+            participants: [address("max@cust.test")].into(),
+            ..ticket()
+        }
+    }
+
+    fn merge(source: Ticket, main: Option<Ticket>) -> Result<Vec<Effect>, Refused> {
+        let facts = DeskFacts { other: main, ..facts(source) };
+        let command = Command::MergeInto("2026112210000026".into());
+        act(&config(), &facts, &command, &bob(), later())
+    }
+
+    #[test]
+    fn a_merge() {
+        let watcher = Watcher::Agent("dave".into());
+        let source = Ticket { watchers: [watcher.clone()].into(), ..locked() };
+        let effects = merge(source.clone(), Some(main_ticket())).unwrap();
+        let [merged, main] = effects.as_slice() else { panic!("two effects: {effects:?}") };
+        assert_eq!(
+            words(merged),
+            [
+                "Unlocked",
+                "State { from: Open, to: Merged }",
+                "MergedInto { number: \"2026112210000026\" }",
+            ]
+        );
+        assert_eq!((merged.ticket.state, merged.ticket.locked_since), (State::Merged, None));
+        assert_eq!(merged.ticket.merged_into, Some(TicketId(2)));
+        assert_eq!(words(main), ["MergedFrom { number: \"2026112210000018\" }"]);
+        assert_eq!(main.ticket.id, TicketId(2));
+        assert!(main.ticket.participants.contains(&address("eve@cust.test")));
+        assert!(main.ticket.participants.contains(&address("max@cust.test")));
+        assert!(main.ticket.watchers.contains(&watcher));
+        assert_eq!((main.ticket.state, main.ticket.merged_into), (State::Open, None));
+        assert_eq!(told(merged), ["lockTimeout alice"], "her ticket was taken away");
+    }
+
+    #[test]
+    fn merges_that_make_no_sense() {
+        let refused = |main| merge(ticket(), main).unwrap_err().to_string();
+        assert!(refused(None).contains("no ticket \"2026112210000026\""));
+        assert!(refused(Some(ticket())).contains("into itself"));
+        let gone = Ticket { state: State::Merged, merged_into: Some(TicketId(3)), ..main_ticket() };
+        assert!(refused(Some(gone)).contains("itself merged"));
+    }
+
+    #[test]
+    fn a_merged_ticket_refuses_everything() {
+        let gone = Ticket { state: State::Merged, merged_into: Some(TicketId(2)), ..locked() };
+        let dave = Watcher::Agent("dave".into());
+        let to = address("eve@cust.test");
+        for command in [
+            note("x", false),
+            reply(&[], None),
+            set_state(State::Open),
+            Command::SetQueue("sales".into()),
+            Command::SetOwner(None),
+            Command::SetResponsible(None),
+            Command::SetLock(false),
+            Command::SetPriority(Priority::High),
+            Command::SetTitle("x".into()),
+            Command::SetCustomer(address("max@cust.test")),
+            Command::Watch(dave.clone()),
+            Command::Unwatch(dave),
+            Command::MergeInto("2026112210000026".into()),
+            Command::TimeOutLock,
+            Command::ReachPending,
+            Command::DeliveryFailed { to, reason: "550".into() },
+        ] {
+            assert_eq!(run(gone.clone(), command), Err(Refused::Merged));
+        }
+    }
+
+    #[track_caller]
+    fn check_timeout(timeout: Option<u64>, expected: bool) {
+        let mut config = config();
+        config.queues.get_mut("support").unwrap().lock_timeout = timeout.map(Duration::from_secs);
+        let facts = facts(locked());
+        let effects = act(&config, &facts, &Command::TimeOutLock, &Actor::System, later()).unwrap();
+        assert_eq!(!effects.is_empty(), expected);
+        if let [effect] = effects.as_slice() {
+            assert_eq!(effect.events[0].what, What::LockTimedOut);
+            assert_eq!(effect.ticket.locked_since, None);
+            assert_eq!(told(effect), ["lockTimeout alice"]);
+        }
+    }
+
+    #[test]
+    fn locks_run_out_in_their_time() {
+        check_timeout(None, true);
+        check_timeout(Some(3600), true);
+        check_timeout(Some(3601), false);
+        check_nothing(ticket(), Command::TimeOutLock);
+    }
+
+    #[test]
+    fn work_on_a_ticket_keeps_its_lock() {
+        let effects = run(locked(), note("at it", false)).unwrap();
+        assert_eq!(effects[0].ticket.locked_since, Some(later()));
+        let effects = run(ticket(), note("at it", false)).unwrap();
+        assert_eq!(effects[0].ticket.locked_since, None);
+    }
+
+    #[test]
+    fn a_pending_time_is_reached() {
+        let waiting = |until| Ticket {
+            state: State::Pending,
+            pending_until: Some(until),
+            owner: Some("alice".into()),
+            ..ticket()
+        };
+        let effects = run(waiting(later()), Command::ReachPending).unwrap();
+        assert_eq!(effects[0].events[0].what, What::PendingReached);
+        assert_eq!((effects[0].ticket.state, effects[0].ticket.pending_until), (State::Open, None));
+        assert_eq!(told(&effects[0]), ["pendingReached alice"]);
+        let too_soon = later() + SignedDuration::from_secs(1);
+        check_nothing(waiting(too_soon), Command::ReachPending);
+        check_nothing(ticket(), Command::ReachPending);
+    }
+
+    #[test]
+    fn a_delivery_fails() {
+        let to = address("eve@cust.test");
+        let command =
+            Command::DeliveryFailed { to: to.clone(), reason: "550 no\r\nsuch user".into() };
+        let what = What::DeliveryFailed { to: to.clone(), reason: "550 no such user".into() };
+        let after = Ticket { undeliverable: [to].into(), ..ticket() };
+        check(ticket(), command.clone(), std::slice::from_ref(&what), after.clone());
+        // The next failure is history; nobody is told again.
+        check(after.clone(), command.clone(), &[what], after.clone());
+        assert_eq!(told(&run(after, command.clone()).unwrap()[0]), Vec::<String>::new());
+        let system = act(&config(), &facts(ticket()), &command, &Actor::System, now()).unwrap();
+        assert_eq!(told(&system[0]), ["deliveryFailed alice", "deliveryFailed bob"]);
+    }
+
+    #[test]
+    fn identities_are_used_once() {
+        let owned = Ticket { owner: Some("alice".into()), ..ticket() };
+        let watched = Ticket {
+            watchers: [Watcher::Agent("dave".into()), Watcher::Agent("carol".into())].into(),
+            ..owned
+        };
+        let effects = run(watched, note("x", false)).unwrap();
+        let ids: Vec<u64> = effects[0].owed.iter().map(|mail| mail.id.0).collect();
+        assert_eq!(ids, [10, 11, 12]);
+    }
 }

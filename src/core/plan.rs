@@ -137,3 +137,232 @@ fn oauth2_is_missing(login: &Login) -> Option<&'static str> {
         Login::OAuth2 { .. } => Some("sign-in with OAuth2 is not part of this build"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::config::{
+        AfterFetch, Dispatch, Endpoint, Only, Oversize, Poll, SecretRef, Security, Since, Text,
+        TlsOptions,
+    };
+
+    pub(super) fn endpoint(host: &str) -> Endpoint {
+        Endpoint {
+            host: Text::Plain(host.into()),
+            port: 993,
+            security: Security::Tls,
+            tls: TlsOptions::default(),
+            connect_timeout: Duration::from_secs(20),
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    pub(super) fn password() -> Login {
+        let username = Text::Plain("desk".into());
+        Login::Password { username, password: SecretRef::Named("imap".into()) }
+    }
+
+    fn oauth2() -> Login {
+        Login::OAuth2 { username: Text::Plain("desk".into()), profile: "m365".into() }
+    }
+
+    pub(super) fn imap(name: &str, host: &str) -> Account {
+        let folder = "INBOX".into();
+        let source = Source::Imap { endpoint: endpoint(host), login: password(), folder };
+        Account {
+            name: name.into(),
+            connection: source,
+            poll: Poll::Every(Duration::from_secs(600)),
+            idle: true,
+            only: Only::All,
+            since: Since::Linked,
+            max_size_bytes: 1 << 25,
+            oversize: Oversize::HeadersOnly,
+            after_fetch: AfterFetch::Seen,
+            dispatch: Dispatch::Recipient,
+            trusted: false,
+            state: Switch::Enabled,
+        }
+    }
+
+    pub(super) fn server(name: &str, host: &str) -> SmtpServer {
+        SmtpServer {
+            name: name.into(),
+            route: SmtpRoute::Smtp { endpoint: endpoint(host), login: password() },
+            connections: 2,
+            state: Switch::Enabled,
+        }
+    }
+
+    pub(super) fn config(accounts: &[Account], servers: &[SmtpServer]) -> Config {
+        let named = |account: &Account| (account.name.clone(), account.clone().into());
+        Config {
+            accounts: accounts.iter().map(named).collect(),
+            smtp: servers.iter().map(|server| (server.name.clone(), server.clone())).collect(),
+            ..Config::default()
+        }
+    }
+
+    fn words(steps: &[Step]) -> Vec<String> {
+        let slot = |slot: &Slot| match slot {
+            Slot::Poller(name) => format!("poller {name}"),
+            Slot::Sender(name) => format!("sender {name}"),
+        };
+        let one = |step: &Step| match step {
+            Step::Stop(which) => format!("stop {}", slot(which)),
+            Step::Swap => "swap".into(),
+            Step::Start(which) => format!("start {}", slot(which)),
+        };
+        steps.iter().map(one).collect()
+    }
+
+    #[track_caller]
+    fn check(running: &Config, desired: &Config, expected: &[&str]) {
+        assert_eq!(words(&plan(running, desired)), expected);
+        assert_eq!(plan(desired, desired), []);
+    }
+
+    /// One account that becomes another of the same name.
+    #[track_caller]
+    fn check_account(change: impl FnOnce(&mut Account), expected: &[&str]) {
+        let before = imap("a", "x.test");
+        let mut after = before.clone();
+        change(&mut after);
+        check(&config(&[before], &[]), &config(&[after], &[]), expected);
+    }
+
+    #[test]
+    fn first_start() {
+        let desired = config(&[imap("a", "x.test")], &[server("relay", "s.test")]);
+        let steps = ["swap", "start poller a", "start sender relay"];
+        check(&Config::default(), &desired, &steps);
+        check(&desired, &Config::default(), &["stop poller a", "stop sender relay", "swap"]);
+    }
+
+    #[test]
+    fn routing_only() {
+        check_account(|account| account.dispatch = Dispatch::Queue("sales".into()), &["swap"]);
+        check_account(|account| account.after_fetch = AfterFetch::Delete, &["swap"]);
+        check_account(|account| account.poll = Poll::Every(Duration::from_secs(5)), &["swap"]);
+        check_account(|account| account.trusted = true, &["swap"]);
+        check_account(|_| {}, &[]);
+    }
+
+    #[test]
+    fn another_mailbox() {
+        let steps = ["stop poller a", "swap", "start poller a"];
+        check_account(|account| account.connection = imap("a", "y.test").connection, &steps);
+    }
+
+    #[test]
+    fn switches() {
+        let stop = ["stop poller a", "swap"];
+        check_account(|account| account.state = Switch::Paused, &stop);
+        check_account(|account| account.state = Switch::Disabled, &stop);
+        let paused = Account { state: Switch::Paused, ..imap("a", "x.test") };
+        let running = config(&[paused], &[]);
+        let desired = config(&[imap("a", "x.test")], &[]);
+        check(&running, &desired, &["swap", "start poller a"]);
+    }
+
+    #[test]
+    fn a_server_changes() {
+        let other = SmtpServer { connections: 5, ..server("relay", "s.test") };
+        let running = config(&[], &[server("relay", "s.test")]);
+        let steps = ["stop sender relay", "swap", "start sender relay"];
+        check(&running, &config(&[], &[other]), &steps);
+        let paused = SmtpServer { state: Switch::Paused, ..server("relay", "s.test") };
+        check(&running, &config(&[], &[paused]), &["stop sender relay", "swap"]);
+    }
+
+    #[test]
+    fn a_new_name() {
+        let running = config(&[imap("info", "x.test")], &[]);
+        let desired = config(&[imap("support", "x.test")], &[]);
+        let steps = ["stop poller info", "swap", "start poller support"];
+        check(&running, &desired, &steps);
+    }
+
+    #[test]
+    fn what_this_build_cannot_do_has_no_task() {
+        let folder = "INBOX".into();
+        let with_token = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
+        let graph = Source::Graph { host: Text::Plain("g.test".into()), login: oauth2() };
+        let pop3 = Source::Pop3 { endpoint: endpoint("x.test"), login: oauth2() };
+        for source in [with_token, graph, pop3] {
+            let account = Account { connection: source, ..imap("a", "x.test") };
+            check(&Config::default(), &config(&[account], &[]), &["swap"]);
+        }
+        let route = SmtpRoute::Smtp { endpoint: endpoint("s.test"), login: oauth2() };
+        let server = SmtpServer { route, ..server("relay", "s.test") };
+        check(&Config::default(), &config(&[], &[server]), &["swap"]);
+    }
+
+    #[test]
+    fn local_ways_run() {
+        let maildir = Source::Maildir { path: "/var/mail/a".into() };
+        let account = Account { connection: maildir, ..imap("a", "x.test") };
+        let route = SmtpRoute::File { directory: "out".into() };
+        let file = SmtpServer { route, ..server("file", "s.test") };
+        let steps = ["swap", "start poller a", "start sender file"];
+        check(&Config::default(), &config(&[account], &[file]), &steps);
+    }
+
+    /// Some accounts and servers out of a few names, hosts and switches.
+    pub(super) fn any_config() -> impl Strategy<Value = Config> {
+        let switch =
+            || proptest::sample::select(vec![Switch::Enabled, Switch::Disabled, Switch::Paused]);
+        let account =
+            ("[a-d]", "[xy]", switch(), any::<bool>()).prop_map(|(name, host, state, trusted)| {
+                Account { state, trusted, ..imap(&name, &host) }
+            });
+        let server =
+            ("[r-t]", "[xy]", switch(), 1usize..3).prop_map(|(name, host, state, connections)| {
+                SmtpServer { state, connections, ..server(&name, &host) }
+            });
+        let accounts = proptest::collection::vec(account, 0..5);
+        let servers = proptest::collection::vec(server, 0..4);
+        (accounts, servers).prop_map(|(accounts, servers)| config(&accounts, &servers))
+    }
+
+    proptest! {
+        #[test]
+        fn carried_out_it_runs_what_is_declared(running in any_config(), desired in any_config()) {
+            let mut tasks: BTreeMap<Slot, Config> =
+                wanted(&running).into_iter().map(|slot| (slot, running.clone())).collect();
+            let mut swaps = 0;
+            let mut current = &running;
+            for step in plan(&running, &desired) {
+                match step {
+                    Step::Stop(slot) => {
+                        prop_assert_eq!(swaps, 0, "stops come before the swap");
+                        prop_assert!(tasks.remove(&slot).is_some(), "stopped what did not run");
+                    }
+                    Step::Swap => {
+                        swaps += 1;
+                        current = &desired;
+                    }
+                    Step::Start(slot) => {
+                        prop_assert_eq!(swaps, 1, "starts come after the swap");
+                        let before = tasks.insert(slot, desired.clone());
+                        prop_assert!(before.is_none(), "two tasks in one slot");
+                    }
+                }
+            }
+            prop_assert_eq!(swaps, usize::from(running != desired));
+            prop_assert_eq!(current, &desired);
+            let runs: Vec<Slot> = tasks.keys().cloned().collect();
+            prop_assert_eq!(runs, wanted(&desired));
+            // Each task does the work that is declared now, whenever it was started.
+            for (slot, begun_under) in &tasks {
+                let same = slots(begun_under).get(slot) == slots(&desired).get(slot);
+                prop_assert!(same, "{slot:?} does the old work");
+            }
+            prop_assert_eq!(plan(&desired, &desired), []);
+        }
+    }
+}

@@ -459,3 +459,355 @@ fn fields(differ: &[(&str, bool)]) -> String {
 fn unless(reason: Option<&str>, effect: String) -> String {
     reason.map_or(effect, |reason| format!("not in use: {reason}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::tests::{any_config, config, endpoint, imap, password, server};
+    use super::*;
+    use crate::core::config::{
+        Channels, Dispatch, Language, Login, Role, Source, Subscriptions, Text,
+    };
+    use crate::core::filter::Settings;
+    use crate::core::ticket::samples;
+
+    #[track_caller]
+    fn check(running: &Config, desired: &Config, expected: &[&str]) {
+        let one = |change: &Change| {
+            format!("{:?} {} {}: {}", change.action, change.kind, change.name, change.effect)
+        };
+        let told: Vec<String> = changes(running, desired).iter().map(one).collect();
+        assert_eq!(told, expected);
+        assert_eq!(changes(desired, desired), []);
+    }
+
+    /// The sample desk, changed.
+    #[track_caller]
+    fn check_desk(change: impl FnOnce(&mut Config), expected: &[&str]) {
+        let running = samples::config();
+        let mut desired = running.clone();
+        change(&mut desired);
+        check(&running, &desired, expected);
+    }
+
+    /// One account that becomes another of the same name.
+    #[track_caller]
+    fn check_account(change: impl FnOnce(&mut Account), expected: &[&str]) {
+        let before = imap("a", "x.test");
+        let mut after = before.clone();
+        change(&mut after);
+        check(&config(&[before], &[]), &config(&[after], &[]), expected);
+    }
+
+    #[test]
+    fn accounts_come_and_go() {
+        let (none, one) = (Config::default(), config(&[imap("a", "x.test")], &[]));
+        check(
+            &none,
+            &one,
+            &["Create mailAccounts a: starts polling; mail already there is left alone; \
+               afterwards mail is marked as seen"],
+        );
+        check(&one, &none, &["Delete mailAccounts a: stops polling; record kept"]);
+        let paused = Account { state: Switch::Paused, ..imap("a", "x.test") };
+        check(&none, &config(&[paused], &[]), &["Create mailAccounts a: paused: declared only"]);
+    }
+
+    #[test]
+    fn accounts_change() {
+        check_account(
+            |account| account.dispatch = Dispatch::Queue("sales".into()),
+            &["Change mailAccounts a: routing only; connection kept"],
+        );
+        check_account(
+            |account| account.connection = imap("a", "y.test").connection,
+            &["Restart mailAccounts a: re-dials; cursor kept"],
+        );
+        check_account(
+            |account| account.after_fetch = AfterFetch::Delete,
+            &["Change mailAccounts a: routing only; connection kept; \
+               after a fetch mail is deleted"],
+        );
+    }
+
+    #[test]
+    fn accounts_are_switched() {
+        check_account(
+            |account| account.state = Switch::Paused,
+            &["Suspend mailAccounts a: stops polling; record kept"],
+        );
+        let disabled = Account { state: Switch::Disabled, ..imap("a", "x.test") };
+        let paused = Account { state: Switch::Paused, ..disabled.clone() };
+        let on = config(&[imap("a", "x.test")], &[]);
+        let off = config(&[disabled], &[]);
+        let resumed = changes(&off, &on);
+        assert_eq!(resumed[0].action, Action::Resume);
+        assert!(resumed[0].effect.starts_with("starts polling"));
+        check(
+            &off,
+            &config(&[paused], &[]),
+            &["Change mailAccounts a: not in use before and after"],
+        );
+    }
+
+    #[test]
+    fn accounts_that_this_build_cannot_poll() {
+        let login = Login::OAuth2 { username: Text::Plain("desk".into()), profile: "m365".into() };
+        let token = Source::Imap { endpoint: endpoint("x.test"), login, folder: "INBOX".into() };
+        let account = Account { connection: token.clone(), ..imap("a", "x.test") };
+        check(
+            &Config::default(),
+            &config(&[account.clone()], &[]),
+            &["Create mailAccounts a: \
+               not in use: sign-in with OAuth2 is not part of this build"],
+        );
+        check_account(
+            |one| one.connection = token,
+            &["Change mailAccounts a: \
+               not polled: sign-in with OAuth2 is not part of this build"],
+        );
+        let back = changes(&config(&[account], &[]), &config(&[imap("a", "x.test")], &[]));
+        assert_eq!(back[0].action, Action::Restart);
+    }
+
+    fn renamed(kind: MovedKind, from: &str, to: &str) -> Moved {
+        Moved { kind, from: from.into(), to: to.into() }
+    }
+
+    #[test]
+    fn a_new_name_keeps_the_record() {
+        let running = config(&[imap("info", "x.test")], &[]);
+        let mut desired = config(&[imap("support", "x.test")], &[]);
+        desired.moved = vec![renamed(MovedKind::MailAccount, "info", "support")];
+        check(&running, &desired, &["Move mailAccounts support: was info; record kept"]);
+        // Without saying so it is another account.
+        desired.moved.clear();
+        let actions: Vec<Action> =
+            changes(&running, &desired).iter().map(|change| change.action).collect();
+        assert_eq!(actions, [Action::Create, Action::Delete]);
+    }
+
+    #[test]
+    fn queues_and_users_are_renamed_too() {
+        check_desk(
+            |config| {
+                let queue = config.queues.remove("sales").unwrap();
+                config.queues.insert("shop".into(), Queue { name: "shop".into(), ..queue });
+                let user = config.users.remove("dave").unwrap();
+                config.users.insert("david".into(), User { name: "david".into(), ..user });
+                config.moved = vec![
+                    renamed(MovedKind::Queue, "sales", "shop"),
+                    renamed(MovedKind::User, "dave", "david"),
+                ];
+            },
+            &[
+                "Move queues shop: was sales; record kept",
+                "Move users david: was dave; record kept",
+            ],
+        );
+    }
+
+    #[test]
+    fn renames_that_no_object_shows() {
+        let mut with = samples::config();
+        with.moved = vec![renamed(MovedKind::MailAccount, "old", "new")];
+        check(
+            &samples::config(),
+            &with,
+            &["Create moved mailAccount old -> new: \
+               what is on record under the old name is taken over"],
+        );
+        check(
+            &with,
+            &samples::config(),
+            &["Delete moved mailAccount old -> new: no effect; it was carried out"],
+        );
+    }
+
+    #[test]
+    fn servers() {
+        let running = config(&[], &[server("relay", "s.test")]);
+        let more = SmtpServer { connections: 4, ..server("relay", "s.test") };
+        check(
+            &running,
+            &config(&[], &[more]),
+            &["Restart smtp relay: connections are made anew; owed mail waits for them"],
+        );
+        let off = SmtpServer { state: Switch::Paused, ..server("relay", "s.test") };
+        check(
+            &running,
+            &config(&[], &[off]),
+            &["Suspend smtp relay: owed mail goes through the next server of its sender, or waits"],
+        );
+    }
+
+    #[test]
+    fn senders() {
+        check_desk(
+            |config| config.senders.get_mut("default").unwrap().via = vec!["backup".into()],
+            &["Change senders default: via changes; mail already owed keeps its From"],
+        );
+    }
+
+    #[test]
+    fn queues() {
+        check_desk(
+            |config| {
+                let queue = config.queues.get_mut("support").unwrap();
+                queue.sender = Some("default".into());
+                queue.follow_up.lock = true;
+            },
+            &["Change queues support: sender, followUp change from the next mail on"],
+        );
+        check_desk(
+            |config| {
+                config.queues.remove("sales");
+            },
+            &["Delete queues sales: its tickets stay and keep its name"],
+        );
+    }
+
+    #[test]
+    fn system_addresses() {
+        check_desk(
+            |config| {
+                let address = samples::address("sales@desk.test");
+                config.system_addresses.get_mut(&address).unwrap().queue = "support".into();
+            },
+            &["Change systemAddresses sales@desk.test: \
+               mail to it goes to queue support, no longer to sales"],
+        );
+    }
+
+    #[test]
+    fn filters() {
+        let filter = |order| Filter {
+            name: "vip".into(),
+            order,
+            conditions: Vec::new(),
+            set: Settings::default(),
+            on_follow_up: Settings::default(),
+            stop: false,
+            state: Switch::Enabled,
+        };
+        let with = |order| Config { filters: vec![filter(order)], ..Config::default() };
+        check(&Config::default(), &with(1), &["Create filters vip: runs at order 1"]);
+        check(&with(1), &with(2), &["Change filters vip: order changes from the next mail on"]);
+        check(&with(1), &Config::default(), &["Delete filters vip: no longer runs"]);
+    }
+
+    #[test]
+    fn users() {
+        let user = |name: &str| samples::user(name, &["support"]);
+        check_desk(
+            |config| {
+                let alice = config.users.get_mut("alice").unwrap();
+                alice.subscriptions = Subscriptions::default();
+                let bob = config.users.get_mut("bob").unwrap();
+                bob.role = Role::Admin;
+                bob.email = samples::address("b@agents.test");
+                config.users.get_mut("carol").unwrap().language = Language::Ja;
+                config.users.remove("dave");
+                config.users.insert("zoe".into(), user("zoe"));
+            },
+            &[
+                "Change users alice: subscriptions of alice change",
+                "Change users bob: notifications go to b@agents.test; role of bob changes",
+                "Change users carol: name or language of carol changes",
+                "Create users zoe: may sign in; hears of what is subscribed",
+                "Delete users dave: told nothing any more; history stays",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_channel_is_a_subscription() {
+        check_desk(
+            |config| {
+                let web = Channels { mail: false, web: true };
+                let alice = config.users.get_mut("alice").unwrap();
+                alice.subscriptions.events.insert(EventKind::NoteAdded, web);
+            },
+            &["Change users alice: subscriptions of alice change"],
+        );
+    }
+
+    #[test]
+    fn parts_of_which_there_is_one() {
+        check_desk(
+            |config| {
+                config.desk.name = "B".into();
+                config.desk.hook = "Case#".into();
+                config.intake.dedupe = crate::core::config::Dedupe::Global;
+                config.limits.auto_replies_per_day = 1;
+            },
+            &[
+                "Change desk desk: name, hook change from the next mail on; \
+                 subjects with the old hook are no longer recognised",
+                "Change intake intake: dedupe changes from the next mail on",
+                "Change limits limits: autoRepliesPerDay changes",
+            ],
+        );
+    }
+
+    #[test]
+    fn texts_customers_tokens_and_oauth2() {
+        check_desk(
+            |config| {
+                let text = NotificationText::default();
+                config.notification_texts.insert(EventKind::NoteAdded, text);
+                let eve = samples::address("eve@cust.test");
+                config.customers.insert(eve, CustomerProfile::default());
+                let provider = OAuthProvider {
+                    auth_url: String::new(),
+                    token_url: String::new(),
+                    device_url: None,
+                    services: BTreeMap::new(),
+                };
+                config.oauth2.providers.insert("azure".into(), provider);
+                let token = ApiToken {
+                    name: "ci".into(),
+                    sha256: [0; 32],
+                    role: Role::Viewer,
+                    expires: None,
+                    state: Switch::Enabled,
+                };
+                config.api_tokens.insert("ci".into(), token);
+            },
+            &[
+                "Create oauth2.providers azure: kept for checks",
+                "Create customers eve@cust.test: known from the next mail on",
+                "Create apiTokens ci: accepted",
+                "Create notificationTexts noteAdded: replaces the built-in text",
+            ],
+        );
+    }
+
+    #[test]
+    fn no_secret_is_spoken_of() {
+        let running = config(&[imap("a", "x.test")], &[]);
+        let mut account = imap("a", "x.test");
+        let folder = "INBOX".into();
+        let reference = crate::core::config::SecretRef::Named("s3cret-place".into());
+        let username = Text::Plain("desk".into());
+        let login = Login::Password { username, password: reference };
+        assert_ne!(login, password());
+        account.connection = Source::Imap { endpoint: endpoint("x.test"), login, folder };
+        let told = format!("{:?}", changes(&running, &config(&[account], &[])));
+        assert!(told.contains("re-dials") && !told.contains("s3cret-place"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_difference_is_told_once(running in any_config(), desired in any_config()) {
+            let told = changes(&running, &desired);
+            prop_assert_eq!(told.is_empty(), running == desired);
+            let names: BTreeSet<_> = told.iter().map(|change| (change.kind, &change.name)).collect();
+            prop_assert_eq!(names.len(), told.len());
+            prop_assert!(told.iter().all(|change| !change.effect.is_empty()));
+        }
+    }
+}
