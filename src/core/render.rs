@@ -10,31 +10,27 @@
 use jiff::Timestamp;
 
 use super::address::Address;
-use super::config::{AutoReply, Config, Language, Sender, Switch, SystemAddress, Texts};
+use super::config::{AutoReply, Config, Language, Texts};
 use super::intake::{DeskKey, Effect, NextIds};
 use super::notify::{self, EventKind, Notice};
 use super::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use super::thread;
 use super::ticket::{Actor, Article, ArticleKind, Event, Ticket, What};
+use identity::SENDER_DEFAULT;
+use page::{Page, Person};
 use paper::Draft;
-use template::{ArticleWords, DeskWords, Page, Person, TicketWords};
 
 pub mod clean;
+mod identity;
+mod page;
 mod paper;
+#[cfg(test)]
+mod reading;
 mod template;
 mod texts;
 
-/// Characters of a foreign subject in an automatic answer: enough to recognise one's own mail,
-/// too few to be of use to somebody who writes in another's name.
-const TITLE_IN_ANSWER_CHARS_MAX: usize = 60;
-/// Characters of an article in a notification.
-const EXCERPT_CHARS_MAX: usize = 2_000;
-/// Lines of an article in a notification.
-const EXCERPT_LINES_MAX: usize = 40;
 /// Recipients of one letter.
 pub const LETTER_RECIPIENTS_MAX: usize = 50;
-/// Name of the sender for queues that name none.
-const SENDER_DEFAULT: &str = "default";
 
 /// What all mails of one transaction share.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +74,8 @@ pub fn auto_reply(
 ) -> Option<Outgoing> {
     let config = stationery.config;
     let language = language.unwrap_or(config.desk.language);
-    let recipient = Person { name: customer_name(ticket, to), address: to.as_str() };
-    let mut page = page(config, language, ticket, Some(answered), recipient);
+    let recipient = Person { name: page::customer_name(ticket, to), address: to.as_str() };
+    let mut page = page::of(config, language, ticket, Some(answered), recipient);
     page.make_harmless();
     let subject = template::fill(in_language(&reply.subject, config, language)?, &page).ok()?;
     let text = template::fill(in_language(&reply.text, config, language)?, &page).ok()?;
@@ -105,7 +101,7 @@ pub fn auto_reply(
         id,
         ticket: Some(ticket.id),
         kind: OutgoingKind::AutoReply { reply: reply.name.clone() },
-        sender: sender(config, ticket).map_or(SENDER_DEFAULT, |one| &one.name).into(),
+        sender: identity::sender(config, ticket).map_or(SENDER_DEFAULT, |one| &one.name).into(),
         envelope_from: reply.envelope_from.clone(),
         recipient: to.clone(),
         message_id,
@@ -127,11 +123,11 @@ pub fn notification(
     id: OutgoingId,
 ) -> Option<Outgoing> {
     let config = stationery.config;
-    let identity = notifying_identity(config, ticket)?;
+    let identity = identity::notifying(config, ticket)?;
     let name = if notice.name.is_empty() { notice.who.as_str() } else { notice.name.as_str() };
     let recipient =
         Person { name: clean::line(name, clean::NAME_CHARS_MAX), address: notice.address.as_str() };
-    let mut page = page(config, notice.language, ticket, article, recipient);
+    let mut page = page::of(config, notice.language, ticket, article, recipient);
     page.role = texts::role(notice.language, &notice.role);
     page.event = notice.event.label();
     let (subject, text) = notification_words(config, notice, &page)?;
@@ -184,7 +180,7 @@ pub fn letter(
     let cc = outsiders(config, letter.cc, &to);
     let recipients: Vec<&Address> =
         to.iter().chain(&cc).copied().take(LETTER_RECIPIENTS_MAX).collect();
-    let (Some(identity), Some(first)) = (writing_identity(config, ticket), recipients.first())
+    let (Some(identity), Some(first)) = (identity::writing(config, ticket), recipients.first())
     else {
         return Vec::new();
     };
@@ -258,7 +254,7 @@ pub fn announce(
 /// `undeliverable`), `customer` and `recipient` (`name`, `address`), `article` (`from`, `subject`,
 /// `text`, `quoted`, `kind`), `desk.name`, `role` and `event`.
 pub fn try_template(source: &str) -> Result<(), String> {
-    template::fill(source, &template::sample()).map(|_| ())
+    template::fill(source, &page::sample()).map(|_| ())
 }
 
 /// The article that an event is about. Customers are shown nothing internal.
@@ -301,104 +297,6 @@ fn notification_words(
     ))
 }
 
-/// Everything that texts can name.
-fn page<'a>(
-    config: &'a Config,
-    language: Language,
-    ticket: &'a Ticket,
-    article: Option<&'a Article>,
-    recipient: Person<'a>,
-) -> Page<'a> {
-    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
-    Page {
-        ticket: TicketWords {
-            number: &ticket.number,
-            title: clean::line(&ticket.title, clean::LINE_CHARS_MAX),
-            queue: &ticket.queue,
-            state: texts::state(language, ticket.state),
-            priority: ticket.priority.label(),
-            owner: agent_name(config, ticket.owner.as_deref()),
-            responsible: agent_name(config, ticket.responsible.as_deref()),
-            undeliverable: list(ticket.undeliverable.iter()),
-        },
-        customer: Person {
-            name: customer.map_or_else(String::new, |address| customer_name(ticket, address)),
-            address: customer.map_or("", Address::as_str),
-        },
-        article: article.map(article_words).unwrap_or_default(),
-        desk: DeskWords { name: &config.desk.name },
-        recipient,
-        role: String::new(),
-        event: "",
-    }
-}
-
-fn article_words(article: &Article) -> ArticleWords<'_> {
-    let text = excerpt(&article.text);
-    ArticleWords {
-        from: clean::line(&article.from, clean::LINE_CHARS_MAX),
-        subject: clean::line(&article.subject, clean::LINE_CHARS_MAX),
-        quoted: quoted(&text),
-        text,
-        kind: texts::article_kind(article.kind),
-    }
-}
-
-impl Page<'_> {
-    /// Anybody can make us write to anybody by forging a From. What he wrote goes out cut and
-    /// with dead links, so that nobody has a use for that.
-    fn make_harmless(&mut self) {
-        self.ticket.title =
-            clean::defanged(&clean::line(&self.ticket.title, TITLE_IN_ANSWER_CHARS_MAX));
-        for name in [&mut self.customer.name, &mut self.recipient.name] {
-            *name = clean::defanged(&clean::line(name, clean::NAME_CHARS_MAX));
-        }
-        let article = &mut self.article;
-        article.subject =
-            clean::defanged(&clean::line(&article.subject, TITLE_IN_ANSWER_CHARS_MAX));
-        article.from = clean::defanged(&article.from);
-        article.text = clean::defanged(&article.text);
-        article.quoted = clean::defanged(&article.quoted);
-    }
-}
-
-/// The beginning of a text, without blank lines at either end.
-fn excerpt(text: &str) -> String {
-    let text = clean::block(text.trim_start(), EXCERPT_CHARS_MAX);
-    let mut lines: Vec<&str> = text.lines().take(EXCERPT_LINES_MAX + 1).collect();
-    if lines.len() > EXCERPT_LINES_MAX {
-        lines[EXCERPT_LINES_MAX] = "…";
-    }
-    lines.join("\n").trim_end().to_owned()
-}
-
-fn quoted(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("> {line}").trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn list<'a>(addresses: impl Iterator<Item = &'a Address>) -> String {
-    addresses.map(Address::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Display name of an agent who may have been removed since.
-fn agent_name<'a>(config: &'a Config, name: Option<&'a str>) -> &'a str {
-    let full_name = |name| config.users.get(name).map(|user| user.full_name.as_str());
-    match name {
-        None => "",
-        Some(name) => full_name(name).filter(|full| !full.is_empty()).unwrap_or(name),
-    }
-}
-
-/// Name of the person behind an address, as far as the ticket knows; else the address.
-fn customer_name(ticket: &Ticket, address: &Address) -> String {
-    let customer = ticket.customer.as_ref().filter(|customer| customer.address == *address);
-    let name = customer.map(|customer| clean::line(&customer.name, clean::NAME_CHARS_MAX));
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| address.to_string())
-}
-
 /// The text in this language, else in the desk's, else in any.
 fn in_language<'t>(texts: &'t Texts, config: &Config, language: Language) -> Option<&'t str> {
     let text = texts
@@ -421,82 +319,6 @@ fn robot_fields(submitted: &str, from: &Address) -> Vec<(&'static str, String)> 
         ("X-Auto-Response-Suppress", "All".into()),
         ("X-Loop", from.to_string()),
     ]
-}
-
-/// Who a mail goes out as.
-struct Identity<'a> {
-    name: &'a str,
-    from: &'a Address,
-    reply_to: Option<&'a Address>,
-    envelope_from: Option<&'a Address>,
-    sender: &'a str,
-}
-
-/// Notifications go out as the sender, else as the address of the queue.
-fn notifying_identity<'a>(config: &'a Config, ticket: &Ticket) -> Option<Identity<'a>> {
-    let as_sender = |sender: &'a Sender| Identity {
-        name: &sender.from_name,
-        from: &sender.from,
-        reply_to: None,
-        envelope_from: sender.envelope_from.as_ref(),
-        sender: &sender.name,
-    };
-    sender(config, ticket)
-        .map(as_sender)
-        .or_else(|| queue_address(config, ticket).map(as_queue_address))
-}
-
-/// Letters go out as the address of the queue, so that the answer comes back to the desk, else as
-/// the sender; answers then go to any address that leads back.
-fn writing_identity<'a>(config: &'a Config, ticket: &Ticket) -> Option<Identity<'a>> {
-    let sender = sender(config, ticket);
-    if let Some(address) = queue_address(config, ticket) {
-        let mut identity = as_queue_address(address);
-        identity.sender = sender.map_or(SENDER_DEFAULT, |sender| &sender.name);
-        identity.envelope_from = sender.and_then(|sender| sender.envelope_from.as_ref());
-        return Some(identity);
-    }
-    let sender = sender?;
-    let leads_back = config.system_addresses.contains_key(&sender.from);
-    let any = config.system_addresses.values().find(|one| one.state == Switch::Enabled);
-    Some(Identity {
-        name: &sender.from_name,
-        from: &sender.from,
-        reply_to: any.filter(|_| !leads_back).map(|one| &one.address),
-        envelope_from: sender.envelope_from.as_ref(),
-        sender: &sender.name,
-    })
-}
-
-/// Without a sender the mail waits in the outbox for one called `default`.
-fn as_queue_address(address: &SystemAddress) -> Identity<'_> {
-    Identity {
-        name: &address.name,
-        from: &address.address,
-        reply_to: None,
-        envelope_from: None,
-        sender: SENDER_DEFAULT,
-    }
-}
-
-/// The sender of a ticket's mails: its queue's, else the default one, else any. Enabled ones
-/// first; with a paused one the mail waits in the outbox.
-fn sender<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Sender> {
-    let of_queue = config.queues.get(&ticket.queue).and_then(|queue| queue.sender.as_ref());
-    let candidates = || {
-        let named = of_queue.map(String::as_str).into_iter().chain([SENDER_DEFAULT]);
-        named.filter_map(|name| config.senders.get(name)).chain(config.senders.values())
-    };
-    candidates()
-        .find(|sender| sender.state == Switch::Enabled)
-        .or_else(|| candidates().find(|sender| sender.state == Switch::Paused))
-}
-
-/// The first enabled address of ours that leads to the ticket's queue.
-fn queue_address<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a SystemAddress> {
-    let leads_here =
-        |one: &&SystemAddress| one.queue == ticket.queue && one.state == Switch::Enabled;
-    config.system_addresses.values().find(leads_here)
 }
 
 /// These addresses, each once, without ours and without those named already.
@@ -532,91 +354,11 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::reading::read;
     use super::*;
-    use crate::core::config::{Channels, NotificationText};
-    use crate::core::ticket::samples::{
-        address, article, config, key, next_ids, now, sender, ticket,
-    };
+    use crate::core::config::{Channels, NotificationText, Switch};
+    use crate::core::ticket::samples::{address, article, config, key, next_ids, now, ticket};
     use crate::core::ticket::{AuthorKind, Customer, Watcher};
-
-    /// Header fields in order, unfolded, and the decoded text of a mail of ours.
-    struct Read {
-        fields: Vec<(String, String)>,
-        text: String,
-    }
-
-    impl Read {
-        fn names(&self) -> Vec<&str> {
-            self.fields.iter().map(|(name, _)| name.as_str()).collect()
-        }
-
-        #[track_caller]
-        fn field(&self, name: &str) -> &str {
-            let found = self.fields.iter().find(|(one, _)| one == name);
-            found.map_or_else(|| panic!("no {name} in {:?}", self.names()), |(_, value)| value)
-        }
-    }
-
-    /// Reads a mail of ours, strictly: only CRLF, no line over 998 octets, no control characters.
-    #[track_caller]
-    fn read(raw: &[u8]) -> Read {
-        let text = std::str::from_utf8(raw).unwrap();
-        let bare = text.replace("\r\n", "");
-        assert!(!bare.contains(['\r', '\n', '\0']), "bare line end or NUL");
-        assert!(text.ends_with("\r\n"));
-        assert!(text.split("\r\n").all(|line| line.len() <= 998), "line too long");
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
-        let fields = unfolded.split("\r\n").map(|line| {
-            let (name, value) = line.split_once(": ").unwrap();
-            (name.to_owned(), value.trim().to_owned())
-        });
-        let fields: Vec<(String, String)> =
-            fields.map(|(name, value)| (name, words_decoded(&value))).collect();
-        let encoding = fields.iter().find(|(name, _)| name == "Content-Transfer-Encoding");
-        let text = body_decoded(&encoding.unwrap().1, body);
-        Read { fields, text }
-    }
-
-    /// Encoded words (RFC 2047) decoded; blanks between two of them mean nothing.
-    fn words_decoded(value: &str) -> String {
-        let mut decoded = String::new();
-        let mut rest = value.to_owned();
-        while rest.contains("?= =?") {
-            rest = rest.replace("?= =?", "?==?");
-        }
-        while let Some((before, word)) = rest.split_once("=?utf-8?b?") {
-            let (encoded, after) = word.split_once("?=").unwrap();
-            decoded += before;
-            decoded += &String::from_utf8(base64(encoded)).unwrap();
-            rest = after.to_owned();
-        }
-        decoded + &rest
-    }
-
-    fn body_decoded(encoding: &str, body: &str) -> String {
-        let bytes = match encoding {
-            "7bit" => body.as_bytes().to_vec(),
-            "base64" => base64(&body.replace("\r\n", "")),
-            "quoted-printable" => {
-                let body = body.replace("=\r\n", "");
-                let (first, escaped) = body.split_once('=').unwrap_or((&body, ""));
-                let mut bytes = first.as_bytes().to_vec();
-                for part in escaped.split('=').filter(|part| !part.is_empty()) {
-                    bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-                    bytes.extend_from_slice(&part.as_bytes()[2..]);
-                }
-                bytes
-            }
-            other => panic!("encoding {other}"),
-        };
-        String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
-    }
-
-    fn base64(text: &str) -> Vec<u8> {
-        use base64::Engine;
-        base64::engine::general_purpose::STANDARD.decode(text).unwrap()
-    }
 
     fn thanks() -> AutoReply {
         AutoReply {
@@ -833,56 +575,6 @@ mod tests {
         assert!(english.text.contains("A note was added"), "the built-in one: {}", english.text);
         let mail = notify_with(&config, &notice(EventKind::NoteAdded, Language::Ja)).unwrap();
         assert!(read(&mail.raw).text.contains("メモが追加"));
-    }
-
-    /// Who a notification of the ticket goes out as: name of the sender and header From.
-    #[track_caller]
-    fn check_sender(change: impl FnOnce(&mut Config), expected: Option<(&str, &str)>) {
-        let mut config = config();
-        change(&mut config);
-        let mail = notify_with(&config, &notice(EventKind::NoteAdded, Language::En));
-        let sent_as = mail.map(|mail| (mail.sender, read(&mail.raw).field("From").to_owned()));
-        let sent_as = sent_as.as_ref().map(|(sender, from)| (sender.as_str(), from.as_str()));
-        assert_eq!(sent_as, expected);
-    }
-
-    fn add_sender(config: &mut Config, name: &str, state: Switch) {
-        config.senders.insert(name.into(), Sender { state, ..sender(name) });
-    }
-
-    #[test]
-    fn senders_in_their_order() {
-        let of_queue = |config: &mut Config, state| {
-            add_sender(config, "own", state);
-            config.queues.get_mut("support").unwrap().sender = Some("own".into());
-        };
-        let default = Some(("default", "Helpdesk <default@notify.test>"));
-        let own = Some(("own", "Helpdesk <own@notify.test>"));
-        check_sender(|_| {}, default);
-        check_sender(|config| of_queue(config, Switch::Enabled), own);
-        check_sender(|config| of_queue(config, Switch::Disabled), default);
-        check_sender(|config| of_queue(config, Switch::Paused), default);
-    }
-
-    #[test]
-    fn without_the_default_sender() {
-        let only = |config: &mut Config, state| {
-            config.senders.clear();
-            add_sender(config, "x", state);
-        };
-        let other = Some(("x", "Helpdesk <x@notify.test>"));
-        check_sender(|config| only(config, Switch::Enabled), other);
-        // Paused: the mail waits in the outbox.
-        check_sender(|config| only(config, Switch::Paused), other);
-        let as_queue = Some(("default", "\"ACME support\" <support@desk.test>"));
-        check_sender(|config| only(config, Switch::Disabled), as_queue);
-        check_sender(
-            |config| {
-                config.senders.clear();
-                config.system_addresses.clear();
-            },
-            None,
-        );
     }
 
     #[test]

@@ -560,7 +560,7 @@ mod tests {
         let account = Account { connection: token.clone(), ..imap("a", "x.test") };
         check(
             &Config::default(),
-            &config(&[account.clone()], &[]),
+            &config(std::slice::from_ref(&account), &[]),
             &["Create mailAccounts a: \
                not in use: sign-in with OAuth2 is not part of this build"],
         );

@@ -7,11 +7,10 @@
 use std::io;
 use std::sync::LazyLock;
 
+use super::page::Page;
+use super::texts;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
-use serde::Serialize;
-
-use super::texts;
 
 /// Steps a template may take.
 const FUEL_STEPS: u64 = 50_000;
@@ -19,77 +18,6 @@ const FUEL_STEPS: u64 = 50_000;
 const RESULT_BYTES_MAX: usize = 256 * 1024;
 /// Characters of an error message about a template.
 const ERROR_CHARS_MAX: usize = 500;
-
-/// Everything a template can name.
-#[derive(Debug, Clone, Serialize)]
-pub struct Page<'a> {
-    /// The ticket.
-    pub ticket: TicketWords<'a>,
-    /// Whose case it is.
-    pub customer: Person<'a>,
-    /// The article that the mail is about; all empty if there is none.
-    pub article: ArticleWords<'a>,
-    /// This desk.
-    pub desk: DeskWords<'a>,
-    /// Who gets the mail.
-    pub recipient: Person<'a>,
-    /// Why the recipient is told, in his language; empty in an automatic answer.
-    pub role: String,
-    /// Label of the event; empty in an automatic answer.
-    pub event: &'a str,
-}
-
-/// What a template can name of the ticket.
-#[derive(Debug, Clone, Serialize)]
-pub struct TicketWords<'a> {
-    /// Its number.
-    pub number: &'a str,
-    /// Its title.
-    pub title: String,
-    /// Its queue.
-    pub queue: &'a str,
-    /// Its state, in the recipient's language.
-    pub state: &'a str,
-    /// Its priority, as labelled.
-    pub priority: &'a str,
-    /// Display name of its owner; empty if it has none.
-    pub owner: &'a str,
-    /// Display name of the responsible agent; empty if it has none.
-    pub responsible: &'a str,
-    /// Addresses that mail could not be delivered to, parted by commas.
-    pub undeliverable: String,
-}
-
-/// What a template can name of an article.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ArticleWords<'a> {
-    /// Who wrote it.
-    pub from: String,
-    /// Its subject.
-    pub subject: String,
-    /// The beginning of its text.
-    pub text: String,
-    /// The same, each line marked with `> `.
-    pub quoted: String,
-    /// What it is, as labelled in the API.
-    pub kind: &'a str,
-}
-
-/// What a template can name of a person.
-#[derive(Debug, Clone, Serialize)]
-pub struct Person<'a> {
-    /// Display name, else the address.
-    pub name: String,
-    /// Address.
-    pub address: &'a str,
-}
-
-/// What a template can name of the desk.
-#[derive(Debug, Clone, Serialize)]
-pub struct DeskWords<'a> {
-    /// Its name.
-    pub name: &'a str,
-}
 
 /// Fills a template in.
 pub fn fill(source: &str, page: &Page<'_>) -> Result<String, String> {
@@ -100,34 +28,6 @@ pub fn fill(source: &str, page: &Page<'_>) -> Result<String, String> {
 /// Fills a built-in text in, by its name in [`texts::BUILT_IN`].
 pub fn fill_built_in(name: &str, page: &Page<'_>) -> Option<String> {
     run(&ENVIRONMENT.get_template(name).ok()?, page).ok()
-}
-
-/// A page with sample values for everything that can be named.
-pub fn sample() -> Page<'static> {
-    Page {
-        ticket: TicketWords {
-            number: "2026112210000018",
-            title: "Printer broken".into(),
-            queue: "support",
-            state: "new",
-            priority: "3 normal",
-            owner: "Alice",
-            responsible: "Bob",
-            undeliverable: "eve@customer.example".into(),
-        },
-        customer: Person { name: "Eve Example".into(), address: "eve@customer.example" },
-        article: ArticleWords {
-            from: "Eve Example <eve@customer.example>".into(),
-            subject: "Printer broken".into(),
-            text: "It does not print.".into(),
-            quoted: "> It does not print.".into(),
-            kind: "mailIn",
-        },
-        desk: DeskWords { name: "Helpdesk" },
-        recipient: Person { name: "Alice".into(), address: "alice@example.com" },
-        role: "owner".into(),
-        event: "ticketCreated",
-    }
 }
 
 /// Name of a template in messages about it. Not `.html`: nothing is escaped.
@@ -181,6 +81,7 @@ impl io::Write for Sheet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::page::sample;
     use super::*;
 
     #[track_caller]

@@ -200,7 +200,7 @@ const JA_PENDING_REACHED: &str = japanese!("チケットの保留期限になり
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::render::template;
+    use crate::core::render::{page, template};
 
     #[test]
     fn every_event_has_its_texts_in_every_language() {
@@ -208,7 +208,7 @@ mod tests {
             for language in [Language::En, Language::Ja] {
                 for part in ["subject", "text"] {
                     let name = name(language, event, part);
-                    let text = template::fill_built_in(&name, &template::sample());
+                    let text = template::fill_built_in(&name, &page::sample());
                     assert!(text.is_some_and(|text| text.contains("Printer broken")), "{name}");
                 }
             }
