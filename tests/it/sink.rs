@@ -32,6 +32,8 @@ pub enum Do {
     Lose,
     /// Says nothing until the client gives up.
     Silence,
+    /// Waits until [`Sink::release`], then goes on as usual.
+    Hold,
 }
 
 /// How the server behaves. Rules are looked through from the end; a rule holds for commands that
@@ -95,6 +97,7 @@ pub struct Sink {
     script: Arc<Mutex<Script>>,
     notes: Arc<Mutex<Notes>>,
     bell: Arc<Notify>,
+    released: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
     ca: tempfile::NamedTempFile,
 }
@@ -113,15 +116,26 @@ impl Sink {
         let script = Arc::new(Mutex::new(script));
         let notes = Arc::new(Mutex::new(Notes::default()));
         let bell = Arc::new(Notify::new());
-        let host =
-            Host { script: script.clone(), notes: notes.clone(), bell: bell.clone(), acceptor };
+        let released = Arc::new(Notify::new());
+        let host = Host {
+            script: script.clone(),
+            notes: notes.clone(),
+            bell: bell.clone(),
+            released: released.clone(),
+            acceptor,
+        };
         let task = tokio::spawn(serve(listener, host));
-        Sink { addr, script, notes, bell, task, ca }
+        Sink { addr, script, notes, bell, released, task, ca }
     }
 
     /// Changes the script for whatever comes next.
     pub fn now(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.script.lock().unwrap());
+    }
+
+    /// Lets one connection go on that is held.
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 
     pub fn arrived(&self) -> Vec<Arrived> {
@@ -229,6 +243,7 @@ struct Host {
     script: Arc<Mutex<Script>>,
     notes: Arc<Mutex<Notes>>,
     bell: Arc<Notify>,
+    released: Arc<Notify>,
     acceptor: TlsAcceptor,
 }
 
@@ -317,7 +332,7 @@ impl<S: Both> Talk<S> {
                     self.answer(&line, "250 2.1.0 ok").await?
                 }
                 "RCPT" => {
-                    let accepted = self.rule(&line).is_none();
+                    let accepted = matches!(self.rule(&line), None | Some(Do::Hold));
                     if accepted {
                         to.push(line["RCPT TO:".len()..].to_owned());
                     }
@@ -441,6 +456,10 @@ impl<S: Both> Talk<S> {
     async fn answer(&mut self, at: &str, usual: &str) -> std::io::Result<bool> {
         match self.rule(at) {
             None => self.say(usual).await,
+            Some(Do::Hold) => {
+                self.host.released.notified().await;
+                self.say(usual).await
+            }
             Some(instead) => self.play(instead).await,
         }
     }
@@ -451,6 +470,7 @@ impl<S: Both> Talk<S> {
             Do::Say(text) => self.say(text).await,
             Do::SayAndHangUp(text) => self.say(text).await.map(|_| false),
             Do::HangUp | Do::Lose => Ok(false),
+            Do::Hold => unreachable!("answered before"),
             Do::Silence => {
                 while self.line().await?.is_some() {}
                 Ok(false)
