@@ -394,7 +394,7 @@ impl Outbox {
             Ok(_) => Ok(()),
             Err(CommandError::Store(error)) => Err(error),
             Err(error @ (CommandError::NoTicket(_) | CommandError::Refused(_))) => {
-                tracing::warn!(%error, number, "outbox: the ticket could not be told");
+                tracing::warn!(%error, ticket = ticket.number, "outbox: the ticket could not be told");
                 Ok(())
             }
         }

@@ -161,11 +161,6 @@ impl Sink {
         self.arrived()
     }
 
-    /// Waits until so many connections were made.
-    pub async fn until_connected(&self, connections: usize) {
-        self.until(|notes| notes.connections >= connections).await;
-    }
-
     async fn until(&self, enough: impl Fn(&Notes) -> bool) {
         let waiting = async {
             loop {

@@ -1,0 +1,186 @@
+//! Mails of 2 KB per second over one connection, and over several, to postfix `smtp-sink` on
+//! loopback if it is installed, else to a small server in a thread of its own.
+//!
+//! `cargo bench --bench smtp`
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use postroom::core::address::Address;
+use postroom::core::config::{
+    Endpoint, Login, Security, SmtpRoute, SmtpServer, Switch, Text, TlsOptions,
+};
+use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind};
+use postroom::secret::Secrets;
+use postroom::transport;
+
+/// Where Debian puts postfix's test server.
+const SMTP_SINK: &str = "/usr/sbin/smtp-sink";
+
+/// Length of each mail, in bytes.
+const MAIL_BYTES: usize = 2048;
+
+/// How long each row is measured, in seconds.
+const MEASURE_SECS: u64 = 3;
+
+fn main() {
+    // `cargo test --benches` only wants to know that it starts.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let peer = Peer::start();
+    println!("mails of {MAIL_BYTES} bytes to {}", peer.name);
+    println!("{:>11} {:>10} {:>12}", "connections", "mails/s", "µs per mail");
+    for connections in [1, 4, 16] {
+        let rate = runtime.block_on(measure(peer.port, connections));
+        println!("{connections:>11} {rate:>10.0} {:>12.1}", 1e6 / rate);
+    }
+}
+
+async fn measure(port: u16, connections: usize) -> f64 {
+    let began = Instant::now();
+    let until = began + Duration::from_secs(MEASURE_SECS);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        tasks.spawn(send_until(port, until));
+    }
+    let sent: u64 = tasks.join_all().await.into_iter().sum();
+    sent as f64 / began.elapsed().as_secs_f64()
+}
+
+async fn send_until(port: u16, until: Instant) -> u64 {
+    let server = server(port);
+    let mail = mail();
+    let mut connection = transport::open(&server, &Secrets::default()).await.ok().unwrap();
+    let mut sent = 0;
+    while Instant::now() < until {
+        assert_eq!(connection.send(&mail).await, Attempt::Sent);
+        sent += 1;
+    }
+    connection.close().await;
+    sent
+}
+
+fn mail() -> Outgoing {
+    let now = "2026-03-04T05:06:07Z".parse().unwrap();
+    let mut raw =
+        b"From: desk@desk.test\r\nSubject: bench\r\nMessage-ID: <1@desk.test>\r\n\r\n".to_vec();
+    while raw.len() < MAIL_BYTES {
+        raw.extend_from_slice(b"The quick brown fox jumps over the lazy dog, again and again.\r\n");
+    }
+    Outgoing {
+        id: OutgoingId(1),
+        ticket: None,
+        kind: OutgoingKind::Reply,
+        sender: "default".into(),
+        envelope_from: Address::parse("bounce@desk.test"),
+        recipient: Address::parse("eve@customer.test").unwrap(),
+        message_id: "1@desk.test".into(),
+        raw,
+        created: now,
+        delivery: Delivery::Due { attempts: 0, at: now, last_error: None },
+    }
+}
+
+fn server(port: u16) -> SmtpServer {
+    let endpoint = Endpoint {
+        host: Text::Plain("127.0.0.1".into()),
+        port,
+        security: Security::Plain,
+        tls: TlsOptions::default(),
+        connect_timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(60),
+    };
+    SmtpServer {
+        name: "bench".into(),
+        route: SmtpRoute::Smtp { endpoint, login: Login::None },
+        connections: 1,
+        state: Switch::Enabled,
+    }
+}
+
+/// The other end. A child is ended with the value.
+struct Peer {
+    name: &'static str,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Peer {
+    fn start() -> Peer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if !Path::new(SMTP_SINK).exists() {
+            std::thread::spawn(move || serve(listener));
+            return Peer { name: "a server of our own", port, child: None };
+        }
+        drop(listener);
+        let mut command = Command::new(SMTP_SINK);
+        let owner = std::fs::metadata("/proc/self").unwrap();
+        // As root it wants to become somebody else.
+        if std::os::unix::fs::MetadataExt::uid(&owner) == 0 {
+            command.args(["-u", "daemon"]);
+        }
+        let child = command
+            .args([format!("127.0.0.1:{port}"), "1000".into()])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Peer { name: "postfix smtp-sink", port, child: Some(child) };
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        panic!("smtp-sink does not listen");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn serve(listener: TcpListener) {
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let _ = talk(stream);
+        });
+    }
+}
+
+/// Says yes to everything.
+fn talk(stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    writer.write_all(b"220 bench\r\n")?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        let answer = match line.trim_end() {
+            hello if hello.starts_with("EHLO") => "250-bench\r\n250 PIPELINING\r\n",
+            "DATA" => {
+                writer.write_all(b"354 go on\r\n")?;
+                while line != ".\r\n" {
+                    line.clear();
+                    reader.read_line(&mut line)?;
+                }
+                "250 taken\r\n"
+            }
+            _ => "250 ok\r\n",
+        };
+        writer.write_all(answer.as_bytes())?;
+        line.clear();
+    }
+    Ok(())
+}
