@@ -118,10 +118,10 @@ impl Tx<'_> {
     ) -> Result<Recorded, Fault> {
         let id = self.counters.mail;
         self.counters.mail += 1;
-        let Decision { outcome, effect, suppressed, filters, why } = decision;
+        let Decision { outcome, effect, linked, suppressed, filters, why } = decision;
         let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
         let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
-        if let Some(effect) = effect {
+        for effect in effect.into_iter().chain(linked) {
             self.write_effect(effect, &day(&mail.config, mail.now))?;
         }
         if let Some(released) = released {
@@ -233,6 +233,7 @@ fn quarantined(reason: String, judgement: Option<&Judgement>) -> Decision {
     Decision {
         outcome: Outcome::Quarantined { reason },
         effect: None,
+        linked: None,
         suppressed: None,
         filters: judgement.map(|judged| judged.filters.clone()).unwrap_or_default(),
         why,
