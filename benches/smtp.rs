@@ -132,9 +132,10 @@ impl Peer {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        let peer = Peer { name: "postfix smtp-sink", port, child: Some(child) };
         for _ in 0..200 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Peer { name: "postfix smtp-sink", port, child: Some(child) };
+                return peer;
             }
             std::thread::sleep(Duration::from_millis(25));
         }

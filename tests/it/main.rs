@@ -2,15 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod mail;
 mod outbox;
 mod peers_smtp;
 mod sink;
-
-mod mail;
 mod store;
 mod transport;
-//! All integration tests in one binary.
-
-#![allow(clippy::unwrap_used)]
-
-mod store;

@@ -51,6 +51,8 @@ pub struct Script {
     pub inject: &'static str,
     /// Name in the certificate.
     pub certificate_name: &'static str,
+    /// Whether the certificate has expired.
+    pub expired: bool,
     /// Password that AUTH accepts; the user name does not matter.
     pub password: &'static str,
 }
@@ -63,6 +65,7 @@ impl Default for Script {
             rules: Vec::new(),
             inject: "",
             certificate_name: "localhost",
+            expired: false,
             password: "right",
         }
     }
@@ -110,7 +113,7 @@ impl Sink {
     pub async fn start_at(addr: SocketAddr, script: Script) -> Sink {
         let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let (acceptor, pem) = certificate(script.certificate_name);
+        let (acceptor, pem) = certificate(script.certificate_name, script.expired);
         let mut ca = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut ca, pem.as_bytes()).unwrap();
         let script = Arc::new(Mutex::new(script));
@@ -211,7 +214,7 @@ impl Drop for Sink {
     }
 }
 
-/// A login whose password stands in this environment variable.
+/// A login whose password stands in this file.
 pub fn password_from(file: &std::path::Path) -> Login {
     Login::Password {
         username: Text::Plain("desk".into()),
@@ -219,10 +222,16 @@ pub fn password_from(file: &std::path::Path) -> Login {
     }
 }
 
-fn certificate(name: &str) -> (TlsAcceptor, String) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+fn certificate(name: &str, expired: bool) -> (TlsAcceptor, String) {
+    let mut wanted = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    if expired {
+        wanted.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        wanted.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    }
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let made = wanted.self_signed(&pair).unwrap();
+    let chain = vec![CertificateDer::from(made.der().to_vec())];
+    let key = PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -230,7 +239,7 @@ fn certificate(name: &str) -> (TlsAcceptor, String) {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+    (TlsAcceptor::from(Arc::new(config)), made.pem())
 }
 
 #[derive(Clone)]

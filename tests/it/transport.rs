@@ -155,6 +155,12 @@ fn faults_of_the_server() {
 }
 
 #[test]
+fn what_happens_after_the_yes_does_not_matter() {
+    check(rules(&[("QUIT", Do::HangUp)]), "sent");
+    check(rules(&[("END", Do::SayAndHangUp("250 2.0.0 taken"))]), "sent");
+}
+
+#[test]
 fn a_server_without_ehlo_gets_helo() {
     let script = rules(&[("EHLO", Do::Say("502 what?")), ("HELO", Do::Say("250 old"))]);
     check(script, "sent");
@@ -443,6 +449,12 @@ fn the_wrong_certificate() {
         let script = Script { certificate_name: "other.test", ..with_auth(security) };
         check_encryption(script, "tls: certificate of localhost was refused");
     }
+}
+
+#[test]
+fn an_expired_certificate() {
+    let script = Script { expired: true, ..with_auth(Security::Tls) };
+    check_encryption(script, "tls: certificate of localhost was refused");
 }
 
 #[test]
