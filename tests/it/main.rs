@@ -8,3 +8,4 @@ mod peers_smtp;
 mod sink;
 mod store;
 mod transport;
+mod intake;

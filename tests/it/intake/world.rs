@@ -1,0 +1,230 @@
+//! A tiny desk in memory that answers the questions of `intake::Facts` as a store must.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use postroom::core::address::Address;
+use postroom::core::config::{Config, Dedupe};
+use postroom::core::desk::{self, DeskFacts};
+use postroom::core::intake::{
+    self, Answered, Decision, DeskKey, Duplicate, Effect, Facts, Judgement, Keys, NextIds,
+    Referenced,
+};
+use postroom::core::mail::{self, Report};
+use postroom::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
+use postroom::core::thread;
+use postroom::core::ticket::{Actor, Article, ArticleId, Command, Refused, Ticket, TicketId};
+
+/// The desk.
+pub struct World {
+    tickets: BTreeMap<TicketId, Ticket>,
+    articles: Vec<Article>,
+    owed: Vec<Outgoing>,
+    ledger: Vec<Entry>,
+    next: NextIds,
+    key: DeskKey,
+    now: Timestamp,
+}
+
+struct Entry {
+    account: String,
+    keys: Keys,
+    first: String,
+}
+
+impl World {
+    /// Nothing has happened yet; it is five in the morning.
+    pub fn new() -> World {
+        World {
+            tickets: BTreeMap::new(),
+            articles: Vec::new(),
+            owed: Vec::new(),
+            ledger: Vec::new(),
+            next: NextIds {
+                ticket: TicketId(1),
+                article: ArticleId(1),
+                outgoing: OutgoingId(1),
+                tickets_today: 0,
+            },
+            key: DeskKey([42; 32]),
+            now: "2026-11-22T05:00:00Z".parse().expect("a timestamp"),
+        }
+    }
+
+    /// Lets time pass.
+    pub fn later(&mut self, span: SignedDuration) {
+        self.now += span;
+    }
+
+    /// A mail arrives in an account.
+    pub fn receive(&mut self, config: &Config, account: &str, raw: &[u8]) -> Decision {
+        self.later(SignedDuration::from_secs(60));
+        let account = config.accounts.get(account).expect("the account is declared");
+        mail::scan(raw).expect("the mail can be parsed");
+        let mail = mail::parse(raw);
+        let judgement = intake::judge(config, account, &mail);
+        let facts = self.facts(config, &judgement);
+        let decision = intake::settle(config, account, &judgement, &facts, self.now);
+        assert_eq!(
+            decision,
+            intake::decide(config, account, &mail, &facts, self.now),
+            "decide is judge and settle, and both are pure"
+        );
+        for effect in decision.effect.iter().chain(&decision.linked) {
+            self.write(config, effect);
+        }
+        let first = format!("mail {}", self.ledger.len() + 1);
+        self.ledger.push(Entry { account: account.name.clone(), keys: judgement.keys, first });
+        decision
+    }
+
+    /// Somebody does something to a ticket.
+    pub fn act(
+        &mut self,
+        config: &Config,
+        ticket: u64,
+        command: &Command,
+        actor: &Actor,
+    ) -> Result<Vec<Effect>, Refused> {
+        self.later(SignedDuration::from_secs(60));
+        let id = TicketId(ticket);
+        let ticket = self.tickets.get(&id).expect("the ticket exists").clone();
+        let other = match command {
+            Command::MergeInto(number) => self.with_number(number),
+            _ => None,
+        };
+        let articles = self.articles.iter().filter(|article| article.ticket == id);
+        let articles = articles.filter(|article| article.message_id.is_some()).cloned().collect();
+        let (desk_key, next) = (self.key.clone(), self.next(config));
+        let facts = DeskFacts { ticket, articles, other, desk_key, next };
+        let effects = desk::act(config, &facts, command, actor, self.now)?;
+        for effect in &effects {
+            self.write(config, effect);
+        }
+        Ok(effects)
+    }
+
+    /// Number of the nth ticket.
+    pub fn number(&self, ticket: u64) -> String {
+        self.tickets.get(&TicketId(ticket)).expect("the ticket exists").number.clone()
+    }
+
+    /// All tickets in the order of making.
+    pub fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.values()
+    }
+
+    /// How many articles a ticket has.
+    pub fn articles_of(&self, ticket: u64) -> usize {
+        self.articles.iter().filter(|article| article.ticket == TicketId(ticket)).count()
+    }
+
+    /// Message-ID of the last mail about a ticket to somebody outside.
+    pub fn sent(&self, ticket: u64) -> Option<String> {
+        let about = self.owed.iter().rev().filter(|mail| mail.ticket == Some(TicketId(ticket)));
+        let mut outside = about.filter(|mail| match mail.kind {
+            OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => true,
+            OutgoingKind::Notification { .. } => false,
+        });
+        outside.next().map(|mail| mail.message_id.clone())
+    }
+
+    fn facts(&self, config: &Config, judgement: &Judgement) -> Facts {
+        let by_tag = |tag: &Option<String>| self.with_number(tag.as_ref()?);
+        Facts {
+            duplicate: self.duplicate(config, judgement),
+            tagged: by_tag(&judgement.subject_tag),
+            body_tagged: by_tag(&judgement.body_tag),
+            referenced: judgement.references.iter().find_map(|id| self.referenced(id)),
+            keyed: judgement.references.iter().find_map(|id| self.keyed(id)),
+            bounced: judgement.report.as_ref().and_then(|report| self.bounced(config, report)),
+            answered: self.answered(judgement.sender.answer_to.as_ref()),
+            desk_key: self.key.clone(),
+            next: self.next(config),
+        }
+    }
+
+    fn duplicate(&self, config: &Config, judgement: &Judgement) -> Option<Duplicate> {
+        let mut seen = self.ledger.iter().filter(|entry| match config.intake.dedupe {
+            Dedupe::Account => entry.account == judgement.account,
+            Dedupe::Global => true,
+        });
+        let keys = &judgement.keys;
+        seen.find_map(|entry| {
+            let content = entry.keys.content.is_some() && entry.keys.content == keys.content;
+            let key = if entry.keys.bytes == keys.bytes { "bytes" } else { "content" };
+            let same = key == "bytes" || content;
+            same.then(|| Duplicate { key, first: entry.first.clone() })
+        })
+    }
+
+    fn with_number(&self, number: &String) -> Option<Ticket> {
+        self.tickets.values().find(|ticket| ticket.number == *number).map(|ticket| self.main(ticket))
+    }
+
+    fn referenced(&self, id: &str) -> Option<Referenced> {
+        let with_id = |article: &&Article| article.message_id.as_deref() == Some(id);
+        let article = self.articles.iter().find(with_id)?;
+        let ticket = self.main(self.tickets.get(&article.ticket)?);
+        Some(Referenced { message_id: id.into(), ticket })
+    }
+
+    fn keyed(&self, id: &str) -> Option<Referenced> {
+        let ticket = self.main(self.tickets.get(&thread::verify(&self.key, id)?)?);
+        Some(Referenced { message_id: id.into(), ticket })
+    }
+
+    fn bounced(&self, config: &Config, report: &Report) -> Option<Ticket> {
+        let id = report.original_message_id.as_deref();
+        let by_id = id.and_then(|id| self.keyed(id).or_else(|| self.referenced(id)));
+        let subject = report.original_subject.as_deref();
+        let by_tag = || self.with_number(&thread::find_tag(&config.desk, subject?)?);
+        by_id.map(|found| found.ticket).or_else(by_tag)
+    }
+
+    fn main(&self, ticket: &Ticket) -> Ticket {
+        match ticket.merged_into.and_then(|id| self.tickets.get(&id)) {
+            Some(main) => self.main(main),
+            None => ticket.clone(),
+        }
+    }
+
+    fn answered(&self, address: Option<&Address>) -> Answered {
+        let to = |mail: &&Outgoing| {
+            matches!(mail.kind, OutgoingKind::AutoReply { .. }) && Some(&mail.recipient) == address
+        };
+        let within = |hours: i64| {
+            let since = self.now - SignedDuration::from_hours(hours);
+            let recent = self.owed.iter().filter(to).filter(|mail| mail.created > since);
+            u32::try_from(recent.count()).expect("few")
+        };
+        Answered { day: within(24), three_hours: within(3) }
+    }
+
+    fn next(&self, config: &Config) -> NextIds {
+        let day = |at: Timestamp| at.to_zoned(config.desk.time_zone.clone()).date();
+        let today = self.tickets.values().filter(|ticket| day(ticket.created) == day(self.now));
+        NextIds { tickets_today: u32::try_from(today.count()).expect("few"), ..self.next }
+    }
+
+    fn write(&mut self, config: &Config, effect: &Effect) {
+        let known = self.tickets.contains_key(&effect.ticket.id);
+        assert_eq!(known, !effect.created, "only a new ticket is created");
+        assert!(config.queues.contains_key(&effect.ticket.queue), "queue {}", effect.ticket.queue);
+        let same = |ticket: &&Ticket| ticket.number == effect.ticket.number;
+        assert!(self.tickets.values().filter(same).count() <= usize::from(known), "unique number");
+        for article in &effect.articles {
+            assert_eq!(article.ticket, effect.ticket.id, "an article belongs to its ticket");
+            assert!(article.id >= self.next.article, "article ids are counted up");
+            self.next.article = ArticleId(article.id.0 + 1);
+        }
+        for mail in &effect.owed {
+            assert!(mail.id >= self.next.outgoing, "ids of owed mails are counted up");
+            self.next.outgoing = OutgoingId(mail.id.0 + 1);
+        }
+        self.next.ticket = self.next.ticket.max(TicketId(effect.ticket.id.0 + 1));
+        self.tickets.insert(effect.ticket.id, effect.ticket.clone());
+        self.articles.extend(effect.articles.iter().cloned());
+        self.owed.extend(effect.owed.iter().cloned());
+    }
+}
