@@ -241,12 +241,13 @@ fn goes_on(sitting: &Sitting<'_>, proof: Proof) -> bool {
 /// Owes the customer an agent's mail, unless he has it already. Attachments stay with the article.
 fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect, proof: Proof) {
     let judgement = sitting.judgement;
+    if judgement.sender.agent.is_none() {
+        return;
+    }
     let visible = effect.articles.iter().all(|article| article.visible_for_customer);
     let Some(customer) = effect.ticket.customer.clone() else { return };
     if !goes_on(sitting, proof) || !visible {
-        if judgement.sender.agent.is_some() {
-            sitting.note("letter", "kept for agents: it does not prove that the agent wrote it");
-        }
+        sitting.note("letter", "stays with the ticket: not surely written by the agent himself");
         return;
     }
     if judgement.addressed.contains(&customer.address) {

@@ -177,6 +177,7 @@ fn happened(what: &What) -> String {
         What::Notified { who, event } => format!("Notified {who} of {event}"),
         What::Linked { number } => format!("Linked {number}"),
         What::State { from, to } => format!("State {} -> {}", from.label(), to.label()),
+        What::DeliveryFailed { to, reason } => format!("DeliveryFailed {to}: {reason}"),
         other => format!("{other:?}"),
     }
 }
@@ -223,11 +224,9 @@ fn command(world: &World, verb: &str, rest: &str) -> Command {
         "queue" => Command::SetQueue(rest.into()),
         "lock" => Command::SetLock(true),
         "unlock" => Command::SetLock(false),
-        "note" => Command::Note {
-            subject: "note".into(),
-            text: rest.into(),
-            visible_for_customer: false,
-        },
+        "note" => {
+            Command::Note { subject: "note".into(), text: rest.into(), visible_for_customer: false }
+        }
         "reply" => {
             Command::Reply { text: rest.into(), to: Vec::new(), cc: Vec::new(), subject: None }
         }

@@ -159,7 +159,10 @@ impl World {
     }
 
     fn with_number(&self, number: &String) -> Option<Ticket> {
-        self.tickets.values().find(|ticket| ticket.number == *number).map(|ticket| self.main(ticket))
+        self.tickets
+            .values()
+            .find(|ticket| ticket.number == *number)
+            .map(|ticket| self.main(ticket))
     }
 
     fn referenced(&self, id: &str) -> Option<Referenced> {
