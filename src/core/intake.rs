@@ -280,14 +280,17 @@ pub fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgement {
 }
 
 /// What is to be written, given what the store knows.
+///
+/// What counts of the account is in the judgement: a mail that is settled later, or under
+/// another revision, keeps the trust it was judged with.
 pub fn settle(
     config: &Config,
-    account: &Account,
+    _account: &Account,
     judgement: &Judgement,
     facts: &Facts,
     now: Timestamp,
 ) -> Decision {
-    settle::settle(config, account, judgement, facts, now)
+    settle::settle(config, judgement, facts, now)
 }
 
 #[cfg(test)]
@@ -303,5 +306,220 @@ impl Why {
 impl std::fmt::Debug for DeskKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{account, address, config, mail};
+    use super::super::thread;
+    use super::super::ticket::{Actor, ArticleKind, What};
+    use super::*;
+    use crate::core::config::{Customers, FollowUpFrom, OnClosed};
+    use crate::core::mail::{ReportKind, ReportedRecipient};
+    use crate::core::ticket::State;
+
+    const EVE: &str = "From: Eve <eve@cust.example>\nTo: support@corp.example\nSubject: help";
+    const MALLORY: &str = "From: mallory@evil.example\nTo: support@corp.example\nSubject: help";
+    const ANNA: &str = "From: anna@agents.example\nTo: support@corp.example\nSubject: help";
+
+    fn now() -> Timestamp {
+        "2026-11-22T05:00:00Z".parse().unwrap()
+    }
+
+    fn no_facts() -> Facts {
+        Facts {
+            duplicate: None,
+            tagged: None,
+            body_tagged: None,
+            referenced: None,
+            keyed: None,
+            bounced: None,
+            answered: Answered::default(),
+            desk_key: DeskKey([42; 32]),
+            next: NextIds {
+                ticket: TicketId(7),
+                article: ArticleId(70),
+                outgoing: OutgoingId(700),
+                tickets_today: 3,
+            },
+        }
+    }
+
+    /// A ticket of Eve's.
+    fn eves_ticket() -> Ticket {
+        let decision = decide(&config(), &account(), &mail(EVE), &no_facts(), now());
+        Ticket {
+            id: TicketId(1),
+            number: "2026112210000013".into(),
+            ..decision.effect.unwrap().ticket
+        }
+    }
+
+    fn keyed(ticket: Ticket) -> Facts {
+        let found = Referenced { message_id: "x".into(), ticket };
+        Facts { keyed: Some(found), ..no_facts() }
+    }
+
+    fn tagged(ticket: Ticket) -> Facts {
+        Facts { tagged: Some(ticket), ..no_facts() }
+    }
+
+    #[track_caller]
+    fn check(headers: &str, facts: &Facts, expected: Outcome) -> Decision {
+        check_in(&config(), headers, facts, expected)
+    }
+
+    #[track_caller]
+    fn check_in(config: &Config, headers: &str, facts: &Facts, expected: Outcome) -> Decision {
+        let decision = decide(config, &account(), &mail(headers), facts, now());
+        assert_eq!(decision.outcome, expected, "{:?}", decision.why);
+        decision
+    }
+
+    fn happened(decision: &Decision, wanted: fn(&What) -> bool) -> bool {
+        let effect = decision.effect.as_ref().unwrap();
+        effect.events.iter().any(|event| wanted(&event.what))
+    }
+
+    #[test]
+    fn new_ticket() {
+        let effect = check(EVE, &no_facts(), Outcome::Created).effect.unwrap();
+        let ticket = &effect.ticket;
+        assert_eq!(
+            (ticket.id, ticket.state, ticket.queue.as_str()),
+            (TicketId(7), State::New, "support")
+        );
+        assert_eq!(ticket.number, thread::number(&config().desk, now(), 3));
+        assert_eq!(ticket.customer.as_ref().unwrap().address, address("eve@cust.example"));
+        assert!(ticket.participants.contains(&address("eve@cust.example")));
+        assert!(!ticket.participants.contains(&address("support@corp.example")));
+        assert_eq!(effect.articles[0].id, ArticleId(70));
+        assert_eq!(effect.owed[0].id, OutgoingId(700));
+    }
+
+    #[test]
+    fn order_of_questions() {
+        let mut declared = config();
+        declared.intake.customers = Customers::Declared;
+        let duplicate = Some(Duplicate { key: "bytes", first: "mail 1".into() });
+        let facts = Facts { duplicate, ..tagged(eves_ticket()) };
+        let decision = decide(&declared, &account(), &mail(EVE), &facts, now());
+        assert_eq!(decision.outcome.label(), "quarantined");
+        assert_eq!(check(EVE, &facts, Outcome::Duplicate).effect, None);
+        check(EVE, &tagged(eves_ticket()), Outcome::FollowUp);
+    }
+
+    #[test]
+    fn strangers_need_proof() {
+        let decision = check(MALLORY, &tagged(eves_ticket()), Outcome::Created);
+        assert!(happened(&decision, |what| matches!(what, What::Linked { .. })));
+        assert!(decision.effect.as_ref().unwrap().ticket.links.is_empty());
+        assert_eq!(decision.linked, None);
+        check(MALLORY, &keyed(eves_ticket()), Outcome::FollowUp);
+        let mut open = config();
+        open.queues.get_mut("support").unwrap().follow_up.from = FollowUpFrom::Anyone;
+        check_in(&open, MALLORY, &tagged(eves_ticket()), Outcome::FollowUp);
+    }
+
+    #[test]
+    fn a_refused_number_leaves_the_other_ways_open() {
+        let other = Ticket { id: TicketId(2), number: "other".into(), ..eves_ticket() };
+        let facts = Facts { keyed: keyed(other).keyed, ..tagged(eves_ticket()) };
+        let effect = check(MALLORY, &facts, Outcome::FollowUp).effect.unwrap();
+        assert_eq!(effect.ticket.id, TicketId(2));
+    }
+
+    #[test]
+    fn names_of_senders_count_for_nothing() {
+        let spoofed = "From: \"eve@cust.example\" <mallory@evil.example>\nSubject: x";
+        check(spoofed, &tagged(eves_ticket()), Outcome::Created);
+        check("Subject: x", &tagged(eves_ticket()), Outcome::Created);
+    }
+
+    fn closed(rule: OnClosed) -> (Config, Ticket) {
+        let mut config = config();
+        config.queues.get_mut("support").unwrap().follow_up.closed = rule;
+        let state = State::Closed { successful: true };
+        (config, Ticket { state, closed: Some(now()), ..eves_ticket() })
+    }
+
+    #[test]
+    fn closed_tickets() {
+        let (config, ticket) = closed(OnClosed::Reopen);
+        let decision = check_in(&config, EVE, &tagged(ticket), Outcome::FollowUp);
+        assert_eq!(decision.effect.unwrap().ticket.state, State::Open);
+        let (config, ticket) = closed(OnClosed::Reject);
+        let decision = check_in(&config, EVE, &tagged(ticket.clone()), Outcome::Rejected);
+        let after = decision.effect.unwrap().ticket;
+        assert_eq!(Ticket { updated: ticket.updated, ..after }, ticket);
+        let (config, ticket) = closed(OnClosed::NewTicket);
+        let decision = check_in(&config, EVE, &tagged(ticket), Outcome::Created);
+        assert!(decision.effect.unwrap().ticket.links.contains(&TicketId(1)));
+        let linked = decision.linked.unwrap();
+        assert!(linked.ticket.links.contains(&TicketId(7)) && linked.articles.is_empty());
+    }
+
+    #[test]
+    fn resolved_and_pending_tickets_open() {
+        for state in [State::Resolved, State::Pending, State::Open] {
+            let ticket = Ticket { state, pending_until: Some(now()), ..eves_ticket() };
+            let effect = check(EVE, &tagged(ticket), Outcome::FollowUp).effect.unwrap();
+            assert_eq!(effect.ticket.state, State::Open);
+        }
+    }
+
+    #[test]
+    fn agents_act_only_with_proof() {
+        let unproven = check(ANNA, &tagged(eves_ticket()), Outcome::FollowUp).effect.unwrap();
+        assert!(unproven.events.iter().all(|event| event.actor == Actor::System));
+        assert!(!unproven.articles[0].visible_for_customer && unproven.owed.is_empty());
+        let proven = check(ANNA, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
+        assert!(proven.events.iter().all(|event| event.actor == Actor::Agent("anna".into())));
+        assert_eq!(proven.owed[0].recipient, address("eve@cust.example"));
+        let machine = format!("{ANNA}\nAuto-Submitted: auto-replied");
+        let machine = check(&machine, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
+        assert!(!machine.articles[0].visible_for_customer && machine.owed.is_empty());
+    }
+
+    #[test]
+    fn limits_hold_answers_back() {
+        let facts = Facts { answered: Answered { day: 40, three_hours: 0 }, ..no_facts() };
+        let decision = check(EVE, &facts, Outcome::Created);
+        assert_eq!(decision.suppressed, Some(Suppression::PerDay));
+        assert!(decision.effect.unwrap().owed.is_empty());
+    }
+
+    fn report(recipient: &str) -> Mail {
+        let recipients = vec![ReportedRecipient {
+            address: Address::parse(recipient),
+            status: "5.1.1".into(),
+            diagnostic: "no such user".into(),
+        }];
+        let (original_message_id, original_subject) = (None, None);
+        let kind = ReportKind::Failed;
+        let report = Report { kind, recipients, original_message_id, original_subject };
+        Mail { report: Some(report), ..mail("From: MAILER-DAEMON@mx.example\nSubject: failed") }
+    }
+
+    #[test]
+    fn reports() {
+        let facts = Facts { bounced: Some(eves_ticket()), ..no_facts() };
+        let settle = |mail: &Mail| decide(&config(), &account(), mail, &facts, now());
+        let genuine = settle(&report("eve@cust.example"));
+        assert_eq!(genuine.outcome, Outcome::Bounce);
+        let effect = genuine.effect.unwrap();
+        assert!(effect.ticket.undeliverable.contains(&address("eve@cust.example")));
+        assert_eq!(effect.articles[0].kind, ArticleKind::Bounce);
+        let forged = settle(&report("mallory@evil.example"));
+        assert_eq!(forged.outcome, Outcome::Created);
+    }
+
+    #[test]
+    fn participants_are_bounded() {
+        let many: Vec<String> = (0..5_000).map(|i| format!("c{i}@cust.example")).collect();
+        let headers = format!("{EVE}\nCc: {}", many.join(","));
+        let effect = check(&headers, &no_facts(), Outcome::Created).effect.unwrap();
+        assert!(effect.ticket.participants.len() <= 102);
     }
 }

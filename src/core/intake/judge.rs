@@ -197,3 +197,58 @@ fn headers_shown(mail: &Mail) -> Vec<HeaderField> {
 fn shortened(text: &str) -> String {
     text[..text.floor_char_boundary(LINE_BYTES_MAX)].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::samples::{account, config, mail};
+    use super::*;
+
+    #[track_caller]
+    fn check_sender(headers: &str, from: Option<&str>, answer_to: Option<&str>) {
+        let sender = sender_of(&config(), &mail(headers));
+        let address = |address: Option<Address>| address.map(String::from);
+        assert_eq!(address(sender.mailbox.address).as_deref(), from);
+        assert_eq!(address(sender.answer_to).as_deref(), answer_to);
+    }
+
+    #[test]
+    fn who_wrote_it() {
+        check_sender("From: A@x.test", Some("a@x.test"), Some("a@x.test"));
+        check_sender("From: a@x.test\nReply-To: b@x.test", Some("a@x.test"), Some("b@x.test"));
+        check_sender("From: nobody\nSender: s@x.test", Some("s@x.test"), Some("s@x.test"));
+        check_sender("Reply-To: b@x.test", Some("b@x.test"), Some("b@x.test"));
+        check_sender("Subject: x", None, None);
+    }
+
+    #[test]
+    fn most_telling_reference_first() {
+        let headers = "In-Reply-To: <c@x>\nReferences: <a@x> <b@x> <c@x>";
+        let judged = judge(&config(), &account(), &mail(headers));
+        assert_eq!(judged.references, ["c@x", "b@x", "a@x"]);
+    }
+
+    #[test]
+    fn mails_without_an_id_are_told_apart_by_their_bytes_only() {
+        assert_eq!(keys(&mail("From: cron@x.test")).content, None);
+        let one = keys(&mail("Message-ID: <a@x>")).content;
+        assert!(one.is_some() && one != keys(&mail("Message-ID: <b@x>")).content);
+    }
+
+    #[test]
+    fn control_headers_never_reach_filters_or_articles() {
+        let mail = mail("Subject: x\nX-OTOBO-Queue: sales\nx-otobo-OWNER: anna");
+        let judged = judge(&config(), &account(), &mail);
+        assert_eq!((judged.settings.queue, judged.settings.owner), (None, None));
+        let trusted = Account { trusted: true, ..account() };
+        let judged = judge(&config(), &trusted, &mail);
+        assert_eq!(judged.settings.queue.as_deref(), Some("sales"));
+        assert_eq!(judged.route.queue, "sales");
+    }
+
+    #[test]
+    fn lines_are_bounded() {
+        let headers = format!("From: a@x.test\nX-Mailer: {}", "あ".repeat(10_000));
+        let judged = judge(&config(), &account(), &mail(&headers));
+        assert!(judged.article.headers.iter().all(|field| field.value.len() <= LINE_BYTES_MAX));
+    }
+}

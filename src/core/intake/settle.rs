@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::answer::Occasion;
 use super::{Decision, Effect, Facts, Judgement, NextIds, Outcome, Why, bounce, create, follow_up};
-use crate::core::config::{Account, Config, Customers};
+use crate::core::config::{Config, Customers};
 use crate::core::render::{self, Stationery};
 use crate::core::reply::Suppression;
 use crate::core::ticket::{
@@ -31,12 +31,10 @@ pub(super) struct Sitting<'a> {
 /// What is to be written.
 pub(super) fn settle(
     config: &Config,
-    account: &Account,
     judgement: &Judgement,
     facts: &Facts,
     now: Timestamp,
 ) -> Decision {
-    debug_assert_eq!(account.name, judgement.account, "a mail is settled for its own account");
     let mut sitting = Sitting::begin(config, judgement, facts, now);
     if let Some(reason) = &judgement.quarantine {
         return sitting.quarantine(reason.clone());
