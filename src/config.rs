@@ -55,3 +55,14 @@ pub enum Severity {
 pub fn load(paths: &[PathBuf]) -> Loaded {
     todo!()
 }
+
+/// Judges files that are given as texts, as a revision that was kept.
+pub fn load_kept(files: Vec<(String, String)>) -> Loaded {
+    let _ = files;
+    todo!()
+}
+
+/// JSON Schema of the files.
+pub fn schema() -> serde_json::Value {
+    todo!()
+}

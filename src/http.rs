@@ -11,6 +11,7 @@ pub mod routes;
 
 pub mod auth;
 pub mod dto;
+pub mod explain;
 pub mod problem;
 
 mod api;
@@ -24,7 +25,6 @@ mod serve;
 
 use std::sync::Arc;
 
-pub use api::config::load_texts;
 pub use openapi::document as openapi_document;
 pub use routes::{documentation, router};
 pub use serve::{Peer, serve};

@@ -4,7 +4,6 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod core;
-pub mod explain;
 pub mod faultpoint;
 pub mod http;
 pub mod mailbox;

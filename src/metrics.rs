@@ -16,7 +16,7 @@ use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
-use crate::core::config::{Account, Config, Security, SmtpRoute, Source, Switch, TlsOptions};
+use crate::core::config::{Account, Config, Poll, Security, SmtpRoute, Source, Switch, TlsOptions};
 use crate::store::OutboxCounts;
 
 /// Media type of [`Metrics::text`].
@@ -188,8 +188,8 @@ impl Metrics {
     }
 
     /// When the mailbox was last looked at without an error.
-    pub fn account_last_success(&self, account: &str, at: Timestamp) {
-        self.set("postroom_account_last_success_timestamp_seconds", &[account], seconds(at));
+    pub fn account_last_success(&self, account: &str, unix_secs: f64) {
+        self.set("postroom_account_last_success_timestamp_seconds", &[account], unix_secs);
     }
 
     /// Declared time between two looks, in seconds.
@@ -198,8 +198,8 @@ impl Metrics {
     }
 
     /// Failures since the last success.
-    pub fn account_failures(&self, account: &str, failures: u32) {
-        self.set("postroom_account_consecutive_failures", &[account], f64::from(failures));
+    pub fn account_failures(&self, account: &str, failures: u64) {
+        self.set("postroom_account_consecutive_failures", &[account], failures as f64);
     }
 
     /// Messages that wait to be taken.
@@ -208,7 +208,7 @@ impl Metrics {
     }
 
     /// The mailbox gave all its messages new names.
-    pub fn account_uidvalidity_changed(&self, account: &str) {
+    pub fn epoch_changed(&self, account: &str) {
         self.count("postroom_account_uidvalidity_changes_total", &[account], 1);
     }
 
@@ -218,7 +218,7 @@ impl Metrics {
         self.forget_named("mailAccount", |name| name == account);
     }
 
-    /// A look into the mailbox ended: `ok` or `error`.
+    /// A look into the mailbox ended: `success` or `failure`.
     pub fn poll_run(&self, account: &str, result: &'static str) {
         self.count("postroom_poll_runs_total", &[account, result], 1);
     }
@@ -255,7 +255,7 @@ impl Metrics {
         self.observe("postroom_intake_lag_seconds", &[], secs);
     }
 
-    /// How long a stage took: `fetch`, `parse`, `judge`, `record`, `done`.
+    /// How long a stage took: `fetch`, `spool`, `judge`, `record`, `done`.
     pub fn intake_stage(&self, stage: &'static str, secs: f64) {
         self.observe("postroom_intake_duration_seconds", &[stage], secs);
     }
@@ -278,8 +278,8 @@ impl Metrics {
 
 // What we send.
 impl Metrics {
-    /// An automatic answer: name of the auto-reply with `owed`, `sent` or `dead`; `suppressed` with
-    /// the label of the reason.
+    /// An automatic answer: its name in the configuration or `any`, and `owed`, `sent`, `dead`, or
+    /// the label of the reason for which it was held back.
     pub fn auto_reply(&self, kind: &str, result: &'static str) {
         self.count("postroom_autoreplies_total", &[kind, result], 1);
     }
@@ -292,8 +292,9 @@ impl Metrics {
         self.count("postroom_notifications_total", &[event, result], 1);
     }
 
-    /// How full the outbox is, at this time.
-    pub fn outbox(&self, counts: &OutboxCounts, now: Timestamp) {
+    /// How full the outbox is now.
+    pub fn outbox(&self, counts: &OutboxCounts) {
+        let now = Timestamp::now();
         self.set("postroom_outbox_messages", &["due"], counts.due as f64);
         self.set("postroom_outbox_messages", &["sent"], counts.sent as f64);
         self.set("postroom_outbox_messages", &["dead"], counts.dead as f64);
@@ -373,6 +374,9 @@ impl Metrics {
         for account in config.accounts.values() {
             let labels = [account.name.as_str(), source_type(account), switch(account.state)];
             self.set("postroom_account_info", &labels, 1.0);
+            if let Poll::Every(every) = account.poll {
+                self.account_poll_interval(&account.name, every.as_secs_f64());
+            }
         }
     }
 
@@ -637,8 +641,8 @@ mod tests {
         let metrics = Metrics::default();
         for account in ["support", "sales"] {
             metrics.account_up(account, true);
-            metrics.poll_run(account, "ok");
-            metrics.poll_run(account, "error");
+            metrics.poll_run(account, "success");
+            metrics.poll_run(account, "failure");
             metrics.tls_expiry("mailAccount", account, 1);
         }
         metrics.tls_expiry("smtp", "sales", 1);

@@ -27,7 +27,7 @@ use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, T
 use super::problem::Problem;
 use super::{ANSWER_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard, ops};
 use crate::core::config::Role;
-use crate::explain::Explanation;
+use crate::http::explain::Explanation;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{CONNECTIONS_MAX, READ_TIMEOUT_SECS};
+use super::auth::LocalToken;
+use super::{CONNECTIONS_MAX, READ_TIMEOUT_SECS, Web};
+use crate::app::Handle;
 
 /// Header fields of one request.
 const HEADERS_MAX: usize = 64;
@@ -37,8 +39,19 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Serves until told to stop, then lets requests in progress end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves until told to stop, then lets requests in progress end. `local` is the token of the
+/// commands on this machine.
+pub async fn serve(
+    listener: TcpListener,
+    handle: Handle,
+    local: LocalToken,
+    stop: CancellationToken,
+) {
+    let router = super::router(Web { handle, local: Some(Arc::new(local)) });
+    accept(listener, router, stop).await;
+}
+
+async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod intake;
 mod mail;
 mod outbox;
 mod peers_smtp;
 mod sink;
 mod store;
 mod transport;
-mod intake;

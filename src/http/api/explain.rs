@@ -6,8 +6,8 @@ use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::explain::{ExplainError, Explanation};
 use crate::http::Web;
+use crate::http::explain::{ExplainError, Explanation};
 use crate::http::problem::Problem;
 
 /// What must stand in the query.
@@ -25,7 +25,7 @@ pub async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let config = web.handle.running.load().config.clone();
     let judged = tokio::task::spawn_blocking(move || {
-        crate::explain::explain(&config, &query.account, &raw, Timestamp::now())
+        crate::http::explain::explain(&config, &query.account, &raw, Timestamp::now())
     });
     match judged.await.map_err(|_| Problem::internal())? {
         Ok(explanation) => Ok(Json(explanation)),

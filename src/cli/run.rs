@@ -1,0 +1,83 @@
+//! `postroom run`: the daemon.
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum};
+
+use super::log::{self, LogArgs};
+use super::{DataArgs, Exit, Failure, FilesArgs, output};
+use crate::app::{self, OnInvalid, Options, StartError};
+
+/// Options of `run`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  postroom run -c config/ --data /var/lib/postroom")]
+pub struct RunArgs {
+    #[command(flatten)]
+    files: FilesArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Where HTTP listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", env = "POSTROOM_LISTEN", default_value = "127.0.0.1:8025")]
+    listen: SocketAddr,
+    /// Base of links in mails, if people reach the daemon under another name
+    #[arg(long, value_name = "URL", env = "POSTROOM_EXTERNAL_URL")]
+    external_url: Option<String>,
+    /// What to do if the files are invalid at start
+    #[arg(long, value_name = "WHAT", env = "POSTROOM_ON_INVALID", default_value = "last-good")]
+    on_invalid: WhenInvalid,
+    /// Let a revision remove more than half of the accounts
+    #[arg(long)]
+    allow_mass_delete: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WhenInvalid {
+    /// Run the last good revision, if there is one.
+    LastGood,
+    /// End with exit code 78.
+    Exit,
+}
+
+/// Runs until a signal says stop.
+pub fn run(args: RunArgs) -> Result<Exit, Failure> {
+    log::begin(&args.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("could not start: {error}")))?;
+    runtime.block_on(serve(options(args)))
+}
+
+async fn serve(options: Options) -> Result<Exit, Failure> {
+    let data = options.data.display().to_string();
+    let app = match app::start(options).await {
+        Ok(app) => app,
+        Err(StartError::Invalid(problems)) => {
+            output::problems(&problems);
+            let message = format!("could not start: {}", output::count(&problems));
+            return Err(Failure::new(message).exit(Exit::InvalidAtStart));
+        }
+        Err(error) => return Err(Failure::new(format!("could not start: {error}"))),
+    };
+    tracing::info!(address = %app.addr(), data, "listening");
+    let ended = app.until_signal().await;
+    tracing::info!("stopping");
+    app.stop().await;
+    ended.map_err(|error| Failure::new(format!("could not wait for signals: {error}")))?;
+    Ok(Exit::Fine)
+}
+
+fn options(args: RunArgs) -> Options {
+    Options {
+        config: args.files.config,
+        data: args.data.data,
+        listen: args.listen,
+        secrets_dir: args.files.secrets_dir,
+        external_url: args.external_url,
+        on_invalid: match args.on_invalid {
+            WhenInvalid::LastGood => OnInvalid::LastGood,
+            WhenInvalid::Exit => OnInvalid::Exit,
+        },
+        allow_mass_delete: args.allow_mass_delete,
+    }
+}
