@@ -1,0 +1,356 @@
+//! Every route against the real router and a real store, in this process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use postroom::app::{Handle, ReloadAnswer, ReloadRequest, Running, Shared};
+use postroom::config::{Problem, Severity};
+use postroom::core::config::{ApiToken, Config, Role, Switch};
+use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
+use postroom::http::routes::{self, Access, Route};
+use postroom::http::{Peer, Web, router};
+use postroom::metrics::Metrics;
+use postroom::secret::Secrets;
+use postroom::store::Store;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+const ROLES: [(&str, Role); 4] = [
+    ("viewer-token", Role::Viewer),
+    ("user-token", Role::User),
+    ("manager-token", Role::Manager),
+    ("admin-token", Role::Admin),
+];
+
+/// Compares a generated page with the one in the repository; `UPDATE=1` writes it.
+#[track_caller]
+pub fn check_page(path: &str, current: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, current).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(written == current, "{path} is not current: run UPDATE=1 cargo test --test it");
+}
+
+/// A router over an empty desk.
+struct Desk {
+    router: Router,
+    handle: Handle,
+    requests: mpsc::Receiver<ReloadRequest>,
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        let (reloads, requests) = mpsc::channel(4);
+        let handle = Handle::new(Shared {
+            store: Store::open(folder.path()).unwrap(),
+            running: ArcSwap::from_pointee(Running {
+                revision: "0123456789abcdef".into(),
+                applied: Timestamp::now(),
+                config: Arc::new(config()),
+                changes: Vec::new(),
+            }),
+            rejected: ArcSwap::default(),
+            board: Default::default(),
+            metrics: Metrics::default(),
+            secrets: Secrets::default(),
+            started: Timestamp::now(),
+            external_url: Some("https://desk.example/base".into()),
+            reloads,
+        });
+        let local = LocalToken::create(folder.path()).unwrap();
+        let web = Web { handle: handle.clone(), local: Some(Arc::new(local)) };
+        Desk { router: router(web), handle, requests, folder }
+    }
+
+    async fn ask(&self, request: Request<Body>) -> (StatusCode, BTreeMap<String, String>, Vec<u8>) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+        (status, headers, body)
+    }
+
+    async fn status(&self, request: Request<Body>) -> u16 {
+        self.ask(request).await.0.as_u16()
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    for (token, role) in ROLES {
+        let token = ApiToken {
+            name: token.into(),
+            sha256: Sha256::digest(token.as_bytes()).into(),
+            role,
+            expires: None,
+            state: Switch::Enabled,
+        };
+        config.api_tokens.insert(token.name.clone(), token);
+    }
+    config
+}
+
+/// A request as somebody far away makes it.
+fn request(method: &Method, path: &str, token: Option<&str>) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "desk.internal:8025")
+        .header(header::CONTENT_TYPE, "application/json")
+        .extension(Peer("192.0.2.7:1234".parse().unwrap()));
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(Body::from("{}")).unwrap()
+}
+
+/// A path that fits the route and leads to nothing there is.
+fn sample(route: &Route) -> String {
+    let filled = route
+        .path
+        .replace("{number}", "2026112210000018")
+        .replace("{id}", "7")
+        .replace("{index}", "0")
+        .replace("{name}", "nobody")
+        .replace("{who}", "alice");
+    if filled.ends_with("/explain") { filled + "?account=nobody" } else { filled }
+}
+
+#[tokio::test]
+async fn every_route_with_every_token() {
+    let mut desk = Desk::new();
+    let mut requests = std::mem::replace(&mut desk.requests, mpsc::channel(1).1);
+    // Answers reloads, so that those who may ask for one do not wait.
+    let answering = tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            let revision = "0123456789abcdef".into();
+            let _ = request.answer.unwrap().send(ReloadAnswer::Unchanged { revision });
+        }
+    });
+    for route in routes::all() {
+        let needed = match route.access {
+            Access::Open => None,
+            Access::AdminOrLoopback => Some(Role::Admin),
+            Access::Role(role) => Some(role),
+        };
+        let path = sample(&route);
+        let asked = format!("{} {path}", route.method);
+        let without = desk.status(request(&route.method, &path, None)).await;
+        let wrong = desk.status(request(&route.method, &path, Some("admin-toke"))).await;
+        if needed.is_some() {
+            assert_eq!((without, wrong), (401, 401), "{asked}");
+        } else {
+            assert_eq!((without, wrong), (200, 200), "{asked}");
+        }
+        for (token, role) in ROLES {
+            let status = desk.status(request(&route.method, &path, Some(token))).await;
+            let allowed = needed.is_none_or(|needed| role >= needed);
+            assert_eq!(status != 403, allowed, "{asked} as {token} answers {status}");
+            assert!(status != 401 && status < 500, "{asked} as {token} answers {status}");
+        }
+    }
+    answering.abort();
+}
+
+#[tokio::test]
+async fn the_token_in_the_data_directory_may_everything() {
+    let desk = Desk::new();
+    let token = std::fs::read_to_string(desk.folder.path().join(LOCAL_TOKEN_FILE)).unwrap();
+    assert_eq!(desk.status(request(&Method::GET, "/api/v1/config", Some(&token))).await, 200);
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_does_not_count() {
+    let desk = Desk::new();
+    let path = "/api/v1/status?token=admin-token&access_token=admin-token";
+    assert_eq!(desk.status(request(&Method::GET, path, None)).await, 401);
+}
+
+#[tokio::test]
+async fn problems_are_told_as_problems() {
+    let desk = Desk::new();
+    for (path, status) in
+        [("/api/v1/status", 401), ("/nowhere", 404), ("/api/v1/%2e%2e/config", 404)]
+    {
+        let (found, headers, body) = desk.ask(request(&Method::GET, path, None)).await;
+        assert_eq!(found.as_u16(), status, "{path}");
+        assert_eq!(headers["content-type"], "application/problem+json");
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["status"], status);
+        assert!(!body["detail"].as_str().unwrap().is_empty());
+    }
+    let (status, headers, _) = desk.ask(request(&Method::GET, "/api/v1/status", None)).await;
+    assert_eq!(
+        (status.as_u16(), headers["www-authenticate"].as_str()),
+        (401, "Bearer realm=\"postroom\"")
+    );
+}
+
+#[tokio::test]
+async fn every_answer_is_guarded_against_browsers() {
+    let desk = Desk::new();
+    for path in ["/metrics", "/nowhere", "/api/v1/status"] {
+        let (_, headers, _) = desk.ask(request(&Method::GET, path, None)).await;
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["x-frame-options"], "DENY", "{path}");
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_hosts_change_nothing() {
+    let desk = Desk::new();
+    for (origin, refused) in [
+        ("https://evil.example", true),
+        ("null", true),
+        ("http://desk.internal:8025", false),
+        ("https://desk.example", false),
+    ] {
+        let mut asked = request(&Method::DELETE, "/api/v1/quarantine/7", Some("admin-token"));
+        asked.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
+        let status = desk.status(asked).await;
+        assert_eq!(status == 403, refused, "{origin} answers {status}");
+    }
+}
+
+/// Asks for a reload from this address under this name.
+fn reload_from(peer: &str, host: &str, extra: Option<&str>) -> Request<Body> {
+    let mut asked = request(&Method::POST, "/-/reload", None);
+    asked.extensions_mut().insert(Peer(peer.parse().unwrap()));
+    asked.headers_mut().insert(header::HOST, host.parse().unwrap());
+    if let Some(address) = extra {
+        asked.headers_mut().insert("x-forwarded-for", address.parse().unwrap());
+    }
+    asked
+}
+
+#[tokio::test]
+async fn only_this_machine_reloads_without_a_token() {
+    let desk = Desk::new();
+    // Without anybody who applies revisions the one who may ask learns that it shuts down.
+    drop(desk.requests);
+    let desk = Desk { requests: mpsc::channel(1).1, ..desk };
+    let cases = [
+        ("127.0.0.1:9", "127.0.0.1:8025", None, 503),
+        ("[::1]:9", "localhost:8025", None, 503),
+        ("192.0.2.7:9", "localhost:8025", None, 401),
+        ("127.0.0.1:9", "rebound.example", None, 401),
+        ("127.0.0.1:9", "localhost", Some("192.0.2.7"), 401),
+    ];
+    for (peer, host, extra, expected) in cases {
+        let status = desk.status(reload_from(peer, host, extra)).await;
+        assert_eq!(status, expected, "{peer} {host} {extra:?}");
+    }
+}
+
+#[tokio::test]
+async fn reloads_say_what_came_of_them() {
+    let mut desk = Desk::new();
+    let problem = Problem {
+        severity: Severity::Error,
+        file: "desk.yaml".into(),
+        line: 3,
+        column: 5,
+        path: "queues.a".into(),
+        message: "is wrong".into(),
+        hint: String::new(),
+    };
+    let answers = [
+        (ReloadAnswer::Unchanged { revision: "abc".into() }, 200, "unchanged"),
+        (ReloadAnswer::Invalid { problems: vec![problem] }, 422, "queues.a"),
+        (ReloadAnswer::Blocked { running: 9, removed: 8 }, 409, "allowMassDelete=true"),
+    ];
+    for (answer, expected, said) in answers {
+        let asked = desk.router.clone().oneshot(request(
+            &Method::POST,
+            "/-/reload?allowMassDelete=true",
+            Some("admin-token"),
+        ));
+        let answered = async {
+            let request = desk.requests.recv().await.unwrap();
+            assert!(request.allow_mass_delete);
+            assert!(request.answer.unwrap().send(answer).is_ok());
+        };
+        let (response, ()) = tokio::join!(asked, answered);
+        let response = response.unwrap();
+        assert_eq!(response.status().as_u16(), expected);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains(said), "{body:?}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let desk = Desk::new();
+    let path = "/api/v1/tickets/1/notes";
+    let send = |body: String| {
+        let mut asked = request(&Method::POST, path, Some("admin-token"));
+        *asked.body_mut() = Body::from(body);
+        asked
+    };
+    let long = format!("{{\"text\":\"{}\"}}", "x".repeat(2 * 1024 * 1024));
+    assert_eq!(desk.status(send(long)).await, 413);
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(matches!(desk.status(send(deep)).await, 400 | 422));
+    assert_eq!(desk.status(send("{\"text\":\"a\",\"visible\":1}".into())).await, 422);
+    assert_eq!(desk.status(send("{\"text\":\" \"}".into())).await, 422);
+    assert_eq!(desk.status(send("{\"text\":\"a\"}".into())).await, 404);
+}
+
+#[tokio::test]
+async fn ready_means_that_a_revision_runs() {
+    let desk = Desk::new();
+    assert_eq!(desk.status(request(&Method::GET, "/-/ready", None)).await, 200);
+    let mut running = (**desk.handle.running.load()).clone();
+    running.revision.clear();
+    desk.handle.running.store(Arc::new(running));
+    assert_eq!(desk.status(request(&Method::GET, "/-/ready", None)).await, 503);
+    assert_eq!(desk.status(request(&Method::GET, "/-/healthy", None)).await, 200);
+}
+
+#[tokio::test]
+async fn the_configuration_shows_no_hash() {
+    let desk = Desk::new();
+    let (status, _, body) =
+        desk.ask(request(&Method::GET, "/api/v1/config", Some("admin-token"))).await;
+    assert_eq!(status, 200);
+    let text = String::from_utf8(body).unwrap();
+    let hash: String =
+        Sha256::digest(b"admin-token").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(text.contains("admin-token"), "the name of the token: {text}");
+    assert!(!text.contains(&hash) && !text.contains("sha256"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_declared_route() {
+    let desk = Desk::new();
+    desk.status(request(&Method::GET, "/api/v1/tickets/eve@customer.example", None)).await;
+    desk.status(request(&Method::GET, "/eve@customer.example", None)).await;
+    let odd = Method::from_bytes(b"EVE").unwrap();
+    desk.status(request(&odd, "/metrics", None)).await;
+    let text = desk.handle.metrics.text();
+    assert!(!text.contains("eve@") && !text.contains("EVE"), "{text}");
+    let counted = r#"{method="GET",route="/api/v1/tickets/{number}",status="401"} 1"#;
+    assert!(text.contains(counted), "{text}");
+}
+
+#[test]
+fn the_page_is_current() {
+    check_page("docs/api.md", &routes::documentation());
+}

@@ -1,0 +1,126 @@
+//! The list of metrics, its page, and what Prometheus says of it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postroom::core::config::{
+    Account, AfterFetch, Config, Dispatch, Endpoint, Login, Only, Oversize, Poll, Security, Since,
+    SmtpRoute, SmtpServer, Source, Switch, Text, TlsOptions,
+};
+use postroom::metrics::{self, ALL, MetricKind, Metrics};
+use postroom::store::OutboxCounts;
+
+/// Every series moved once.
+fn busy() -> Metrics {
+    let metrics = Metrics::default();
+    let mut config = Config::default();
+    config.smtp.insert("relay".into(), insecure_server());
+    config.accounts.insert("support".into(), Arc::new(maildir()));
+    metrics.config_applied("0123456789abcdef0123", &config);
+    metrics.reload("start", "applied");
+    metrics.reconcile_action("mailAccounts", "create");
+    metrics.worker_restarted("poller", "panic");
+    metrics.account_up("support", true);
+    metrics.account_last_success("support", 1_763_800_000.5);
+    metrics.account_poll_interval("support", 600.0);
+    metrics.account_failures("support", 0);
+    metrics.account_backlog("support", 3);
+    metrics.epoch_changed("support");
+    metrics.poll_run("support", "success");
+    metrics.poll_error("imap", "protocol");
+    metrics.poll_seconds("imap", 0.2);
+    metrics.intake("created");
+    metrics.duplicate("bytes");
+    metrics.intake_lag(4.0);
+    metrics.intake_stage("judge", 0.001);
+    metrics.disabled_queue("old \"queue\"\n窓口");
+    metrics.routed("recipient");
+    metrics.filter_matched("vip");
+    metrics.auto_reply("thanks", "owed");
+    metrics.notification("ticketCreated", "sent");
+    metrics.outbox(&OutboxCounts::default());
+    metrics.outbox_attempt("relay", "sent");
+    metrics.outbox_delivery_seconds(1.5);
+    metrics.oauth_token_expiry("m365", Timestamp::UNIX_EPOCH);
+    metrics.oauth_refresh("m365", "ok");
+    metrics.oauth_secret_expiry("m365", 1_800_000_000);
+    metrics.tls_expiry("smtp", "relay", 1_800_000_000);
+    metrics.commit(0.004, 12);
+    metrics.store_size(1 << 20);
+    metrics.http_request("/metrics", "GET", 200, 0.001);
+    metrics
+}
+
+fn insecure_server() -> SmtpServer {
+    let endpoint = Endpoint {
+        host: Text::Plain("smtp.example".into()),
+        port: 25,
+        security: Security::StartTls,
+        tls: TlsOptions { insecure: true, ..TlsOptions::default() },
+        connect_timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+    };
+    let route = SmtpRoute::Smtp { endpoint, login: Login::None };
+    SmtpServer { name: "relay".into(), route, connections: 1, state: Switch::Enabled }
+}
+
+fn maildir() -> Account {
+    Account {
+        name: "support".into(),
+        connection: Source::Maildir { path: "/mail".into() },
+        poll: Poll::Every(Duration::from_secs(60)),
+        idle: false,
+        only: Only::All,
+        since: Since::Linked,
+        max_size_bytes: 1,
+        oversize: Oversize::HeadersOnly,
+        after_fetch: AfterFetch::Keep,
+        dispatch: Dispatch::Recipient,
+        trusted: false,
+        state: Switch::Paused,
+    }
+}
+
+#[test]
+fn every_metric_of_the_list_can_be_moved() {
+    let text = busy().text();
+    for row in ALL {
+        let sample = match row.kind {
+            MetricKind::Histogram(_) => format!("\n{}_count", row.name),
+            MetricKind::Counter | MetricKind::Gauge => format!("\n{}", row.name),
+        };
+        assert!(text.contains(&sample), "{} has no sample", row.name);
+    }
+    assert!(text.contains("\nprocess_"), "what every process has");
+    let paused = r#"postroom_account_info{account="support",state="paused",type="maildir"} 1"#;
+    assert!(text.contains(paused), "{text}");
+}
+
+#[test]
+fn the_page_is_current() {
+    crate::http::check_page("docs/metrics.md", &metrics::documentation());
+}
+
+#[test]
+fn promtool_has_no_remark() {
+    if !Path::new("/usr/bin/promtool").exists() {
+        println!("skipped: promtool is not installed");
+        return;
+    }
+    let mut child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(busy().text().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
