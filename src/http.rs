@@ -40,6 +40,8 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const READ_TIMEOUT_SECS: u64 = 10;
 /// Until a request must be answered.
 pub const ANSWER_TIMEOUT_SECS: u64 = 60;
+/// Until a copy of the store must be made.
+pub const BACKUP_TIMEOUT_SECS: u64 = 1800;
 /// Connections at a time; more wait until one ends.
 pub const CONNECTIONS_MAX: usize = 256;
 

@@ -24,7 +24,7 @@ use crate::net;
 
 /// Until the connection stands.
 const CONNECT_TIMEOUT_SECS: u64 = 5;
-/// Until the answer is complete.
+/// Until the answer is complete, unless a command is more patient.
 const ANSWER_TIMEOUT_SECS: u64 = 90;
 /// Longest answer; a raw mail is the longest there is.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -56,6 +56,7 @@ pub struct Client {
     encrypted: bool,
     tls: TlsOptions,
     token: Option<SecretString>,
+    answer_timeout: Duration,
 }
 
 impl ServerArgs {
@@ -75,7 +76,8 @@ impl ServerArgs {
         let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let tls = TlsOptions { ca: self.ca.clone(), ..TlsOptions::default() };
         let token = self.token(&host)?;
-        Ok(Client { url, host, port, encrypted, tls, token })
+        let answer_timeout = Duration::from_secs(ANSWER_TIMEOUT_SECS);
+        Ok(Client { url, host, port, encrypted, tls, token, answer_timeout })
     }
 
     fn token(&self, host: &str) -> Result<Option<SecretString>, Failure> {
@@ -100,6 +102,11 @@ impl ServerArgs {
 }
 
 impl Client {
+    /// Waits this long for answers.
+    pub fn patient(self, answer_timeout: Duration) -> Client {
+        Client { answer_timeout, ..self }
+    }
+
     /// Asks and reads the answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         read(&self.exchange(Method::GET, path, None).await?)
@@ -137,11 +144,14 @@ impl Client {
             net::Stream::Plain(stream)
         };
         let answer = converse(stream, request);
-        match tokio::time::timeout(Duration::from_secs(ANSWER_TIMEOUT_SECS), answer).await {
+        match tokio::time::timeout(self.answer_timeout, answer).await {
             Ok(Ok((status, body))) if status.is_success() => Ok(body),
             Ok(Ok((status, body))) => Err(refusal(status, &body)),
             Ok(Err(error)) => Err(self.unreachable(&error)),
-            Err(_) => Err(self.unreachable("it does not answer in time")),
+            Err(_) => {
+                let message = format!("the daemon at {} did not answer in time", self.url);
+                Err(Failure::new(message))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `postroom store`: copies and verifies the store.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use super::client::ServerArgs;
 use super::{DataArgs, Exit, Failure, output, wait_for};
+use crate::http::BACKUP_TIMEOUT_SECS;
 use crate::http::dto::status::DoneView;
 use crate::store::Store;
 
@@ -49,7 +51,8 @@ fn backup(to: &Path, server: &ServerArgs) -> Result<Exit, Failure> {
     let failed = |error: String| Failure::new(format!("could not copy the store: {error}"));
     let to = std::path::absolute(to).map_err(|error| failed(error.to_string()))?;
     let path = to.to_str().ok_or_else(|| failed("the path is not text".into()))?;
-    let (client, body) = (server.client()?, json!({ "to": path }));
+    let client = server.client()?.patient(Duration::from_secs(BACKUP_TIMEOUT_SECS));
+    let body = json!({ "to": path });
     let asked = client.send::<DoneView>(Method::POST, "/api/v1/store/backup", Some(&body));
     let done = match wait_for(asked) {
         Ok(view) => view.done,

@@ -62,8 +62,11 @@ impl LocalToken {
 
 impl Drop for LocalToken {
     fn drop(&mut self) {
-        // Left behind it is worthless: the next start makes another.
-        let _ = fs::remove_file(&self.path);
+        // Left behind it is worthless: the next start makes another. That one stays.
+        let ours = |token: String| Sha256::digest(token.as_bytes()).as_slice() == self.sha256;
+        if fs::read_to_string(&self.path).is_ok_and(ours) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -211,7 +214,10 @@ mod tests {
         let caller = identify(&Config::default(), Some(&local), &token, Timestamp::now());
         assert_eq!(caller, Some(Caller { name: "local".into(), role: Role::Admin }));
         assert!(!format!("{local:?}").contains(&token));
+        let next = LocalToken::create(data.path()).unwrap();
         drop(local);
+        assert!(path.exists(), "the token of the next daemon stays");
+        drop(next);
         assert!(!path.exists());
     }
 }

@@ -7,10 +7,10 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -25,7 +25,9 @@ use super::dto::outbox::OutgoingView;
 use super::dto::status::{BackupRequest, DoneView, StatusView};
 use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
 use super::problem::Problem;
-use super::{ANSWER_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard, ops};
+use super::{
+    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard, ops,
+};
 use crate::core::config::Role;
 use crate::http::explain::Explanation;
 
@@ -67,6 +69,8 @@ pub struct Route {
     pub takes: Payload,
     /// What it answers.
     pub gives: Payload,
+    /// Seconds until it must be answered.
+    pub within_secs: u64,
     handler: MethodRouter<Web>,
 }
 
@@ -140,7 +144,7 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).json::<FilesView>(),
         post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
         post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
-        post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>(),
+        post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),
     ]
 }
 
@@ -149,14 +153,14 @@ pub fn router(web: Web) -> Router {
     let mut router = Router::new();
     for route in all() {
         let admit = from_fn_with_state((web.clone(), route.access), guard::admit);
-        router = router.route(route.path, route.handler.layer(admit));
+        let in_time = from_fn_with_state(Duration::from_secs(route.within_secs), in_time);
+        router = router.route(route.path, route.handler.layer(in_time).layer(admit));
     }
     router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(Duration::from_secs(READ_TIMEOUT_SECS)))
-        .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(web.clone(), guard::observe))
         .with_state(web)
@@ -213,6 +217,11 @@ impl Route {
         self
     }
 
+    fn within(mut self, secs: u64) -> Route {
+        self.within_secs = secs;
+        self
+    }
+
     fn takes_bytes(mut self, media_type: &'static str) -> Route {
         self.takes = Payload::Bytes(media_type);
         self
@@ -245,6 +254,7 @@ fn route<H: Handler<T, Web>, T: 'static>(
         query: &[],
         takes: Payload::None,
         gives: Payload::None,
+        within_secs: ANSWER_TIMEOUT_SECS,
         handler: on(filter, handler),
     }
 }
@@ -273,12 +283,11 @@ async fn wrong_method() -> Problem {
         .hint("GET /api/v1/openapi.json lists what there is")
 }
 
-async fn in_time(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
-    let limit = Duration::from_secs(ANSWER_TIMEOUT_SECS);
+async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let detail = format!("no answer within {ANSWER_TIMEOUT_SECS} seconds");
+            let detail = format!("no answer within {} seconds", limit.as_secs());
             Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
         }
     }

@@ -21,14 +21,17 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::auth::LocalToken;
-use super::{CONNECTIONS_MAX, READ_TIMEOUT_SECS, Web};
+use super::{BACKUP_TIMEOUT_SECS, CONNECTIONS_MAX, READ_TIMEOUT_SECS, Web};
 use crate::app::Handle;
 
 /// Header fields of one request.
 const HEADERS_MAX: usize = 64;
 /// Bytes of a request's header, and of our read buffer.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// A connection is closed after this time, so that nobody sits on one for ever.
+/// Until the header of a request must have arrived while more than half of the connections are
+/// taken: those who say nothing make room for those who do.
+const READ_TIMEOUT_CROWDED_SECS: u64 = 1;
+/// A connection takes no further request after this time, so that nobody sits on one for ever.
 const CONNECTION_SECS_MAX: u64 = 300;
 /// Requests in progress get this long when the daemon stops.
 const DRAIN_SECS: u64 = 5;
@@ -71,9 +74,11 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
             },
             () = stop.cancelled() => break,
         };
+        let crowded = permits.available_permits() < CONNECTIONS_MAX / 2;
+        let read_timeout_secs = if crowded { READ_TIMEOUT_CROWDED_SECS } else { READ_TIMEOUT_SECS };
         let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            converse(stream, peer, router, stop).await;
+            converse(stream, peer, router, Duration::from_secs(read_timeout_secs), stop).await;
             drop(permit);
         });
         while connections.try_join_next().is_some() {}
@@ -83,7 +88,13 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECS), drained).await;
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    read_timeout: Duration,
+    stop: CancellationToken,
+) {
     // Small answers leave at once instead of waiting for an acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut request: Request<Incoming>| {
@@ -92,19 +103,19 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, stop: Can
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(READ_TIMEOUT_SECS))
+        .header_read_timeout(read_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let old = tokio::time::sleep(Duration::from_secs(CONNECTION_SECS_MAX));
-    let over = async {
-        tokio::select! { () = stop.cancelled() => (), () = old => () }
-    };
     tokio::select! {
         // Errors here are the caller's: it went away, was too slow, or spoke no HTTP.
         _ = connection.as_mut() => return,
-        () = over => connection.as_mut().graceful_shutdown(),
+        () = stop.cancelled() => {}
+        () = old => {}
     }
-    let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECS), connection).await;
+    connection.as_mut().graceful_shutdown();
+    // The longest request may still end; `serve` cuts it short when the daemon stops.
+    let _ = tokio::time::timeout(Duration::from_secs(BACKUP_TIMEOUT_SECS), connection).await;
 }

@@ -1,8 +1,10 @@
 //! Every route against the real router and a real store, in this process.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -15,12 +17,16 @@ use postroom::config::{Problem, Severity};
 use postroom::core::config::{ApiToken, Config, Role, Switch};
 use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
 use postroom::http::routes::{self, Access, Route};
-use postroom::http::{Peer, Web, router};
+use postroom::http::{CONNECTIONS_MAX, Peer, Web, router, serve};
 use postroom::metrics::Metrics;
 use postroom::secret::Secrets;
 use postroom::store::Store;
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 const ROLES: [(&str, Role); 4] = [
@@ -348,6 +354,131 @@ async fn requests_are_counted_by_declared_route() {
     assert!(!text.contains("eve@") && !text.contains("EVE"), "{text}");
     let counted = r#"{method="GET",route="/api/v1/tickets/{number}",status="401"} 1"#;
     assert!(text.contains(counted), "{text}");
+}
+
+/// Serves a desk on a free port of this machine.
+async fn listening(desk: &Desk) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let local = LocalToken::create(desk.folder.path()).unwrap();
+    let serving = tokio::spawn(serve(listener, desk.handle.clone(), local, stop.clone()));
+    (address, stop, serving)
+}
+
+/// Everything the daemon sends until it closes the connection.
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    // A reset instead of an end is fine: the connection is closed.
+    let _ = stream.read_to_end(&mut all).await;
+    String::from_utf8(all).unwrap()
+}
+
+// Time stands still but jumps to the next timer whenever everybody waits.
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_let_go() {
+    let desk = Desk::new();
+    let (address, _stop, _serving) = listening(&desk).await;
+    for begin in ["", "GET /metrics HT", "GET /metrics HTTP/1.1\r\nhost: a\r\nx"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let said = until_closed(&mut stream).await;
+        assert!(!said.contains("200 OK"), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_not_waited_for() {
+    let desk = Desk::new();
+    let (address, _stop, _serving) = listening(&desk).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST /api/v1/tickets/1/notes HTTP/1.1\r\nhost: a\r\nauthorization: Bearer user-token\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n{\"te";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let said = until_closed(&mut stream).await;
+    assert!(!said.contains("200 OK") && said.starts_with("HTTP/1.1 4"), "{said}");
+}
+
+#[tokio::test]
+async fn huge_and_broken_headers_are_refused() {
+    let desk = Desk::new();
+    let (address, stop, serving) = listening(&desk).await;
+    let many: String = (0..1000).map(|number| format!("x{number}: 1\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    let both = "content-length: 5\r\ntransfer-encoding: chunked, identity\r\n";
+    for extra in [many.as_str(), &long, "broken\r\n", both] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: a\r\n{extra}\r\n");
+        // The daemon may close before all of it is written.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let said = until_closed(&mut stream).await;
+        assert!(!said.contains("200 OK"), "{said}");
+    }
+    stop.cancel();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn more_callers_than_allowed_wait_for_their_turn() {
+    let desk = Desk::new();
+    let (address, stop, serving) = listening(&desk).await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut probe = TcpStream::connect(address).await.unwrap();
+    let ask = "GET /-/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    probe.write_all(ask.as_bytes()).await.unwrap();
+    // Those who came last are given a second only, so the probe need not wait for the first ones.
+    let patience = Duration::from_secs(5);
+    let said = tokio::time::timeout(patience, until_closed(&mut probe)).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
+    stop.cancel();
+    serving.await.unwrap();
+}
+
+/// Runs the real program against a desk that listens.
+async fn command(desk: &Desk, address: SocketAddr, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_postroom"))
+        .args(arguments)
+        .env_clear()
+        .env("POSTROOM_URL", format!("http://{address}"))
+        .env("POSTROOM_DATA", desk.folder.path())
+        .output();
+    let output = output.await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn the_commands_speak_with_the_daemon() {
+    let desk = Desk::new();
+    let (address, stop, serving) = listening(&desk).await;
+    let copy = desk.folder.path().join("copy");
+    let copy = copy.to_str().unwrap();
+    for (arguments, exit, expected) in [
+        (vec!["status"], 0, "revision 0123456789ab"),
+        (vec!["status", "--format", "json"], 0, "\"ready\": true"),
+        (vec!["tickets", "ls", "--state", "open"], 0, "NUMBER"),
+        (vec!["tickets", "ls", "--state", "opne"], 1, "is not a state"),
+        (vec!["tickets", "show", "../status"], 1, "there is no ticket"),
+        (vec!["mails", "ls"], 0, "OUTCOME"),
+        (vec!["mails", "show", "7"], 1, "there is no mail 7"),
+        (vec!["outbox", "ls", "--state", "dead"], 0, "ATTEMPTS"),
+        (vec!["outbox", "drop", "7"], 1, "there is no owed mail 7"),
+        (vec!["quarantine", "ls"], 0, "OUTCOME"),
+        (vec!["quarantine", "release", "7"], 1, "there is no quarantined mail 7"),
+        (vec!["store", "backup", copy], 0, "copied the store"),
+        (vec!["store", "verify", "--data", copy], 0, "everything holds together"),
+        (vec!["mails", "ls", "--token", "wrong"], 1, "needs a valid token"),
+    ] {
+        let (code, said) = command(&desk, address, &arguments).await;
+        assert_eq!(code, Some(exit), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    stop.cancel();
+    serving.await.unwrap();
+    assert!(!desk.folder.path().join(LOCAL_TOKEN_FILE).exists());
 }
 
 #[test]
