@@ -17,7 +17,7 @@ use postroom::config::{Problem, Severity};
 use postroom::core::config::{ApiToken, Config, Role, Switch};
 use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
 use postroom::http::routes::{self, Access, Route};
-use postroom::http::{CONNECTIONS_MAX, Peer, Web, router, serve};
+use postroom::http::{CONNECTIONS_MAX, Peer, READ_TIMEOUT_SECS, Web, router, serve};
 use postroom::metrics::Metrics;
 use postroom::secret::Secrets;
 use postroom::store::Store;
@@ -385,6 +385,12 @@ async fn who_says_nothing_is_let_go() {
         let said = until_closed(&mut stream).await;
         assert!(!said.contains("200 OK"), "{said}");
     }
+    // Also who said something once.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /-/ready HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert!(until_closed(&mut stream).await.contains("200 OK"));
+    assert!(began.elapsed() <= Duration::from_secs(READ_TIMEOUT_SECS + 1), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
