@@ -503,48 +503,103 @@ fn push_words(seen: &mut Vec<u8>, text: &str) {
 /// `true` if there was one that no header may contain.
 fn clean_line(text: &str) -> (String, bool) {
     let mut found = false;
-    let mut clean = |c: char| match c {
-        '\t' => ' ',
-        '\n' | '\r' => {
-            found = true;
-            ' '
-        }
-        c if c.is_control() => {
-            found = true;
-            char::REPLACEMENT_CHARACTER
-        }
-        c => c,
-    };
-    if !text.chars().any(char::is_control) {
-        return (text.to_owned(), false);
+    if !text.bytes().any(may_be_control) {
+        return (text.to_owned(), found);
     }
-    let line = text.chars().map(&mut clean).collect();
-    (line, found)
+    let clean = |c: char| match c {
+        '\t' => ' ',
+        c if !c.is_control() => c,
+        c => {
+            found = true;
+            if matches!(c, '\r' | '\n') { ' ' } else { char::REPLACEMENT_CHARACTER }
+        }
+    };
+    (text.chars().map(clean).collect(), found)
 }
 
 /// A text of many lines: LF alone ends them, control characters become U+FFFD. `true` if there
 /// was one.
 fn clean_text(text: String) -> (String, bool) {
-    let is_plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    if text.chars().all(is_plain) {
-        return (text, false);
-    }
-    let mut clean = String::with_capacity(text.len());
+    let strange = |byte: u8| may_be_control(byte) && !matches!(byte, b'\n' | b'\t');
     let mut found = false;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut clean = String::new();
+    let mut rest = text.as_str();
+    // Long runs are copied at once; only what may be a control character is looked at.
+    while let Some(at) = rest.bytes().position(strange) {
+        clean.reserve(rest.len());
+        clean.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let Some(c) = rest.chars().next() else { break };
+        rest = &rest[c.len_utf8()..];
         match c {
-            '\r' => {
-                if chars.peek() != Some(&'\n') {
-                    clean.push('\n');
-                }
-            }
-            c if is_plain(c) => clean.push(c),
-            _ => {
+            '\r' if rest.starts_with('\n') => {}
+            '\r' => clean.push('\n'),
+            c if c.is_control() => {
                 found = true;
                 clean.push(char::REPLACEMENT_CHARACTER);
             }
+            c => clean.push(c),
         }
     }
+    if clean.is_empty() && rest.len() == text.len() {
+        return (text, found);
+    }
+    clean.push_str(rest);
     (clean, found)
+}
+
+/// Whether a control character begins with this byte of UTF-8: C0, DEL, or the first of two that
+/// make a C1 control (or a harmless character, such as a no-break space).
+fn may_be_control(byte: u8) -> bool {
+    byte < 0x20 || byte == 0x7f || byte == 0xc2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_text(text: &str, expected: &str, found: bool) {
+        assert_eq!(clean_text(text.to_owned()), (expected.to_owned(), found));
+    }
+
+    #[test]
+    fn texts() {
+        check_text("a\r\nb\rc\n\td\u{a0}é", "a\nb\nc\n\td\u{a0}é", false);
+        check_text("a\0b\u{7f}\u{85}", "a\u{fffd}b\u{fffd}\u{fffd}", true);
+        check_text("\r\n", "\n", false);
+        check_text("", "", false);
+    }
+
+    #[test]
+    fn lines() {
+        assert_eq!(clean_line("a\tb é"), ("a b é".to_owned(), false));
+        assert_eq!(clean_line("a\r\nb\0"), ("a  b\u{fffd}".to_owned(), true));
+    }
+
+    #[test]
+    fn a_mail_that_is_shown_as_its_source() {
+        let mail = as_source(b"From: eve@x.test\r\n\r\nhello");
+        assert_eq!(mail.text, "From: eve@x.test\n\nhello");
+        assert!(mail.message_id_derived && mail.oddities.contains(&Oddity::BrokenStructure));
+    }
+
+    #[test]
+    fn anything_at_all_is_a_mail() {
+        for raw in [
+            &b""[..],
+            b"\n",
+            b"\r",
+            b":",
+            b"\0",
+            b"From ",
+            b"\xff",
+            b"--",
+            b"Content-Type: multipart/mixed",
+        ] {
+            assert_eq!(scan(raw), Ok(()));
+            assert_eq!(parse(raw).raw_bytes, raw.len() as u64);
+            assert_eq!(attachment(raw, 5), None);
+        }
+    }
 }
