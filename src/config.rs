@@ -3,11 +3,29 @@
 //! Architecture invariant: nothing in here knows what runs. A set of files is either wholly good
 //! or changes nothing.
 
+pub mod compile;
+pub mod document;
+pub mod files;
+pub mod place;
+pub mod problem;
+pub mod reference;
+pub mod schema;
+pub mod spec;
+pub mod unite;
+pub mod watch;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::core::config::Config;
+use files::Files;
+use problem::{Finding, Findings, dotted};
+use schema::PROBLEMS_PER_FILE_MAX;
+pub use schema::schema;
+pub use spec::test::Test;
+use unite::{DECLARED_TWICE, United};
 
 /// One set of files, read and judged.
 #[derive(Debug, Clone)]
@@ -18,8 +36,10 @@ pub struct Loaded {
     pub files: Vec<(String, String)>,
     /// The configuration, unless a problem is an error.
     pub config: Option<Config>,
-    /// All problems: errors and warnings.
+    /// All problems: errors and warnings, by file and line.
     pub problems: Vec<Problem>,
+    /// Mails and what must become of them, for `postroom test`.
+    pub tests: Vec<DeclaredTest>,
 }
 
 /// Something wrong with the files.
@@ -51,9 +71,192 @@ pub enum Severity {
     Warning,
 }
 
+/// A test as written, its paths resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredTest {
+    /// What is written.
+    pub test: Test,
+    /// The mail, relative to the working directory.
+    pub mail: PathBuf,
+    /// File in which the test stands.
+    pub file: String,
+}
+
 /// Reads and judges these files and directories.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    todo!()
+    judge(Files::read(paths))
+}
+
+/// Judges a set that was read before: [`Loaded::files`] of an earlier load.
+pub fn load_saved(files: &[(String, String)]) -> Loaded {
+    judge(Files::saved(files))
+}
+
+/// A document and where it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    /// Index of the file.
+    pub file: usize,
+    /// Number of the document in the file, from 0.
+    pub number: usize,
+}
+
+/// Files → documents → schema → spec → config.
+fn judge(mut files: Files) -> Loaded {
+    let mut problems = std::mem::take(&mut files.problems);
+    let mut homes = Vec::new();
+    let mut found = Vec::new();
+    let mut united = United::default();
+    for file in 0..files.yaml.len() {
+        match document::parse(&files.yaml[file].text) {
+            Ok(documents) => {
+                for (number, value) in documents.into_iter().enumerate() {
+                    homes.push(Home { file, number });
+                    read_document(homes.len() - 1, value, &mut united, &mut found);
+                }
+            }
+            Err(error) => problems.push(syntax_problem(&files.yaml[file].name, error)),
+        }
+    }
+    let findings = Findings::default();
+    let texts = compile::text::read(&united, &homes, &mut files, &findings);
+    let config = compile::compile(&united, &texts, &findings);
+    // Where a file could not be read its objects are missing, and what is said about names that
+    // do not exist would send people looking in the wrong place.
+    if problems.is_empty() && !united.incomplete {
+        found.extend(findings.into_vec());
+    }
+    problems.extend(placed(found, &united, &homes, &files));
+    problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    problems.dedup();
+    let good = !problems.iter().any(|problem| problem.severity == Severity::Error);
+    let contents = files.contents();
+    Loaded {
+        hash: files::hash(&contents),
+        files: contents,
+        config: if good { config } else { None },
+        tests: declared_tests(united, &homes, &files),
+        problems,
+    }
+}
+
+/// One document: schema first, because its complaints have a path; then the types. An object
+/// with complaints is left out, but its name stays known.
+fn read_document(number: usize, mut value: Value, united: &mut United, found: &mut Vec<Finding>) {
+    let Value::Object(map) = &mut value else {
+        if !value.is_null() {
+            found.push(at_top(number, "must be a map", "begin with `version: 1`"));
+            united.incomplete = true;
+        }
+        return;
+    };
+    map.retain(|key, _| !key.starts_with("x-"));
+    let complaints = schema::complaints(number, &value);
+    let good = complaints.is_empty();
+    for complaint in &complaints {
+        united.leave_out(&mut value, &complaint.path);
+    }
+    found.extend(complaints);
+    match serde_json::from_value(value) {
+        Ok(document) => united.add(number, document, found),
+        Err(_) => {
+            united.incomplete = true;
+            if good {
+                // The error's own words may hold a value.
+                let message = "fits the schema but not the program";
+                found.push(at_top(
+                    number,
+                    message,
+                    "this is a fault of Postroom; please report it",
+                ));
+            }
+        }
+    }
+}
+
+fn at_top(number: usize, message: &str, hint: &str) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        document: Some(number),
+        path: Vec::new(),
+        at_key: false,
+        message: message.into(),
+        hint: hint.into(),
+    }
+}
+
+fn syntax_problem(file: &str, error: document::SyntaxError) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: error.place.0,
+        column: error.place.1,
+        path: String::new(),
+        message: error.message,
+        hint: error.hint,
+    }
+}
+
+/// Gives each finding its place. The first ones of each file only: telling a place costs another
+/// reading of the file.
+fn placed(found: Vec<Finding>, united: &United, homes: &[Home], files: &Files) -> Vec<Problem> {
+    let mut counts = vec![0usize; files.yaml.len()];
+    let mut problems = Vec::new();
+    for finding in found {
+        let document = finding.document.or_else(|| united.home_of(&finding.path)).unwrap_or(0);
+        let Some(home) = homes.get(document) else { continue };
+        counts[home.file] += 1;
+        if counts[home.file] <= PROBLEMS_PER_FILE_MAX {
+            problems.push(place(finding, *home, homes, files));
+        }
+    }
+    for (file, count) in counts.into_iter().enumerate() {
+        if count > PROBLEMS_PER_FILE_MAX {
+            let more = count - PROBLEMS_PER_FILE_MAX;
+            problems.push(Problem {
+                severity: Severity::Error,
+                file: files.yaml[file].name.clone(),
+                line: 1,
+                column: 1,
+                path: String::new(),
+                message: format!("has {more} more problems, which are not shown"),
+                hint: String::new(),
+            });
+        }
+    }
+    problems
+}
+
+fn place(finding: Finding, home: Home, homes: &[Home], files: &Files) -> Problem {
+    let Finding { severity, path, at_key, mut message, hint, .. } = finding;
+    let (line, column) = place_of(&path, at_key, home, files);
+    let first = message.strip_prefix(DECLARED_TWICE).and_then(|first| first.parse().ok());
+    if let Some(first) = first.and_then(|first: usize| homes.get(first)) {
+        let (line, column) = place_of(&path, true, *first, files);
+        let file = &files.yaml[first.file].name;
+        message = format!("is declared twice; the first one is at {file}:{line}:{column}");
+    }
+    let file = files.yaml[home.file].name.clone();
+    Problem { severity, file, line, column, path: dotted(&path), message, hint }
+}
+
+/// Place of a path, or of the nearest thing above it that exists.
+fn place_of(path: &[String], at_key: bool, home: Home, files: &Files) -> (usize, usize) {
+    let text = &files.yaml[home.file].text;
+    let whole = place::locate(text, home.number, path, at_key);
+    let above = || {
+        (0..path.len()).rev().find_map(|end| place::locate(text, home.number, &path[..end], true))
+    };
+    whole.or_else(above).unwrap_or((1, 1))
+}
+
+fn declared_tests(united: United, homes: &[Home], files: &Files) -> Vec<DeclaredTest> {
+    let declared = |(document, _, test): (usize, usize, Test)| {
+        let file = files.yaml[homes[document].file].name.clone();
+        let beside = std::path::Path::new(&file).parent().map(PathBuf::from).unwrap_or_default();
+        DeclaredTest { mail: beside.join(&test.mail.file), test, file }
+    };
+    united.tests.into_iter().map(declared).collect()
 }
 
 /// Judges files that are given as texts, as a revision that was kept.

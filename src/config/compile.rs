@@ -1,0 +1,173 @@
+//! Spec → Config: the only road from what is written to what runs.
+//!
+//! Each kind has a function of its own in a file of its own. It reports all problems it finds and
+//! resolves references into the value, so that `old == new` tells whether anything changed.
+//!
+//! Architecture invariant: pure. Files were read before; nothing here looks at disk, clock or
+//! network. A problem never ends the compiling of what stands beside it.
+
+pub mod account;
+pub mod auto_reply;
+pub mod desk;
+pub mod filter;
+pub mod moved;
+pub mod oauth2;
+pub mod people;
+pub mod queue;
+pub mod sender;
+pub mod server;
+pub mod smtp;
+pub mod text;
+pub mod value;
+
+use std::collections::BTreeMap;
+
+use crate::core::address::Address;
+use crate::core::config::{Config, QUEUE_OF_LAST_RESORT};
+
+use super::problem::{Findings, Scope, hint_of_names};
+use super::unite::United;
+use text::Texts;
+
+/// What every compile function may look at.
+pub struct Context<'a> {
+    /// What is written, in all documents.
+    pub united: &'a United,
+    /// Texts that stand in files of their own.
+    pub texts: &'a Texts,
+}
+
+/// Compiles the whole. With an error among the findings the result must not be used.
+pub fn compile(united: &United, texts: &Texts, findings: &Findings) -> Option<Config> {
+    let context = &Context { united, texts };
+    let top = &Scope::top(findings, None);
+    let desk = desk::desk(&united.desk, &top.at("desk"));
+    let queues = each(top, "queues", &united.queues, |name, spec, scope| {
+        Some(queue::queue(context, name, spec, scope))
+    });
+    let language = desk.language;
+    let mut config = Config {
+        desk,
+        intake: desk::intake(&united.intake),
+        limits: desk::limits(&united.limits, &top.at("limits")),
+        smtp: each(top, "smtp", &united.smtp, |name, spec, scope| {
+            smtp::server(context, name, spec, scope)
+        }),
+        senders: each(top, "senders", &united.senders, |name, spec, scope| {
+            sender::sender(context, name, spec, scope)
+        }),
+        oauth2: oauth2::oauth2(context, top),
+        accounts: each(top, "mailAccounts", &united.mail_accounts, |name, spec, scope| {
+            account::account(context, name, spec, scope).map(std::sync::Arc::new)
+        }),
+        queues,
+        system_addresses: by_address(
+            top,
+            "systemAddresses",
+            &united.system_addresses,
+            |address, spec, scope| Some(queue::system_address(context, address, spec, scope)),
+        ),
+        filters: filter::filters(context, top),
+        auto_replies: each(top, "autoReplies", &united.auto_replies, |name, spec, scope| {
+            auto_reply::auto_reply(context, name, spec, scope)
+        }),
+        customers: by_address(top, "customers", &united.customers, |_, spec, _| {
+            Some(people::customer(spec))
+        }),
+        users: each(top, "users", &united.users, |name, spec, scope| {
+            people::user(context, language, name, spec, scope)
+        }),
+        api_tokens: each(top, "apiTokens", &united.api_tokens, people::api_token),
+        notification_texts: auto_reply::notifications(context, top),
+        moved: moved::moved(context, top),
+    };
+    config.queues.entry(QUEUE_OF_LAST_RESORT.to_owned()).or_insert_with(|| {
+        queue::queue(context, QUEUE_OF_LAST_RESORT, &Default::default(), &top.at("queues"))
+    });
+    account::same_mailbox(&config.accounts, top);
+    moved::check_tests(context, top);
+    Some(config)
+}
+
+/// Compiles each object of a section.
+fn each<S, T>(
+    top: &Scope<'_>,
+    section: &str,
+    specs: &BTreeMap<String, S>,
+    compile: impl Fn(&str, &S, &Scope<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let section = top.at(section);
+    let one = |(name, spec): (&String, &S)| {
+        let scope = section.at(name);
+        value::check_name(name, &scope);
+        Some((name.clone(), compile(name, spec, &scope)?))
+    };
+    specs.iter().filter_map(one).collect()
+}
+
+/// Compiles each object of a section whose keys are addresses.
+fn by_address<S, T>(
+    top: &Scope<'_>,
+    section: &str,
+    specs: &BTreeMap<String, S>,
+    compile: impl Fn(&Address, &S, &Scope<'_>) -> Option<T>,
+) -> BTreeMap<Address, T> {
+    let section = top.at(section);
+    let mut compiled = BTreeMap::new();
+    for (key, spec) in specs {
+        let scope = section.at(key);
+        let Some(address) = Address::parse(key) else {
+            scope.error_at_key("is not a mail address", "write it as name@example.com");
+            continue;
+        };
+        if let Some(value) = compile(&address, spec, &scope)
+            && compiled.insert(address, value).is_some()
+        {
+            scope.error_at_key("is declared twice, with other letters in upper case", "remove one");
+        }
+    }
+    compiled
+}
+
+impl Context<'_> {
+    /// Reports a name that is not declared. `what` is the kind, as in `queue "x" is not declared`.
+    pub fn must_exist<T>(
+        &self,
+        what: &str,
+        section: &'static str,
+        declared: &BTreeMap<String, T>,
+        name: &str,
+        scope: &Scope<'_>,
+    ) -> bool {
+        let known = declared.contains_key(name) || self.united.left_out(section).any(|n| n == name);
+        if !known {
+            let names = declared.keys().map(String::as_str);
+            scope.error(
+                format!("{what} {name:?} is not declared"),
+                hint_of_names(what, name, names),
+            );
+        }
+        known
+    }
+
+    /// Reports a queue that is not declared, and warns of one that is not enabled.
+    pub fn target_queue(&self, name: &str, scope: &Scope<'_>) {
+        use super::spec::words::Switch;
+        if name == QUEUE_OF_LAST_RESORT && !self.united.queues.contains_key(name) {
+            return;
+        }
+        if !self.must_exist("queue", "queues", &self.united.queues, name, scope) {
+            return;
+        }
+        let state = self.united.queues.get(name).and_then(|queue| queue.state).unwrap_or_default();
+        if state != Switch::Enabled {
+            let message = format!("queue {name:?} is not enabled and still receives this mail");
+            scope.warning(message, "enable the queue, or send the mail elsewhere");
+        }
+    }
+
+    /// Reports a user that is not declared.
+    pub fn user(&self, name: &str, scope: &Scope<'_>) {
+        self.must_exist("user", "users", &self.united.users, name, scope);
+    }
+}

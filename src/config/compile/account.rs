@@ -1,0 +1,335 @@
+//! `mailAccounts`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::server::{self, Written};
+use super::{Context, value};
+use crate::config::problem::Scope;
+use crate::config::spec;
+use crate::config::spec::account::{
+    AccountDefaults, AccountKind, AfterFetch as After, DispatchBy, Idle, Only as Which,
+    Oversize as Over,
+};
+use crate::core::config::{
+    Account, AfterFetch, Dispatch, Login, Only, Oversize, Poll, Security, Since, Source, Text,
+};
+
+/// Time between two looks if nothing is written.
+const POLL_DEFAULT: Duration = Duration::from_secs(600);
+/// Shortest time between two looks.
+const POLL_MIN: Duration = Duration::from_secs(1);
+/// Largest mail if nothing is written. Bytes.
+const SIZE_DEFAULT: u64 = 32 * 1024 * 1024;
+/// Smallest bound on the size of a mail. Bytes.
+const SIZE_MIN: u64 = 1024;
+/// Largest bound on the size of a mail. Bytes.
+const SIZE_MAX: u64 = 1024 * 1024 * 1024;
+/// Folder of IMAP if none is written.
+const FOLDER_DEFAULT: &str = "INBOX";
+/// Host of Microsoft Graph if neither account nor provider names one.
+const GRAPH_HOST: &str = "graph.microsoft.com";
+
+/// A mailbox to fetch from.
+pub fn account(
+    context: &Context<'_>,
+    name: &str,
+    spec: &spec::MailAccount,
+    scope: &Scope<'_>,
+) -> Option<Account> {
+    let none = AccountDefaults::default();
+    let defaults = context.united.defaults.mail_accounts.as_ref().unwrap_or(&none);
+    foreign_keys(spec, scope);
+    let connection = source(context, spec, defaults, scope);
+    let after_fetch = after_fetch(spec, defaults, scope);
+    let account = Account {
+        name: name.to_owned(),
+        poll: poll(spec, defaults, scope),
+        idle: spec.idle.or(defaults.idle) != Some(Idle::Off),
+        only: match spec.only.or(defaults.only) {
+            None | Some(Which::All) => Only::All,
+            Some(Which::Unseen) => Only::Unseen,
+        },
+        since: since(context, spec, defaults, scope),
+        max_size_bytes: max_size(spec, defaults, scope),
+        oversize: match spec.oversize.or(defaults.oversize) {
+            None | Some(Over::HeadersOnly) => Oversize::HeadersOnly,
+            Some(Over::Quarantine) => Oversize::Quarantine,
+            Some(Over::Leave) => Oversize::Leave,
+        },
+        dispatch: dispatch(context, spec, defaults, scope),
+        trusted: spec.trusted.or(defaults.trusted).unwrap_or(false),
+        state: value::switch(spec.state),
+        connection: connection?,
+        after_fetch: after_fetch?,
+    };
+    Some(account)
+}
+
+fn source(
+    context: &Context<'_>,
+    spec: &spec::MailAccount,
+    defaults: &AccountDefaults,
+    scope: &Scope<'_>,
+) -> Option<Source> {
+    let profile = spec.oauth2_profile.as_ref();
+    let imap = || server::service(context, profile, |provider| provider.imap.as_ref());
+    let pop3 = || server::service(context, profile, |provider| provider.pop3.as_ref());
+    let host = |service: Option<&spec::oauth2::Service>| service.and_then(|s| s.host.clone());
+    let endpoint = |security, port, host: Option<String>| {
+        let written = Written {
+            host: spec.host.as_ref(),
+            host_default: host.as_deref(),
+            port: (spec.port, port),
+            tls: spec
+                .tls
+                .as_ref()
+                .or(defaults.tls.as_ref().filter(|_| security != Security::Plain)),
+            connect_timeout: spec.connect_timeout.as_ref().or(defaults.connect_timeout.as_ref()),
+            timeout: spec.timeout.as_ref().or(defaults.timeout.as_ref()),
+        };
+        server::endpoint(written, security, scope)
+    };
+    let password = || server::password_login(spec.username.as_ref(), spec.password.as_ref(), scope);
+    let token = || {
+        server::not_yet("OAuth2", scope);
+        server::oauth2_login(context, spec.username.as_ref(), profile, scope)
+    };
+    let folder = || spec.folder.clone().unwrap_or_else(|| FOLDER_DEFAULT.to_owned());
+    // Both are asked before either can end this, so that both can report.
+    let imap_source = |(endpoint, login): (Option<_>, Option<_>)| {
+        Some(Source::Imap { endpoint: endpoint?, login: login?, folder: folder() })
+    };
+    let pop3_source = |(endpoint, login): (Option<_>, Option<_>)| {
+        Some(Source::Pop3 { endpoint: endpoint?, login: login? })
+    };
+    match spec.kind {
+        AccountKind::Imap => imap_source((endpoint(Security::Plain, 143, None), password())),
+        AccountKind::Imaps => imap_source((endpoint(Security::Tls, 993, None), password())),
+        AccountKind::Imaptls => imap_source((endpoint(Security::StartTls, 143, None), password())),
+        AccountKind::Imapoauth2 => {
+            imap_source((endpoint(Security::Tls, 993, host(imap())), token()))
+        }
+        AccountKind::Pop3 => pop3_source((endpoint(Security::Plain, 110, None), password())),
+        AccountKind::Pop3s => pop3_source((endpoint(Security::Tls, 995, None), password())),
+        AccountKind::Pop3tls => pop3_source((endpoint(Security::StartTls, 110, None), password())),
+        AccountKind::Pop3oauth2 => {
+            pop3_source((endpoint(Security::StartTls, 110, host(pop3())), token()))
+        }
+        AccountKind::Graph => graph(context, spec, scope),
+        AccountKind::Maildir => maildir(spec, scope),
+    }
+}
+
+fn graph(context: &Context<'_>, spec: &spec::MailAccount, scope: &Scope<'_>) -> Option<Source> {
+    server::not_yet("Microsoft Graph", scope);
+    let profile = spec.oauth2_profile.as_ref();
+    let service = server::service(context, profile, |provider| provider.graph.as_ref());
+    let default = service.and_then(|service| service.host.as_deref()).unwrap_or(GRAPH_HOST);
+    let host = server::host(spec.host.as_ref(), Some(default), scope);
+    let login = server::oauth2_login(context, spec.username.as_ref(), profile, scope);
+    Some(Source::Graph { host: host?, login: login? })
+}
+
+fn maildir(spec: &spec::MailAccount, scope: &Scope<'_>) -> Option<Source> {
+    let Some(path) = spec.path.as_ref().filter(|path| !path.is_empty()) else {
+        scope.error_at_key(
+            "key \"path\" is missing",
+            "name the directory that holds new, cur and tmp",
+        );
+        return None;
+    };
+    Some(Source::Maildir { path: PathBuf::from(path) })
+}
+
+/// Keys that mean nothing for this type would be read as if they did.
+fn foreign_keys(spec: &spec::MailAccount, scope: &Scope<'_>) {
+    use AccountKind::{Graph, Imap, Imapoauth2, Imaps, Imaptls, Maildir, Pop3oauth2};
+    let network = spec.kind != Maildir;
+    let imap = matches!(spec.kind, Imap | Imaps | Imaptls | Imapoauth2);
+    let token = matches!(spec.kind, Imapoauth2 | Pop3oauth2 | Graph);
+    let keys = [
+        ("host", spec.host.is_some(), network),
+        ("port", spec.port.is_some(), network && spec.kind != Graph),
+        ("tls", spec.tls.is_some(), network && spec.kind != Graph),
+        ("username", spec.username.is_some(), network),
+        ("password", spec.password.is_some(), network && !token),
+        ("oauth2Profile", spec.oauth2_profile.is_some(), token),
+        ("folder", spec.folder.is_some(), imap),
+        ("path", spec.path.is_some(), !network),
+        ("idle", spec.idle.is_some(), imap),
+    ];
+    for (key, written, allowed) in keys {
+        if written && !allowed {
+            scope.at(key).error_at_key("does not belong to this type", "remove it");
+        }
+    }
+}
+
+fn poll(spec: &spec::MailAccount, defaults: &AccountDefaults, scope: &Scope<'_>) -> Poll {
+    if spec.poll_interval.is_some() && spec.schedule.is_some() {
+        scope.at("schedule").error_at_key("stands beside pollInterval", "remove one of the two");
+    }
+    let every = |text| value::duration(text, POLL_MIN, &scope.at("pollInterval")).map(Poll::Every);
+    let cron = |text: &String| {
+        check_cron(text, &scope.at("schedule"));
+        Some(Poll::Cron(text.clone()))
+    };
+    spec.poll_interval
+        .as_ref()
+        .and_then(every)
+        .or_else(|| spec.schedule.as_ref().and_then(cron))
+        .or_else(|| defaults.poll_interval.as_ref().and_then(every))
+        .or_else(|| defaults.schedule.as_ref().and_then(cron))
+        .unwrap_or(Poll::Every(POLL_DEFAULT))
+}
+
+fn check_cron(text: &str, scope: &Scope<'_>) {
+    let five = text.starts_with('@') || text.split_whitespace().count() == 5;
+    if !five || text.parse::<croner::Cron>().is_err() {
+        let hint = "minute, hour, day of month, month, day of week, such as `*/5 8-18 * * 1-5`";
+        scope.error("is not a cron expression of five fields", hint);
+    }
+}
+
+fn since(
+    context: &Context<'_>,
+    spec: &spec::MailAccount,
+    defaults: &AccountDefaults,
+    scope: &Scope<'_>,
+) -> Since {
+    let Some(text) = spec.since.as_ref().or(defaults.since.as_ref()) else {
+        return Since::Linked;
+    };
+    match text.0.as_str() {
+        "linked" => Since::Linked,
+        "all" => Since::All,
+        date => {
+            let zone = context.united.desk.time_zone.as_deref().unwrap_or("UTC");
+            let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+            let day = value::read_date(date, &scope.at("since"));
+            let start = day.and_then(|day| day.to_zoned(zone).ok());
+            start.map_or(Since::Linked, |start| Since::Date(start.timestamp()))
+        }
+    }
+}
+
+fn max_size(spec: &spec::MailAccount, defaults: &AccountDefaults, scope: &Scope<'_>) -> u64 {
+    let Some(text) = spec.max_size.as_ref().or(defaults.max_size.as_ref()) else {
+        return SIZE_DEFAULT;
+    };
+    match value::size(text) {
+        Some(bytes) if (SIZE_MIN..=SIZE_MAX).contains(&bytes) => bytes,
+        _ => {
+            scope.at("maxSize").error("must be between 1KiB and 1GiB", "");
+            SIZE_DEFAULT
+        }
+    }
+}
+
+fn after_fetch(
+    spec: &spec::MailAccount,
+    defaults: &AccountDefaults,
+    scope: &Scope<'_>,
+) -> Option<AfterFetch> {
+    use AccountKind::{Pop3, Pop3oauth2, Pop3s, Pop3tls};
+    let Some(word) = spec.after_fetch.as_ref().or(defaults.after_fetch.as_ref()) else {
+        let hint = "write delete, seen, keep or {move: FOLDER} here or in defaults.mailAccounts";
+        scope.error_at_key("key \"afterFetch\" is missing", hint);
+        return None;
+    };
+    let at = scope.at("afterFetch");
+    let pop3 = matches!(spec.kind, Pop3 | Pop3s | Pop3tls | Pop3oauth2);
+    if pop3 && matches!(word, After::Seen | After::Move(_)) {
+        at.error("POP3 can neither mark nor move a mail", "write delete or keep");
+    }
+    Some(match word {
+        After::Delete => AfterFetch::Delete,
+        After::Seen => AfterFetch::Seen,
+        After::Keep => AfterFetch::Keep,
+        After::Move(folder) => {
+            let own = spec.folder.as_deref().unwrap_or(FOLDER_DEFAULT);
+            if folder.trim().is_empty() || folder.chars().any(char::is_control) {
+                at.at("move").error("is not the name of a folder", "");
+            } else if folder == own && spec.kind != AccountKind::Maildir {
+                at.at("move").error("is the folder that is read", "name another folder");
+            }
+            AfterFetch::Move(folder.clone())
+        }
+    })
+}
+
+fn dispatch(
+    context: &Context<'_>,
+    spec: &spec::MailAccount,
+    defaults: &AccountDefaults,
+    scope: &Scope<'_>,
+) -> Dispatch {
+    let Some(written) = spec.dispatch.as_ref().or(defaults.dispatch.as_ref()) else {
+        return Dispatch::Recipient;
+    };
+    let scope = scope.at("dispatch");
+    match (written.by, &written.queue) {
+        (DispatchBy::Recipient, None) => Dispatch::Recipient,
+        (DispatchBy::Recipient, Some(_)) => {
+            scope
+                .at("queue")
+                .error_at_key("has no effect with `by: recipient`", "write `by: queue`");
+            Dispatch::Recipient
+        }
+        (DispatchBy::Queue, Some(queue)) => {
+            context.target_queue(queue, &scope.at("queue"));
+            Dispatch::Queue(queue.clone())
+        }
+        (DispatchBy::Queue, None) => {
+            scope.error_at_key("key \"queue\" is missing", "name the queue");
+            Dispatch::Recipient
+        }
+    }
+}
+
+/// Two accounts on one mailbox would each take half of its mail.
+pub fn same_mailbox(accounts: &BTreeMap<String, Arc<Account>>, top: &Scope<'_>) {
+    let section = top.at("mailAccounts");
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, account) in accounts {
+        let Some(mailbox) = mailbox(&account.connection) else { continue };
+        if let Some(first) = seen.insert(mailbox, name) {
+            let message = format!("reads the same mailbox as {first:?}");
+            section.at(name).error_at_key(message, "remove one of the two accounts");
+        }
+    }
+}
+
+/// What makes two accounts the same mailbox.
+fn mailbox(source: &Source) -> Option<String> {
+    let user = |login: &Login| match login {
+        Login::None => String::new(),
+        Login::Password { username, .. } | Login::OAuth2 { username, .. } => key(username),
+    };
+    Some(match source {
+        Source::Imap { endpoint, login, folder } => {
+            // RFC 3501 section 5.1: INBOX is one name in any case.
+            let inbox = folder.eq_ignore_ascii_case(FOLDER_DEFAULT);
+            let folder = if inbox { FOLDER_DEFAULT } else { folder };
+            format!("{}\n{}\n{folder}", key(&endpoint.host).to_lowercase(), user(login))
+        }
+        // A POP3 mailbox is the INBOX of the same host's IMAP.
+        Source::Pop3 { endpoint, login } => {
+            format!("{}\n{}\n{FOLDER_DEFAULT}", key(&endpoint.host).to_lowercase(), user(login))
+        }
+        Source::Graph { host, login } => format!("graph\n{}\n{}", key(host), user(login)),
+        Source::Maildir { path } => format!("maildir\n{}", path.display()),
+    })
+}
+
+fn key(text: &Text) -> String {
+    match text {
+        Text::Plain(text) => text.clone(),
+        Text::Reference(reference) => format!("{reference:?}"),
+    }
+}

@@ -1,0 +1,90 @@
+//! `desk`, `intake`, `limits`.
+
+use jiff::tz::TimeZone;
+
+use super::value;
+use crate::config::problem::Scope;
+use crate::config::spec::{self, desk};
+use crate::core::config::{Customers, Dedupe, Desk, Intake, Limits};
+
+/// Longest hook. Characters.
+const HOOK_CHARS_MAX: usize = 32;
+
+/// How the desk presents itself.
+pub fn desk(spec: &spec::Desk, scope: &Scope<'_>) -> Desk {
+    let default = Desk::default();
+    Desk {
+        name: spec.name.as_ref().map_or(default.name, |name| line(name, &scope.at("name"))),
+        hook: spec.hook.as_ref().map_or(default.hook, |text| hook(text, &scope.at("hook"))),
+        system_id: spec.system_id.as_ref().map_or(default.system_id, |id| id.0.clone()),
+        language: spec.language.map_or(default.language, value::language),
+        time_zone: spec
+            .time_zone
+            .as_ref()
+            .and_then(|name| time_zone(name, &scope.at("timeZone")))
+            .unwrap_or(default.time_zone),
+    }
+}
+
+/// Rules of intake.
+pub fn intake(spec: &spec::Intake) -> Intake {
+    Intake {
+        customers: match spec.customers {
+            None | Some(desk::Customers::Open) => Customers::Open,
+            Some(desk::Customers::Declared) => Customers::Declared,
+        },
+        dedupe: match spec.dedupe {
+            None | Some(desk::Dedupe::Account) => Dedupe::Account,
+            Some(desk::Dedupe::Global) => Dedupe::Global,
+        },
+    }
+}
+
+/// Bounds.
+pub fn limits(spec: &spec::Limits, scope: &Scope<'_>) -> Limits {
+    let default = Limits::default();
+    let addresses = scope.at("autoRepliesPerAddress");
+    let per_address = spec
+        .auto_replies_per_address
+        .iter()
+        .filter_map(|(key, limit)| Some((value::address(key, &addresses.at(key))?, *limit)));
+    Limits {
+        auto_replies_per_day: spec.auto_replies_per_day.unwrap_or(default.auto_replies_per_day),
+        auto_replies_per_three_hours: spec
+            .auto_replies_per_three_hours
+            .unwrap_or(default.auto_replies_per_three_hours),
+        auto_replies_per_address: per_address.collect(),
+        connections_per_host: spec
+            .connections_per_host
+            .map_or(default.connections_per_host, |limit| limit as usize),
+    }
+}
+
+fn line(text: &str, scope: &Scope<'_>) -> String {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        scope.error("must be one line of text", "");
+    }
+    text.to_owned()
+}
+
+/// The hook stands in subjects as `[Ticket#2026...]`; a bracket or digit at its end would make
+/// the number unreadable.
+fn hook(text: &str, scope: &Scope<'_>) -> String {
+    let odd = text.chars().any(|c| c.is_control() || "[]".contains(c));
+    let ends_in_digit = text.ends_with(|c: char| c.is_ascii_digit());
+    if text.trim().is_empty() || odd || ends_in_digit || text.chars().count() > HOOK_CHARS_MAX {
+        scope.error(
+            "is not usable as a hook",
+            "up to 32 characters, no brackets, no digit at its end",
+        );
+    }
+    text.to_owned()
+}
+
+fn time_zone(name: &str, scope: &Scope<'_>) -> Option<TimeZone> {
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        scope.error("is not a known time zone", "write a name such as Asia/Tokyo or UTC");
+    }
+    zone
+}

@@ -1,0 +1,110 @@
+//! `smtp`.
+
+use std::path::PathBuf;
+
+use super::server::{self, Written};
+use super::{Context, value};
+use crate::config::problem::Scope;
+use crate::config::spec;
+use crate::config::spec::smtp::{SmtpAuth, SmtpKind};
+use crate::core::config::{Login, Security, SmtpRoute, SmtpServer};
+
+/// Connections kept open if nothing is written.
+const CONNECTIONS_DEFAULT: usize = 4;
+/// Program of type `sendmail` if none is written.
+const SENDMAIL: &str = "/usr/sbin/sendmail";
+
+/// A server that takes our mail.
+pub fn server(
+    context: &Context<'_>,
+    name: &str,
+    spec: &spec::SmtpServer,
+    scope: &Scope<'_>,
+) -> Option<SmtpServer> {
+    foreign_keys(spec, scope);
+    let route = match spec.kind {
+        SmtpKind::Smtp => smtp(context, spec, Security::Plain, 25, scope),
+        SmtpKind::Smtps => smtp(context, spec, Security::Tls, 465, scope),
+        SmtpKind::Smtptls => smtp(context, spec, Security::StartTls, 587, scope),
+        SmtpKind::File => file(spec, scope),
+        SmtpKind::Sendmail => {
+            let command = PathBuf::from(spec.command.as_deref().unwrap_or(SENDMAIL));
+            Some(SmtpRoute::Sendmail { command })
+        }
+    }?;
+    let connections = spec.connections.map_or(CONNECTIONS_DEFAULT, |number| number as usize);
+    Some(SmtpServer { name: name.to_owned(), route, connections, state: value::switch(spec.state) })
+}
+
+fn smtp(
+    context: &Context<'_>,
+    spec: &spec::SmtpServer,
+    security: Security,
+    port: u16,
+    scope: &Scope<'_>,
+) -> Option<SmtpRoute> {
+    let profile = spec.auth.as_ref().and_then(|auth| auth.oauth2_profile.as_ref());
+    let service = server::service(context, profile, |provider| provider.smtp.as_ref());
+    let written = Written {
+        host: spec.host.as_ref(),
+        host_default: service.and_then(|service| service.host.as_deref()),
+        port: (spec.port, port),
+        tls: spec.tls.as_ref(),
+        connect_timeout: spec.connect_timeout.as_ref(),
+        timeout: spec.timeout.as_ref(),
+    };
+    let endpoint = server::endpoint(written, security, scope);
+    let login = match &spec.auth {
+        Some(auth) => login(context, auth, security, &scope.at("auth")),
+        None => Some(Login::None),
+    };
+    Some(SmtpRoute::Smtp { endpoint: endpoint?, login: login? })
+}
+
+fn login(
+    context: &Context<'_>,
+    auth: &SmtpAuth,
+    security: Security,
+    scope: &Scope<'_>,
+) -> Option<Login> {
+    if security == Security::Plain {
+        scope.warning_at_key("sends the credential without encryption", "use smtps or smtptls");
+    }
+    if auth.oauth2_profile.is_none() {
+        return server::password_login(Some(&auth.username), auth.password.as_ref(), scope);
+    }
+    if auth.password.is_some() {
+        scope.at("password").error_at_key("stands beside oauth2Profile", "remove one of the two");
+    }
+    server::not_yet("OAuth2", scope);
+    server::oauth2_login(context, Some(&auth.username), auth.oauth2_profile.as_ref(), scope)
+}
+
+fn file(spec: &spec::SmtpServer, scope: &Scope<'_>) -> Option<SmtpRoute> {
+    let Some(directory) = spec.directory.as_ref().filter(|path| !path.is_empty()) else {
+        scope.error_at_key(
+            "key \"directory\" is missing",
+            "name the directory that takes the mails",
+        );
+        return None;
+    };
+    Some(SmtpRoute::File { directory: PathBuf::from(directory) })
+}
+
+/// Keys that mean nothing for this type would be read as if they did.
+fn foreign_keys(spec: &spec::SmtpServer, scope: &Scope<'_>) {
+    let network = matches!(spec.kind, SmtpKind::Smtp | SmtpKind::Smtps | SmtpKind::Smtptls);
+    let keys = [
+        ("host", spec.host.is_some(), network),
+        ("port", spec.port.is_some(), network),
+        ("auth", spec.auth.is_some(), network),
+        ("tls", spec.tls.is_some(), network),
+        ("directory", spec.directory.is_some(), spec.kind == SmtpKind::File),
+        ("command", spec.command.is_some(), spec.kind == SmtpKind::Sendmail),
+    ];
+    for (key, written, allowed) in keys {
+        if written && !allowed {
+            scope.at(key).error_at_key("does not belong to this type", "remove it");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Texts that stand in files of their own.
+
+use std::collections::BTreeMap;
+
+use crate::config::Home;
+use crate::config::files::Files;
+use crate::config::problem::{Findings, Scope};
+use crate::config::spec::auto_reply::Texts as Written;
+use crate::config::spec::text::{Template, TextOr};
+use crate::config::spec::words;
+use crate::config::unite::United;
+use crate::core::config;
+use crate::core::render;
+
+use super::value;
+
+/// Texts that stand in files, by document and path as written.
+pub type Texts = BTreeMap<(usize, String), String>;
+
+/// Reads all text files that are referred to; what cannot be read is reported.
+pub fn read(united: &United, homes: &[Home], files: &mut Files, findings: &Findings) -> Texts {
+    let mut texts = Texts::new();
+    let top = Scope::top(findings, None);
+    let mut object = |section: &'static str, name: &str, key: &str, written: &Written| {
+        let Some(document) = united.home(section, name) else { return };
+        for (language, template) in written {
+            let TextOr::Other(file) = template else { continue };
+            match files.text(homes[document].file, &file.file) {
+                Ok(text) => {
+                    texts.insert((document, file.file.clone()), text);
+                }
+                Err(message) => {
+                    let (section, name) = (top.at(section), name);
+                    let (object, language) = (section.at(name), label(*language));
+                    object.at(key).at(language).at("file").error(message, "");
+                }
+            }
+        }
+    };
+    for (name, reply) in &united.auto_replies {
+        object("autoReplies", name, "subject", &reply.subject);
+        object("autoReplies", name, "text", &reply.text);
+    }
+    for (event, notification) in &united.notifications {
+        object("notifications", event.0.label(), "subject", &notification.subject);
+        object("notifications", event.0.label(), "text", &notification.text);
+    }
+    texts
+}
+
+/// Templates of an object, each tried; broken ones are reported.
+pub fn templates(
+    texts: &Texts,
+    document: Option<usize>,
+    written: &Written,
+    scope: &Scope<'_>,
+) -> config::Texts {
+    let one = |(language, template): (&words::Language, &Template)| {
+        let scope = scope.at(label(*language));
+        let text = match template {
+            TextOr::Plain(text) => text.clone(),
+            // A file that could not be read was reported when it was.
+            TextOr::Other(file) => texts.get(&(document?, file.file.clone()))?.clone(),
+        };
+        if text.trim().is_empty() {
+            scope.error("is empty", "");
+        }
+        if let Err(reason) = render::try_template(&text) {
+            scope.error(format!("is not a usable template: {reason}"), "");
+        }
+        Some((value::language(*language), text))
+    };
+    written.iter().filter_map(one).collect()
+}
+
+fn label(language: words::Language) -> &'static str {
+    match language {
+        words::Language::En => "en",
+        words::Language::Ja => "ja",
+    }
+}

@@ -1,0 +1,275 @@
+//! Which files belong to the configuration, and what is in them.
+//!
+//! Architecture invariant: sizes are looked at before a file is read, nothing beneath a
+//! configuration directory leads the reader out of it or in a circle, and the result does not
+//! depend on the order in which paths are given or found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Problem, Severity};
+
+/// Largest YAML file. Bytes.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// All YAML files together. Bytes.
+pub const SET_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest text file that YAML refers to. Bytes.
+pub const TEXT_BYTES_MAX: u64 = 64 * 1024;
+/// Deepest folder beneath a configuration directory.
+pub const FOLDER_LEVELS_MAX: usize = 16;
+/// Most files of a set.
+pub const FILES_MAX: usize = 10_000;
+
+/// The files of a set, in the order of their names.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// YAML files.
+    pub yaml: Vec<YamlFile>,
+    /// Text files that the YAML refers to, by name; filled as they are asked for.
+    pub texts: BTreeMap<String, String>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// Whether texts are taken from `texts` alone, as they were saved.
+    saved: bool,
+    spent_bytes: u64,
+    known: BTreeSet<PathBuf>,
+}
+
+/// A YAML file.
+#[derive(Debug, Clone)]
+pub struct YamlFile {
+    /// As given on the command line or found beneath it.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+    /// The folder that texts must not leave.
+    root: PathBuf,
+}
+
+impl Files {
+    /// Reads these files, and the directories with all their folders.
+    pub fn read(paths: &[PathBuf]) -> Files {
+        let mut files = Files::default();
+        let mut paths = paths.to_vec();
+        paths.sort();
+        for path in &paths {
+            match fs::metadata(path) {
+                Ok(found) if found.is_dir() => files.directory(path, path, &mut Vec::new()),
+                Ok(_) if !is_yaml(path) => {
+                    files.problem(path, "is not a .yaml or .yml file", "rename it");
+                }
+                Ok(_) => files.file(path, path.parent().unwrap_or(Path::new("."))),
+                Err(error) => files.problem(path, &format!("could not be read: {error}"), ""),
+            }
+        }
+        files.yaml.sort_by(|a, b| a.name.cmp(&b.name));
+        if files.yaml.is_empty() && files.problems.is_empty() {
+            let path = paths.first().cloned().unwrap_or_default();
+            files.problem(
+                &path,
+                "holds no .yaml or .yml file",
+                "hidden files and folders are skipped",
+            );
+        }
+        files
+    }
+
+    /// A set as it was saved: names and contents, texts included.
+    pub fn saved(contents: &[(String, String)]) -> Files {
+        let mut files = Files { saved: true, ..Files::default() };
+        for (name, text) in contents {
+            let (name, text) = (name.clone(), text.clone());
+            if is_yaml(Path::new(&name)) {
+                files.yaml.push(YamlFile { name, text, root: PathBuf::new() });
+            } else {
+                files.texts.insert(name, text);
+            }
+        }
+        files
+    }
+
+    /// Reads a text file that a YAML file refers to. `Err` says why it may or can not be read.
+    pub fn text(&mut self, yaml: usize, written: &str) -> Result<String, String> {
+        let file = &self.yaml[yaml];
+        let beside = Path::new(&file.name).parent().unwrap_or(Path::new("."));
+        let path = beside.join(written);
+        let name = path.display().to_string();
+        if let Some(text) = self.texts.get(&name) {
+            return Ok(text.clone());
+        }
+        if self.saved {
+            return Err("is not among the saved files".into());
+        }
+        if Path::new(written).is_absolute() {
+            return Err("must be a path relative to this file".into());
+        }
+        let real =
+            fs::canonicalize(&path).map_err(|error| format!("could not be read: {error}"))?;
+        let root = fs::canonicalize(or_here(&file.root))
+            .map_err(|error| format!("could not be read: {error}"))?;
+        if !real.starts_with(&root) {
+            return Err("lies outside the configuration directory".into());
+        }
+        let text = read_text(&real, TEXT_BYTES_MAX)?;
+        self.spent_bytes += text.len() as u64;
+        if self.spent_bytes > SET_BYTES_MAX {
+            return Err("all files together are larger than 16 MiB".into());
+        }
+        self.texts.insert(name, text.clone());
+        Ok(text)
+    }
+
+    /// Names and contents of all files, in the order of their names.
+    pub fn contents(&self) -> Vec<(String, String)> {
+        let yaml = self.yaml.iter().map(|file| (file.name.clone(), file.text.clone()));
+        let texts = self.texts.iter().map(|(name, text)| (name.clone(), text.clone()));
+        let mut all: Vec<_> = yaml.chain(texts).collect();
+        all.sort();
+        all
+    }
+
+    fn directory(&mut self, root: &Path, folder: &Path, above: &mut Vec<PathBuf>) {
+        let real = match fs::canonicalize(folder) {
+            Ok(real) => real,
+            Err(error) => return self.problem(folder, &format!("could not be read: {error}"), ""),
+        };
+        // A link to a folder above us would lead in a circle.
+        if above.contains(&real) {
+            return;
+        }
+        if above.len() >= FOLDER_LEVELS_MAX {
+            return self.problem(folder, "lies too deep", "at most 16 levels of folders are read");
+        }
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.problem(folder, &format!("could not be read: {error}"), ""),
+        };
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        above.push(real);
+        for name in names {
+            // `..data` and `..2026_11_22` of a ConfigMap are hidden as well: the links beside
+            // them lead to the same files.
+            if name.to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let path = folder.join(&name);
+            match fs::metadata(&path) {
+                Ok(found) if found.is_dir() => self.directory(root, &path, above),
+                Ok(_) if is_yaml(&path) => self.file(&path, root),
+                Ok(_) => {}
+                Err(error) if is_yaml(&path) => {
+                    self.problem(&path, &format!("could not be read: {error}"), "");
+                }
+                Err(_) => {}
+            }
+        }
+        above.pop();
+    }
+
+    fn file(&mut self, path: &Path, root: &Path) {
+        if let Ok(real) = fs::canonicalize(path) {
+            // The same file by two ways is one file.
+            if !self.known.insert(real) {
+                return;
+            }
+        }
+        if self.yaml.len() >= FILES_MAX || self.spent_bytes > SET_BYTES_MAX {
+            return;
+        }
+        match read_text(path, FILE_BYTES_MAX) {
+            Ok(text) => {
+                self.spent_bytes += text.len() as u64;
+                let name = path.display().to_string();
+                self.yaml.push(YamlFile { name, text, root: root.to_owned() });
+            }
+            Err(message) => self.problem(path, &message, ""),
+        }
+        if self.spent_bytes > SET_BYTES_MAX {
+            self.problem(path, "makes all files together larger than 16 MiB", "");
+        }
+        if self.yaml.len() >= FILES_MAX {
+            self.problem(path, "is one file too many", "at most 10000 files are read");
+        }
+    }
+
+    fn problem(&mut self, path: &Path, message: &str, hint: &str) {
+        self.problems.push(Problem {
+            severity: Severity::Error,
+            file: path.display().to_string(),
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+        });
+    }
+}
+
+/// Hash over names and contents, in hexadecimal.
+pub fn hash(contents: &[(String, String)]) -> String {
+    let mut digest = Sha256::new();
+    for (name, text) in contents {
+        // Lengths keep the end of one apart from the beginning of the next.
+        for part in [name, text] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+/// Reads a regular file of UTF-8 text, at most so many bytes of it.
+fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("could not be read: {error}");
+    // Opening a FIFO would wait for its writer.
+    let found = fs::metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err("is not a regular file".into());
+    }
+    let too_large = || format!("is larger than {} KiB", bytes_max / 1024);
+    if found.len() > bytes_max {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(too_large());
+    }
+    decode(bytes)
+}
+
+fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("is UTF-16; save it as UTF-8".into());
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(format!("holds a NUL byte in line {}", line_of(&bytes, at)));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("is not UTF-8 from line {} on; save it as UTF-8", line_of(error.as_bytes(), at))
+    })?;
+    // A byte order mark says nothing in UTF-8 and would shift the columns of line 1.
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
+}
+
+fn line_of(bytes: &[u8], at: usize) -> usize {
+    1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count()
+}

@@ -1,0 +1,87 @@
+//! `smtp`: servers that take our mail.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::text::{DurationText, NameText, SecretReference, TextOrReference};
+use super::words::Switch;
+
+/// A server that takes our mail.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SmtpServer {
+    /// How mail leaves us. The port follows from it unless `port` is given.
+    #[serde(rename = "type")]
+    pub kind: SmtpKind,
+    /// Host name or address, plain or a reference. For `smtp`, `smtps` and `smtptls`; with an
+    /// `auth.oauth2Profile` it may be left to the provider.
+    pub host: Option<TextOrReference>,
+    /// TCP port. Default 25, 465 or 587, by `type`.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// How we log in. Without it, not at all.
+    pub auth: Option<SmtpAuth>,
+    /// Certificates and names.
+    pub tls: Option<Tls>,
+    /// Time until the TCP connection stands. Default `60s`.
+    pub connect_timeout: Option<DurationText>,
+    /// Time for each step after that. Default `60s`.
+    pub timeout: Option<DurationText>,
+    /// Connections kept open at a time. Default 4.
+    #[schemars(range(min = 1, max = 100))]
+    pub connections: Option<u32>,
+    /// For `file`: the directory that takes an `.eml` and an envelope `.json` for each mail.
+    pub directory: Option<String>,
+    /// For `sendmail`: the program. Default `/usr/sbin/sendmail`.
+    pub command: Option<String>,
+    /// Switch. Default `enabled`.
+    pub state: Option<Switch>,
+    /// For the reader of this file.
+    pub comment: Option<String>,
+}
+
+/// How mail leaves us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SmtpKind {
+    /// SMTP without encryption, port 25.
+    Smtp,
+    /// SMTP over TLS, port 465.
+    Smtps,
+    /// SMTP with STARTTLS, port 587. Missing or refused STARTTLS ends the connection.
+    Smtptls,
+    /// Files in a directory.
+    File,
+    /// The local `sendmail` command.
+    Sendmail,
+}
+
+/// How we log in at an SMTP server: a password or an OAuth2 profile.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SmtpAuth {
+    /// Account name, plain or a reference.
+    pub username: TextOrReference,
+    /// Where the password is found.
+    pub password: Option<SecretReference>,
+    /// Name of a profile of `oauth2.profiles`, instead of a password.
+    #[serde(rename = "oauth2Profile")]
+    pub oauth2_profile: Option<NameText>,
+}
+
+/// Settings of TLS beyond "verify with the system's roots".
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// Roots to trust instead of the system's: path of a PEM file.
+    pub ca: Option<String>,
+    /// Our certificate chain: path of a PEM file. Needs `clientKey`.
+    pub client_cert: Option<String>,
+    /// Key of our certificate: path of a PEM file. Needs `clientCert`.
+    pub client_key: Option<String>,
+    /// Name expected in the certificate, if it is not the host.
+    pub server_name: Option<String>,
+    /// `true` accepts any certificate. Anybody in between can then read and change the mail.
+    #[serde(default)]
+    pub insecure: bool,
+}
