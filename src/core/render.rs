@@ -29,6 +29,10 @@ mod reading;
 mod template;
 mod texts;
 
+/// Bytes of a domain that may stand in our Message-IDs.
+const ID_DOMAIN_BYTES_MAX: usize = 120;
+/// Stands in our Message-IDs for a domain that may not (RFC 2606 section 2 keeps it free).
+const ID_DOMAIN_ELSE: &str = "postroom.invalid";
 /// Recipients of one letter.
 pub const LETTER_RECIPIENTS_MAX: usize = 50;
 
@@ -81,7 +85,7 @@ pub fn auto_reply(
     let text = template::fill(in_language(&reply.text, config, language)?, &page).ok()?;
 
     let from_name = config.system_addresses.get(&reply.from).map_or("", |one| one.name.as_str());
-    let message_id = thread::message_id(stationery.key, ticket.id, id, to, reply.from.domain());
+    let message_id = thread::message_id(stationery.key, ticket.id, id, to, id_domain(&reply.from));
     let mut references: Vec<&str> = answered.references.iter().map(String::as_str).collect();
     references.extend(answered.message_id.as_deref());
     let raw = paper::write(&Draft {
@@ -132,7 +136,7 @@ pub fn notification(
     page.event = notice.event.label();
     let (subject, text) = notification_words(config, notice, &page)?;
 
-    let domain = identity.from.domain();
+    let domain = id_domain(identity.from);
     let message_id = thread::message_id(stationery.key, ticket.id, id, &notice.address, domain);
     let root = thread::root_id(stationery.key, ticket.id, domain);
     let raw = paper::write(&Draft {
@@ -185,7 +189,10 @@ pub fn letter(
         return Vec::new();
     };
 
-    let from_name = format!("{} via {}", letter.author, config.desk.name);
+    let from_name = match letter.author {
+        "" => config.desk.name.clone(),
+        author => format!("{author} via {}", config.desk.name),
+    };
     let message_id =
         thread::message_id(stationery.key, ticket.id, next.outgoing, first, identity.from.domain());
     let raw = paper::write(&Draft {
@@ -225,7 +232,14 @@ pub fn announce(
     next: &mut NextIds,
 ) {
     let Effect { ticket, articles, events, owed, bells, .. } = effect;
-    let notices = notify::audience(stationery.config, before, ticket, events, articles);
+    let mut notices = notify::audience(stationery.config, before, ticket, events, articles);
+    // A customer to whom the article goes as a letter has it already.
+    let has_it = |notice: &Notice| {
+        let letter =
+            |mail: &Outgoing| mail.kind == OutgoingKind::Reply && mail.recipient == notice.address;
+        notice.customer && owed.iter().any(letter)
+    };
+    notices.retain(|notice| !has_it(notice));
     for notice in notices {
         let mut told = false;
         if notice.channels.mail {
@@ -306,8 +320,17 @@ fn in_language<'t>(texts: &'t Texts, config: &Config, language: Language) -> Opt
     Some(text)
 }
 
+/// The subject with the ticket's tag before it, once.
 fn tagged(config: &Config, ticket: &Ticket, subject: &str) -> String {
-    format!("{} {subject}", thread::tag(&config.desk, &ticket.number))
+    let tag = thread::tag(&config.desk, &ticket.number);
+    format!("{tag} {}", subject.replace(&tag, ""))
+}
+
+/// Domain of Message-IDs of mails from this address. They are plain ASCII and of bounded length
+/// (RFC 5322 section 3.6.4), which a domain need not be.
+fn id_domain(from: &Address) -> &str {
+    let domain = from.domain();
+    if domain.is_ascii() && domain.len() <= ID_DOMAIN_BYTES_MAX { domain } else { ID_DOMAIN_ELSE }
 }
 
 /// What keeps programs from answering us (RFC 3834 section 3.1.7) and us from answering
@@ -358,7 +381,7 @@ mod tests {
     use super::*;
     use crate::core::config::{Channels, NotificationText, Switch};
     use crate::core::ticket::samples::{address, article, config, key, next_ids, now, ticket};
-    use crate::core::ticket::{AuthorKind, Customer, Watcher};
+    use crate::core::ticket::{ArticleId, AuthorKind, Customer, Watcher};
 
     fn thanks() -> AutoReply {
         AutoReply {
@@ -734,6 +757,60 @@ mod tests {
         assert!(text_to("eve@cust.test").contains("we are at it"));
         assert!(!text_to("eve@cust.test").contains("always"));
         assert!(text_to("dave@agents.test").contains("always"));
+    }
+
+    #[test]
+    fn customers_get_a_letter_or_a_notification_but_not_both() {
+        let config = config();
+        let (letters, _) = write_to(&config, &["eve@cust.test"], &[]);
+        let watchers =
+            ["eve@cust.test", "boss@cust.test"].map(|who| Watcher::Customer(address(who)));
+        let what = What::FollowedUp { article: ArticleId(1), locked: true };
+        let mut effect = effect(vec![article(1, ArticleKind::MailIn)], what, &watchers);
+        effect.owed = letters;
+        announce(stationery(&config, &key()), Some(&ticket()), &mut effect, &mut next_ids());
+        let recipients: Vec<&str> =
+            effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
+        assert_eq!(recipients, ["eve@cust.test", "boss@cust.test"]);
+    }
+
+    #[track_caller]
+    fn check_subject(subject: &str, expected: &str) {
+        let subject = clean::line(&tagged(&config(), &ticket(), subject), clean::LINE_CHARS_MAX);
+        assert_eq!(
+            subject,
+            format!("{} {expected}", thread::tag(&config().desk, &ticket().number))
+        );
+    }
+
+    #[test]
+    fn the_tag_stands_first_and_once() {
+        let tag = thread::tag(&config().desk, &ticket().number);
+        check_subject("Printer", "Printer");
+        check_subject(&format!("Re: {tag} Printer"), "Re: Printer");
+        check_subject("Re: [Ticket#2020010110000011] x", "Re: [Ticket#2020010110000011] x");
+    }
+
+    #[test]
+    fn every_domain_gives_a_message_id() {
+        for domain in ["例え.test".to_owned(), format!("{}.test", "x".repeat(200))] {
+            let mut reply = thanks();
+            reply.from = address(&format!("support@{domain}"));
+            let mail = answer(&config(), &reply, None).unwrap();
+            assert!(mail.message_id.ends_with("@postroom.invalid"));
+            assert_eq!(read(&mail.raw).field("Message-ID"), format!("<{}>", mail.message_id));
+        }
+    }
+
+    #[test]
+    fn an_author_without_a_name() {
+        let config = config();
+        let to = [address("eve@cust.test")];
+        let words = Letter { author: "", subject: "x", text: "y", to: &to, cc: &[], thread: &[] };
+        let mails = letter(stationery(&config, &key()), &words, &ticket(), &mut next_ids());
+        let read = read(&mails[0].raw);
+        assert_eq!(read.field("From"), "\"ACME Helpdesk\" <support@desk.test>");
+        assert!(!read.names().contains(&"References"));
     }
 
     #[track_caller]

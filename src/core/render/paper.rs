@@ -19,8 +19,6 @@ use crate::core::address::Address;
 /// Message-IDs in a References field. The first is kept and the last; the middle is left out
 /// (RFC 5537 section 3.4.4 does the same for news).
 const REFERENCES_MAX: usize = 20;
-/// Last second that a Date field can say: the end of the year 9999.
-const DATE_SECS_MAX: u64 = 253_402_300_799;
 
 /// A mail about to be written. Nothing in it needs to be clean.
 #[derive(Debug, Clone)]
@@ -125,8 +123,85 @@ fn mailbox(name: &str, address: &Address) -> Mailbox {
     Mailbox::new((!name.is_empty()).then_some(name), address)
 }
 
-/// A Date field says neither years before 1970 nor after 9999.
+/// A Date field says neither years before 1970 nor after 9999; a timestamp never is after.
 fn system_time(at: Timestamp) -> SystemTime {
-    let seconds = u64::try_from(at.as_second()).unwrap_or(0).min(DATE_SECS_MAX);
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reading::read;
+    use super::*;
+
+    fn from() -> Address {
+        Address::parse("desk@x.test").unwrap()
+    }
+
+    fn draft<'a>(from: &'a Address, references: &[&'a str]) -> Draft<'a> {
+        Draft {
+            from: ("", from),
+            reply_to: None,
+            to: vec![("", from)],
+            cc: Vec::new(),
+            subject: "s".into(),
+            date: Timestamp::UNIX_EPOCH,
+            message_id: "a@x.test",
+            in_reply_to: None,
+            references: references.to_vec(),
+            fields: Vec::new(),
+            text: "t".into(),
+        }
+    }
+
+    #[track_caller]
+    fn check_references(ids: &[&str], expected: &str) {
+        assert_eq!(references(ids), expected);
+    }
+
+    #[test]
+    fn references_are_usable_and_stand_once() {
+        check_references(&[], "");
+        check_references(&["no id", "<a@x>", "b@x", "a@x", "b@x", "c@x"], "<a@x> <b@x> <c@x>");
+    }
+
+    #[test]
+    fn long_threads_keep_the_first_and_the_last() {
+        let ids: Vec<String> = (0..1_000).map(|at| format!("m{at}@x")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let kept = references(&ids);
+        assert_eq!(kept.split(' ').count(), REFERENCES_MAX);
+        assert!(kept.starts_with("<m0@x> <m981@x> ") && kept.ends_with(" <m999@x>"));
+    }
+
+    #[track_caller]
+    fn check_date(date: Timestamp, expected: &str) {
+        let from = from();
+        let raw = write(&Draft { date, ..draft(&from, &[]) });
+        assert_eq!(read(&raw).field("Date"), expected);
+    }
+
+    #[test]
+    fn dates_of_broken_clocks() {
+        check_date(Timestamp::MIN, "Thu, 01 Jan 1970 00:00:00 +0000");
+        check_date(Timestamp::MAX, "Thu, 30 Dec 9999 22:00:00 +0000");
+    }
+
+    #[track_caller]
+    fn check_text(text: &str, encoding: &str) {
+        let from = from();
+        let raw = write(&Draft { text: text.into(), ..draft(&from, &[]) });
+        let read = read(&raw);
+        assert_eq!(read.field("Content-Transfer-Encoding"), encoding);
+        assert_eq!(read.text, format!("{}\n", text.replace('\r', "").trim_end()));
+    }
+
+    #[test]
+    fn texts_arrive_as_they_were_written() {
+        check_text("Dear Eve,\r\n\r\n. a dot\nFrom me", "7bit");
+        check_text("Änderung = 50 % — ok\nline", "quoted-printable");
+        check_text("お問い合わせありがとうございます。\n①㈱髙", "base64");
+        check_text(&"y".repeat(5_000), "quoted-printable");
+        check_text("", "7bit");
+    }
 }
