@@ -68,7 +68,9 @@ fn headers(draft: &Draft<'_>, body: &Body) -> Headers {
     if let Some(address) = draft.reply_to {
         headers.set(ReplyTo::from(mailboxes(&[("", address)])));
     }
-    headers.set(To::from(mailboxes(&draft.to)));
+    if !draft.to.is_empty() {
+        headers.set(To::from(mailboxes(&draft.to)));
+    }
     if !draft.cc.is_empty() {
         headers.set(Cc::from(mailboxes(&draft.cc)));
     }
