@@ -258,14 +258,3 @@ fn declared_tests(united: United, homes: &[Home], files: &Files) -> Vec<Declared
     };
     united.tests.into_iter().map(declared).collect()
 }
-
-/// Judges files that are given as texts, as a revision that was kept.
-pub fn load_kept(files: Vec<(String, String)>) -> Loaded {
-    let _ = files;
-    todo!()
-}
-
-/// JSON Schema of the files.
-pub fn schema() -> serde_json::Value {
-    todo!()
-}

@@ -107,7 +107,7 @@ mod tests {
     #[track_caller]
     fn check(problems: Vec<Problem>, strict: bool, expected: Exit) {
         let config = Some(crate::core::config::Config::default());
-        let loaded = Loaded { hash: String::new(), files: Vec::new(), config, problems };
+        let loaded = Loaded { hash: String::new(), files: Vec::new(), config, problems, tests: Vec::new() };
         assert_eq!(exit(&loaded, strict), expected);
     }
 

@@ -44,7 +44,7 @@ pub fn run(args: PlanArgs) -> Result<Exit, Failure> {
     let config = if running.files.is_empty() {
         Config::default()
     } else {
-        config::load_kept(running.files).config.ok_or_else(|| {
+        config::load_saved(&running.files).config.ok_or_else(|| {
             Failure::new("could not read the revision that runs: it was applied by another version")
         })?
     };

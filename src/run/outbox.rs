@@ -24,7 +24,7 @@ use crate::core::config::{Config, SmtpServer, Switch};
 use crate::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after};
 use crate::core::ticket::{Actor, Command, TicketId};
 use crate::metrics::Metrics;
-use crate::run::board::{Board, ConditionKind, Kind};
+use crate::run::board::{Board, ConditionKind, Kind, ObjectStatus};
 use crate::run::clock::Clock;
 use crate::secret::Secrets;
 use crate::store::{CommandError, OutboxFilter, Store, StoreError};
@@ -110,7 +110,7 @@ struct Outbox {
     /// One task per mail that is being sent.
     transfers: JoinSet<Transfer>,
     /// Which mail a task sends, should it panic.
-    tasks: HashMap<Id, (String, Outgoing)>,
+    tasks: HashMap<Id, (SmtpServer, Outgoing)>,
     /// Mails being sent, and those whose result is not committed yet.
     in_flight: BTreeMap<OutgoingId, Option<Pair>>,
     /// Results to be committed.
@@ -131,7 +131,7 @@ struct Outbox {
 
 /// What a transfer task hands back.
 struct Transfer {
-    server: String,
+    server: SmtpServer,
     mail: Outgoing,
     /// `None`: it was not begun, as we are stopping.
     attempt: Option<Attempt>,
@@ -236,8 +236,8 @@ impl Outbox {
         self.in_flight.insert(mail.id, pair(&mail));
         let secrets = self.parts.secrets.clone();
         let stop = self.stop.clone();
-        let sent = transfer(server, connection, mail.clone(), secrets, stop);
-        self.tasks.insert(self.transfers.spawn(sent).id(), (name, mail));
+        let sent = transfer(server.clone(), connection, mail.clone(), secrets, stop);
+        self.tasks.insert(self.transfers.spawn(sent).id(), (server, mail));
     }
 
     /// Takes the result of an ended transfer, and those of all others that have ended too.
@@ -262,7 +262,11 @@ impl Outbox {
             Err(panic) => {
                 let (server, mail) =
                     self.tasks.remove(&panic.id()).expect("every task was noted when it began");
-                tracing::error!(mail = mail.id.0, server, "outbox: sending this mail panicked");
+                tracing::error!(
+                    mail = mail.id.0,
+                    server = server.name,
+                    "outbox: sending this mail panicked"
+                );
                 let attempt = Some(Attempt::Temporary("sending it panicked".into()));
                 Transfer { server, mail, attempt, let_in: true, connection: None }
             }
@@ -273,18 +277,20 @@ impl Outbox {
             None => {
                 self.in_flight.remove(&mail.id);
             }
-            Some(attempt) => self.judge(&server, mail, attempt, let_in, now),
+            Some(attempt) => self.judge(&server.name, mail, attempt, let_in, now),
         }
     }
 
     /// The connection is free again.
-    fn free(&mut self, server: &str, connection: Option<Connection>, now: Timestamp) {
-        let lane = self.lanes.entry(server.to_owned()).or_default();
+    fn free(&mut self, server: &SmtpServer, connection: Option<Connection>, now: Timestamp) {
+        let lane = self.lanes.entry(server.name.clone()).or_default();
         lane.busy = lane.busy.saturating_sub(1);
         // Not exact with several connections, but a server is slow only if none gets free.
         lane.busy_since = (lane.busy > 0).then_some(now);
-        if let Some(connection) = connection {
-            self.idle.entry(server.to_owned()).or_default().push((connection, now));
+        // One that was opened as the server is no longer declared is dropped.
+        let declared = self.config.smtp.get(&server.name) == Some(server);
+        if let Some(connection) = connection.filter(|_| declared) {
+            self.idle.entry(server.name.clone()).or_default().push((connection, now));
         }
     }
 
@@ -301,14 +307,14 @@ impl Outbox {
         match &attempt {
             Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => {
                 self.lanes.entry(server.to_owned()).or_default().worked();
-                show_working(&self.parts.board, server, &self.revision, now);
+                self.show(server, |status| show_working(status, now));
                 self.conclude(mail, &attempt, now);
             }
             Attempt::ServerDown { cause, message } => {
                 tracing::warn!(server, cause, message, "outbox: the server cannot be used now");
                 let lane = self.lanes.entry(server.to_owned()).or_default();
                 lane.failed(cause, message, now, dice());
-                show_down(&self.parts.board, server, &self.revision, cause, message, now);
+                self.show(server, |status| show_down(status, cause, message, now));
                 // A login or certificate is never the mail's fault.
                 let may_be_the_mail =
                     let_in && matches!(*cause, "protocol" | "timeout" | "unavailable");
@@ -323,6 +329,16 @@ impl Outbox {
                     self.in_flight.remove(&mail.id);
                 }
             }
+        }
+    }
+
+    /// Shows how a server is, while it is declared.
+    fn show(&self, server: &str, change: impl FnOnce(&mut ObjectStatus)) {
+        if self.config.smtp.contains_key(server) {
+            self.parts.board.update(Kind::Smtp, server, |status| {
+                status.observed_revision.clone_from(&self.revision);
+                change(status);
+            });
         }
     }
 
@@ -388,13 +404,14 @@ impl Outbox {
     async fn tell_ticket(&self, failure: &Failure) -> Result<(), StoreError> {
         let store = &self.parts.store;
         let Some(ticket) = store.ticket_by_id(failure.ticket)? else { return Ok(()) };
+        let number = ticket.number;
         let commands = vec![failure.command.clone()];
         let now = self.parts.clock.now();
-        match store.command(self.config.clone(), &ticket.number, commands, Actor::System, now).await {
+        match store.command(self.config.clone(), &number, commands, Actor::System, now).await {
             Ok(_) => Ok(()),
             Err(CommandError::Store(error)) => Err(error),
             Err(error @ (CommandError::NoTicket(_) | CommandError::Refused(_))) => {
-                tracing::warn!(%error, ticket = ticket.number, "outbox: the ticket could not be told");
+                tracing::warn!(%error, number, "outbox: the ticket could not be told");
                 Ok(())
             }
         }
@@ -438,10 +455,10 @@ impl Outbox {
             return;
         }
         self.revision = revision;
-        for (name, server) in &config.smtp {
-            show_declared(&self.parts.board, name, &self.revision, server, now);
-        }
         let before = std::mem::replace(&mut self.config, config);
+        for (name, server) in &self.config.smtp {
+            self.show(name, |status| show_declared(status, server.state, now));
+        }
         if before.smtp == self.config.smtp && before.senders == self.config.senders {
             return;
         }
@@ -518,38 +535,28 @@ async fn transfer(
     secrets: Secrets,
     stop: CancellationToken,
 ) -> Transfer {
-    let name = server.name.clone();
+    let ended = |mail, attempt, let_in, connection: Option<Connection>| {
+        let connection = connection.filter(Connection::usable);
+        Transfer { server: server.clone(), mail, attempt, let_in, connection }
+    };
     if let Some(mut connection) = idle {
         let attempt = connection.send(&mail).await;
-        let went_stale =
-            matches!(&attempt, Attempt::ServerDown { cause: "protocol" | "unavailable", .. });
-        if !went_stale {
-            let connection = connection.usable().then_some(connection);
-            return Transfer {
-                server: name,
-                mail,
-                attempt: Some(attempt),
-                let_in: true,
-                connection,
-            };
+        let stale =
+            matches!(attempt, Attempt::ServerDown { cause: "protocol" | "unavailable", .. });
+        if !stale {
+            return ended(mail, Some(attempt), true, Some(connection));
         }
     }
     let opened = tokio::select! {
         opened = transport::open(&server, &secrets) => opened,
-        () = stop.cancelled() => {
-            return Transfer { server: name, mail, attempt: None, let_in: false, connection: None };
-        }
+        () = stop.cancelled() => return ended(mail, None, false, None),
     };
     match opened {
         Ok(mut connection) => {
-            let attempt = Some(connection.send(&mail).await);
-            let connection = connection.usable().then_some(connection);
-            Transfer { server: name, mail, attempt, let_in: true, connection }
+            let attempt = connection.send(&mail).await;
+            ended(mail, Some(attempt), true, Some(connection))
         }
-        Err(attempt) => {
-            let attempt = Some(attempt);
-            Transfer { server: name, mail, attempt, let_in: false, connection: None }
-        }
+        Err(attempt) => ended(mail, Some(attempt), false, None),
     }
 }
 
@@ -580,57 +587,41 @@ fn label(attempt: &Attempt) -> &'static str {
     }
 }
 
-fn show_declared(board: &Board, name: &str, revision: &str, server: &SmtpServer, now: Timestamp) {
-    let (suspended, reason, message) = match server.state {
+fn show_declared(status: &mut ObjectStatus, state: Switch, now: Timestamp) {
+    let (suspended, reason, message) = match state {
         Switch::Enabled => (false, "Enabled", ""),
         Switch::Disabled => (true, "Disabled", "declared as disabled"),
         Switch::Paused => (true, "Paused", "declared as paused"),
     };
-    board.update(Kind::Smtp, name, |status| {
-        status.observed_revision = revision.to_owned();
-        status.set(ConditionKind::Suspended, Some(suspended), reason, message, now);
-        if suspended {
-            status.set(ConditionKind::Ready, Some(false), reason, message, now);
-        } else if !status.conditions.iter().any(|c| {
-            c.kind == ConditionKind::Ready && !matches!(c.reason.as_str(), "Disabled" | "Paused")
-        }) {
-            let message = "no mail was sent through it yet";
-            status.set(ConditionKind::Ready, None, "Unused", message, now);
-        }
-    });
+    status.set(ConditionKind::Suspended, Some(suspended), reason, message, now);
+    let ready = status.conditions.iter().find(|known| known.kind == ConditionKind::Ready);
+    let known = ready.is_some_and(|ready| !matches!(&*ready.reason, "Disabled" | "Paused"));
+    if suspended {
+        status.set(ConditionKind::Ready, Some(false), reason, message, now);
+    } else if !known {
+        let message = "no mail was sent through it yet";
+        status.set(ConditionKind::Ready, None, "Unused", message, now);
+    }
 }
 
-fn show_working(board: &Board, name: &str, revision: &str, now: Timestamp) {
-    board.update(Kind::Smtp, name, |status| {
-        status.observed_revision = revision.to_owned();
-        for kind in [ConditionKind::Ready, ConditionKind::Reachable, ConditionKind::Authenticated] {
-            status.set(kind, Some(true), "Working", "", now);
-        }
-        status.last_success = Some(now);
-        status.consecutive_failures = 0;
-    });
+fn show_working(status: &mut ObjectStatus, now: Timestamp) {
+    for kind in [ConditionKind::Ready, ConditionKind::Reachable, ConditionKind::Authenticated] {
+        status.set(kind, Some(true), "Working", "", now);
+    }
+    status.last_success = Some(now);
+    status.consecutive_failures = 0;
 }
 
-fn show_down(
-    board: &Board,
-    name: &str,
-    revision: &str,
-    cause: &str,
-    message: &str,
-    now: Timestamp,
-) {
+fn show_down(status: &mut ObjectStatus, cause: &str, message: &str, now: Timestamp) {
     let (reachable, authenticated) = match cause {
         "auth" | "unsupported" => (Some(true), Some(false)),
         "connect" | "timeout" => (Some(false), None),
         _ => (Some(true), None),
     };
-    board.update(Kind::Smtp, name, |status| {
-        status.observed_revision = revision.to_owned();
-        status.set(ConditionKind::Ready, Some(false), cause, message, now);
-        status.set(ConditionKind::Reachable, reachable, cause, message, now);
-        status.set(ConditionKind::Authenticated, authenticated, cause, message, now);
-        status.consecutive_failures = status.consecutive_failures.saturating_add(1);
-    });
+    status.set(ConditionKind::Ready, Some(false), cause, message, now);
+    status.set(ConditionKind::Reachable, reachable, cause, message, now);
+    status.set(ConditionKind::Authenticated, authenticated, cause, message, now);
+    status.consecutive_failures = status.consecutive_failures.saturating_add(1);
 }
 
 /// A number from 0 to 1. Without randomness there is only less jitter.

@@ -32,7 +32,7 @@ pub async fn files(State(web): State<Web>) -> Result<Json<FilesView>, Problem> {
 /// What is wrong with a configuration.
 pub async fn check(State(_): State<Web>, yaml: String) -> Result<Json<CheckView>, Problem> {
     let files = vec![("configuration.yaml".to_owned(), yaml)];
-    let loaded = tokio::task::spawn_blocking(move || crate::config::load_kept(files)).await;
+    let loaded = tokio::task::spawn_blocking(move || crate::config::load_saved(&files)).await;
     let loaded = loaded.map_err(|_| Problem::internal())?;
     let errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
     Ok(Json(CheckView {

@@ -53,13 +53,17 @@ impl Lane {
 
     /// It could not be used. `dice` is a number from 0 to 1.
     pub fn failed(&mut self, cause: &str, message: &str, now: Timestamp, dice: f64) {
+        self.reason = message.to_owned();
+        // Several connections that break at once are one failure.
+        if self.paused(now).is_some() {
+            return;
+        }
         let first = if cause == "auth" { PAUSE_AFTER_REFUSED_LOGIN_SECS } else { PAUSE_SECS };
         let doubled = first * 2f64.powi(self.failures.min(16) as i32);
         // A quarter more or less is chance, so that many desks do not come back in step.
         let secs = doubled.min(PAUSE_SECS_MAX) * (0.75 + 0.5 * dice);
         self.failures = self.failures.saturating_add(1);
         self.paused_until = Some(now + SignedDuration::from_secs_f64(secs));
-        self.reason = message.to_owned();
     }
 }
 
@@ -92,6 +96,15 @@ mod tests {
         check("auth", 0, 60);
         check("auth", 1, 120);
         check("auth", 9, 300);
+    }
+
+    #[test]
+    fn connections_that_break_together_are_one_failure() {
+        let mut lane = Lane::default();
+        for _ in 0..16 {
+            lane.failed("protocol", "the server hung up", at(0), 0.5);
+        }
+        assert_eq!((lane.failures, lane.paused_until), (1, Some(at(1))));
     }
 
     #[test]
