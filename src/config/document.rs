@@ -182,6 +182,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(text.into())
     }
 
+    /// An empty document.
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }

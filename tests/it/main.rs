@@ -12,3 +12,5 @@ mod peers_smtp;
 mod sink;
 mod store;
 mod transport;
+mod config;
+mod config_watch;

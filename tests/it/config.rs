@@ -1,0 +1,239 @@
+//! Golden YAML with the messages we would like to receive, the schema, the reference, the example.
+//!
+//! `UPDATE=1 cargo test --test it config` rewrites what is expected.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use postroom::config::{self, Loaded, Severity};
+
+/// Begins the lines at the end of a golden file that hold what is expected.
+const EXPECTED: &str = "#! ";
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn updating() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
+fn yaml_files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "yaml"));
+    files.sort();
+    files
+}
+
+/// Problems as the golden files show them: the folder is left out.
+fn told(loaded: &Loaded, folder: &Path) -> String {
+    let folder = format!("{}/", folder.display());
+    let lines = loaded.problems.iter().map(|problem| problem.to_string().replace(&folder, ""));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn check_golden(path: &Path) -> Loaded {
+    let text = fs::read_to_string(path).unwrap();
+    let (lines, expected): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| !line.starts_with(EXPECTED));
+    let loaded = config::load(&[path.to_owned()]);
+    let told = told(&loaded, path.parent().unwrap());
+    if updating() {
+        let mut text = lines.join("\n") + "\n";
+        told.lines().for_each(|line| text.push_str(&format!("{EXPECTED}{line}\n")));
+        fs::write(path, text).unwrap();
+    } else {
+        let expected: Vec<&str> = expected.iter().map(|l| &l[EXPECTED.len()..]).collect();
+        assert_eq!(told, expected.join("\n"), "{}", path.display());
+    }
+    loaded
+}
+
+#[test]
+fn invalid_files_are_told_apart() {
+    let files = yaml_files("tests/golden/config/invalid");
+    assert!(files.len() >= 40, "{} files", files.len());
+    for path in files {
+        let loaded = check_golden(&path);
+        assert!(loaded.config.is_none(), "{}", path.display());
+        let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error);
+        assert!(errors.count() > 0, "{}", path.display());
+    }
+}
+
+#[test]
+fn valid_files_load() {
+    for path in yaml_files("tests/golden/config/valid") {
+        let loaded = check_golden(&path);
+        assert!(loaded.config.is_some(), "{}", told(&loaded, Path::new("")));
+    }
+}
+
+#[track_caller]
+fn check_fresh(path: &str, made: &str) {
+    let path = root(path);
+    if updating() {
+        fs::write(&path, made).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == made, "{} is old; rewrite it with UPDATE=1", path.display());
+}
+
+#[test]
+fn schema_is_fresh() {
+    let schema = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
+    check_fresh("schema/postroom.schema.json", &schema);
+}
+
+#[test]
+fn reference_is_fresh() {
+    check_fresh("docs/configuration.md", &config::reference::reference(&config::schema()));
+}
+
+#[test]
+fn example_is_valid() {
+    let loaded = config::load(&[root("examples/otobo-ops")]);
+    let errors: Vec<_> = loaded.problems.iter().filter(|p| p.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let config = loaded.config.unwrap();
+    assert!(config.accounts.len() >= 10 && config.smtp.len() >= 5 && !loaded.tests.is_empty());
+    for test in &loaded.tests {
+        assert!(test.mail.is_file(), "{}", test.mail.display());
+    }
+    let again = config::load_saved(&loaded.files);
+    assert_eq!(again.config, Some(config));
+    assert_eq!(again.hash, loaded.hash);
+}
+
+fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[track_caller]
+fn check_refused(bytes: &[u8], words: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "a.yaml", bytes);
+    let loaded = config::load(&[path]);
+    assert!(loaded.config.is_none());
+    let first = &loaded.problems[0];
+    assert!(first.message.contains(words), "{first}");
+}
+
+#[test]
+fn what_is_no_text_is_refused() {
+    check_refused(b"version: 1\ndesk: {name: a\0b}\n", "NUL byte in line 2");
+    check_refused(b"\xff\xfev\0e\0r\0", "UTF-16");
+    check_refused(b"version: 1\n# \x93\x8c\n", "not UTF-8 from line 2");
+    check_refused(&vec![b'#'; 2 << 20], "larger than 1024 KiB");
+}
+
+#[test]
+fn byte_order_mark_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "a.yaml", "\u{feff}version: 1\n");
+    assert_eq!(config::load(&[path]).problems, []);
+}
+
+#[test]
+fn alias_bomb_is_refused_quickly() {
+    let bomb =
+        format!("version: 1\nx-a: &a [{}]\nx-b: [{}]\n", "a,".repeat(20_000), "*a,".repeat(20_000));
+    let began = std::time::Instant::now();
+    check_refused(bomb.as_bytes(), "larger than 4 MiB");
+    assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
+}
+
+#[test]
+fn same_key_in_two_files_names_both_places() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.yaml", "version: 1\nqueues:\n  sales: {}\n");
+    write(folder.path(), "b/c.yml", "version: 1\nqueues: {sales: {}}\n");
+    let loaded = config::load(&[folder.path().to_owned()]);
+    assert_eq!(
+        told(&loaded, folder.path()),
+        "b/c.yml:2:10: error: queues.sales: is declared twice; the first one is at a.yaml:3:3\n  \
+         hint: remove one of the two; an object is declared once in all files together"
+    );
+}
+
+#[test]
+fn hash_does_not_depend_on_the_order_of_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = write(folder.path(), "a.yaml", "version: 1\n");
+    let b = write(folder.path(), "b.yaml", "version: 1\nqueues: {sales: {}}\n");
+    let hash = |paths: &[&PathBuf]| {
+        config::load(&paths.iter().map(|p| (*p).clone()).collect::<Vec<_>>()).hash
+    };
+    assert_eq!(hash(&[&a, &b]), hash(&[&b, &a]));
+    assert_ne!(hash(&[&a, &b]), hash(&[&a]));
+}
+
+#[test]
+fn hidden_files_and_circles_are_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.yaml", "version: 1\n");
+    write(folder.path(), ".hidden/b.yaml", "nonsense: [");
+    write(folder.path(), "..2026/c.yaml", "nonsense: [");
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("circle")).unwrap();
+    let loaded = config::load(&[folder.path().to_owned()]);
+    assert_eq!(loaded.problems, []);
+    assert_eq!(loaded.files.len(), 1);
+}
+
+#[test]
+fn templates_stay_beneath_the_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "secret.txt", "do not read me");
+    let reply = |file: &str| {
+        format!(
+            "version: 1\nqueues: {{q: {{}}}}\nsystemAddresses: {{a@x.test: {{queue: q}}}}\n\
+             autoReplies:\n  r:\n    from: a@x.test\n    subject: {{en: s}}\n    text:\n      en: {{file: {file}}}\n"
+        )
+    };
+    let directory = folder.path().join("conf");
+    for (file, words) in [
+        ("../secret.txt", "lies outside"),
+        ("/etc/hostname", "relative to this file"),
+        ("absent.txt", "could not be read"),
+        ("large.txt", "larger than 64 KiB"),
+    ] {
+        write(&directory, "large.txt", "x".repeat(70_000));
+        write(&directory, "a.yaml", reply(file));
+        let loaded = config::load(&[directory.clone()]);
+        assert!(loaded.problems[0].message.contains(words), "{}", loaded.problems[0]);
+        assert_eq!((loaded.problems[0].line, loaded.problems[0].column), (9, 18));
+    }
+    write(&directory, "texts/good.txt", "hello {{ ticket.number }}");
+    write(&directory, "a.yaml", reply("texts/good.txt"));
+    let before = config::load(&[directory.clone()]);
+    assert_eq!(before.problems, []);
+    write(&directory, "texts/good.txt", "good day");
+    assert_ne!(before.hash, config::load(&[directory]).hash);
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "version: 1\nsmtp:\n  r: {type: hunter2, host: h, auth: {username: u, password: hunter2}}\n\
+                mailAccounts:\n  a: {type: imaps, host: h, username: u, password: {secret: 'hunter2 !'}, afterFetch: hunter2}\n\
+                apiTokens: {t: {sha256: hunter2, role: hunter2}}\n";
+    let path = write(folder.path(), "a.yaml", text);
+    let loaded = config::load(&[path]);
+    assert!(loaded.problems.len() >= 6, "{}", told(&loaded, folder.path()));
+    assert!(!told(&loaded, folder.path()).contains("hunter2"));
+}
+
+#[test]
+fn problems_of_a_file_are_capped() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys: String = (0..150).map(|n| format!("  q{n}: {{nonsense: 1}}\n")).collect();
+    let path = write(folder.path(), "a.yaml", format!("version: 1\nqueues:\n{keys}"));
+    let loaded = config::load(&[path]);
+    assert_eq!(loaded.problems.len(), 101);
+    assert!(loaded.problems[0].message.contains("more problems"), "{}", loaded.problems[0]);
+}
