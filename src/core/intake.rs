@@ -474,12 +474,30 @@ mod tests {
         let unproven = check(ANNA, &tagged(eves_ticket()), Outcome::FollowUp).effect.unwrap();
         assert!(unproven.events.iter().all(|event| event.actor == Actor::System));
         assert!(!unproven.articles[0].visible_for_customer && unproven.owed.is_empty());
-        let proven = check(ANNA, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
+        let id = |to: &str| {
+            let key = &no_facts().desk_key;
+            thread::message_id(key, TicketId(1), OutgoingId(5), &address(to), "corp.example")
+        };
+        let forged = format!("{ANNA}\nIn-Reply-To: <{}>", id("eve@cust.example"));
+        let forged = check(&forged, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
+        assert!(!forged.articles[0].visible_for_customer && forged.owed.is_empty());
+        let told = format!("{ANNA}\nIn-Reply-To: <{}>", id("anna@agents.example"));
+        let proven = check(&told, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
         assert!(proven.events.iter().all(|event| event.actor == Actor::Agent("anna".into())));
         assert_eq!(proven.owed[0].recipient, address("eve@cust.example"));
-        let machine = format!("{ANNA}\nAuto-Submitted: auto-replied");
+        let machine = format!("{told}\nAuto-Submitted: auto-replied");
         let machine = check(&machine, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
         assert!(!machine.articles[0].visible_for_customer && machine.owed.is_empty());
+    }
+
+    #[test]
+    fn agents_are_customers_of_their_own_tickets() {
+        let decision = decide(&config(), &account(), &mail(ANNA), &no_facts(), now());
+        let state = State::Closed { successful: true };
+        let own = Ticket { id: TicketId(1), state, ..decision.effect.unwrap().ticket };
+        let effect = check(ANNA, &keyed(own), Outcome::FollowUp).effect.unwrap();
+        assert_eq!((effect.ticket.state, effect.owed.len()), (State::Open, 0));
+        assert!(effect.articles[0].visible_for_customer);
     }
 
     #[test]

@@ -142,8 +142,11 @@ pub fn is_robot(address: &Address) -> bool {
     is_mail_system(address) || refuses_answers(address)
 }
 
+/// Whether something about a mail speaks against an answer.
+type Check = fn(&Mail) -> bool;
+
 fn by_header(mail: &Mail, allowed: bool) -> Option<Suppression> {
-    let checks: [(fn(&Mail) -> bool, Suppression); 7] = [
+    let checks: [(Check, Suppression); 7] = [
         (is_auto_submitted, Suppression::AutoSubmitted),
         (has_null_return_path, Suppression::NullReturnPath),
         (is_from_list, Suppression::MailingList),

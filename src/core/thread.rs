@@ -16,7 +16,6 @@ use subtle::ConstantTimeEq;
 use super::address::Address;
 use super::config::Desk;
 use super::intake::DeskKey;
-use super::mail::Digest;
 use super::outgoing::OutgoingId;
 use super::ticket::TicketId;
 
@@ -32,8 +31,12 @@ const BLANKS_MAX: usize = 8;
 const TAGS_MAX: usize = 100;
 /// Length of the tag in our Message-IDs: 128 bits.
 const TAG_BYTES: usize = 16;
-/// Length of the recipient's digest in our Message-IDs.
-const RECIPIENT_BYTES: usize = 4;
+/// What is signed stands behind its purpose, so that no signature serves another one.
+const ID: &[u8] = b"postroom message-id ";
+const RECIPIENT: &[u8] = b"postroom recipient ";
+/// Length of the recipient's digest in our Message-IDs. It is keyed: nobody can look for an
+/// address of his own that has the digest of somebody else's.
+const RECIPIENT_BYTES: usize = 8;
 
 /// Number of the next ticket: date, system id, daily counter (at least five digits), check digit.
 pub fn number(desk: &Desk, now: Timestamp, tickets_today: u32) -> String {
@@ -77,9 +80,9 @@ pub fn message_id(
     recipient: &Address,
     domain: &str,
 ) -> String {
-    let recipient = recipient_digest(recipient);
+    let recipient = recipient_digest(key, recipient);
     let signed = format!("{:x}.{:x}.{recipient}", ticket.0, mail.0);
-    let tag = hex(&signature(key, &signed));
+    let tag = hex(&signature(key, ID, &signed));
     format!("{signed}.{tag}@{domain}")
 }
 
@@ -89,7 +92,7 @@ pub fn verify(key: &DeskKey, message_id: &str) -> Option<TicketId> {
     let local = local.to_ascii_lowercase();
     let (signed, tag) = local.rsplit_once('.')?;
     let ticket = u64::from_str_radix(signed.split('.').next()?, 16).ok()?;
-    let expected = hex(&signature(key, signed));
+    let expected = hex(&signature(key, ID, signed));
     let genuine: bool = expected.as_bytes().ct_eq(tag.as_bytes()).into();
     genuine.then_some(TicketId(ticket))
 }
@@ -100,8 +103,16 @@ pub fn verify(key: &DeskKey, message_id: &str) -> Option<TicketId> {
 /// mail with this id, and quoting it in References proves that one of ours was received.
 pub fn root_id(key: &DeskKey, ticket: TicketId, domain: &str) -> String {
     let signed = format!("{:x}.root", ticket.0);
-    let tag = hex(&signature(key, &signed));
+    let tag = hex(&signature(key, ID, &signed));
     format!("{signed}.{tag}@{domain}")
+}
+
+/// Whether a Message-ID is genuine and of a mail that went to this address: whoever refers to it
+/// and writes from there got that mail himself, and not from somebody it was forwarded by.
+pub fn was_sent_to(key: &DeskKey, message_id: &str, recipient: &Address) -> bool {
+    let digest = message_id.split('.').nth(2).unwrap_or("").to_ascii_lowercase();
+    let same = digest.as_bytes().ct_eq(recipient_digest(key, recipient).as_bytes());
+    same.into() && verify(key, message_id).is_some()
 }
 
 /// Numbers in tags with this hook, in their order.
@@ -166,10 +177,10 @@ fn check_digit(digits: &str) -> u32 {
     (10 - sum % 10) % 10
 }
 
-fn signature(key: &DeskKey, signed: &str) -> [u8; TAG_BYTES] {
+fn signature(key: &DeskKey, purpose: &[u8], signed: &str) -> [u8; TAG_BYTES] {
     let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&key.0)
         .expect("HMAC takes keys of any length (RFC 2104 section 2)");
-    mac.update(b"postroom message-id ");
+    mac.update(purpose);
     mac.update(signed.as_bytes());
     let full = mac.finalize().into_bytes();
     let mut tag = [0; TAG_BYTES];
@@ -177,8 +188,8 @@ fn signature(key: &DeskKey, signed: &str) -> [u8; TAG_BYTES] {
     tag
 }
 
-fn recipient_digest(recipient: &Address) -> String {
-    hex(&Digest::of(recipient.as_str().as_bytes()).0[..RECIPIENT_BYTES])
+fn recipient_digest(key: &DeskKey, recipient: &Address) -> String {
+    hex(&signature(key, RECIPIENT, recipient.as_str())[..RECIPIENT_BYTES])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -311,6 +322,18 @@ mod tests {
         for id in ["", "@", "a@b", "2a@desk.example", "2a.1.x.@y", "\u{e9}.\u{e9}@x", "..@.."] {
             assert_eq!(verify(&KEY, id), None, "{id}");
         }
+    }
+
+    #[test]
+    fn ids_are_bound_to_their_recipient() {
+        let sent_to = |id: &str, to: &str| was_sent_to(&KEY, id, &Address::parse(to).unwrap());
+        assert!(sent_to(&ours(), "eve@cust.example"));
+        assert!(sent_to(&ours().to_uppercase(), "Eve@cust.example"));
+        assert!(!sent_to(&ours(), "anna@agents.example"));
+        assert!(!sent_to(&root_id(&KEY, TicketId(42), "x"), "eve@cust.example"));
+        let forged = ours().replacen("2a.", "2b.", 1);
+        assert!(!sent_to(&forged, "eve@cust.example"));
+        assert!(!sent_to("", "eve@cust.example"));
     }
 
     #[test]

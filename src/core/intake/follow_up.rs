@@ -130,9 +130,6 @@ enum Course {
 
 /// Writes the follow-up.
 pub(super) fn join(mut sitting: Sitting<'_>, joined: Joined) -> Decision {
-    if joined.proof == Proof::Keyed {
-        sitting.proven();
-    }
     if sitting.judgement.on_follow_up.ignore == Some(true) {
         return sitting.ignored();
     }
@@ -151,7 +148,7 @@ pub(super) fn join(mut sitting: Sitting<'_>, joined: Joined) -> Decision {
 /// Rules for closed tickets are for those who need help: what an agent writes stays with the
 /// ticket and leaves it as it is.
 fn course(sitting: &Sitting<'_>, rules: &FollowUpRules, ticket: &Ticket) -> Course {
-    if sitting.judgement.sender.agent.is_some() {
+    if helps(sitting, ticket) {
         return Course::Keep;
     }
     match rules.closed {
@@ -163,6 +160,14 @@ fn course(sitting: &Sitting<'_>, rules: &FollowUpRules, ticket: &Ticket) -> Cour
         }
         OnClosed::Reopen => Course::Join,
     }
+}
+
+/// Whether the sender is an agent who writes to somebody else's ticket. In a case of his own he
+/// is a customer like any other.
+fn helps(sitting: &Sitting<'_>, ticket: &Ticket) -> bool {
+    let sender = &sitting.judgement.sender;
+    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
+    sender.agent.is_some() && customer != sender.mailbox.address.as_ref()
 }
 
 fn is_too_old(rules: &FollowUpRules, ticket: &Ticket, now: Timestamp) -> bool {
@@ -187,7 +192,7 @@ fn follow(
     }
     change.apply(&sitting, &sitting.judgement.on_follow_up);
     let mut article = sitting.article(before.id);
-    article.visible_for_customer = is_visible(&sitting, proof);
+    article.visible_for_customer = is_visible(&sitting, &before);
     let (id, kind) = (article.id, article.kind);
     change.push(sitting.event(What::ArticleAdded { article: id, kind }, ""));
     let locked = change.ticket.locked_since.is_some();
@@ -196,7 +201,7 @@ fn follow(
     people::join_in(sitting.config, &mut change.ticket, sitting.judgement);
     let mut effect = change.effect(sitting.now);
     effect.articles.push(article);
-    go_on_to_customer(&mut sitting, &mut effect, proof);
+    go_on_to_customer(&mut sitting, &mut effect);
     let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::FollowUp);
     sitting.announce(Outcome::FollowUp, Some(&before), effect, suppressed)
 }
@@ -218,35 +223,32 @@ fn set_follow_up_state(
 }
 
 /// What an agent writes is for the customer only if it surely is the agent who writes.
-fn is_visible(sitting: &Sitting<'_>, proof: Proof) -> bool {
+fn is_visible(sitting: &Sitting<'_>, ticket: &Ticket) -> bool {
     let judgement = sitting.judgement;
     let visible = judgement.article.visible_for_customer;
     let visible = judgement.on_follow_up.visible_for_customer.unwrap_or(visible);
-    let unsure = judgement.sender.agent.is_some() && !goes_on(sitting, proof);
-    visible && !unsure
+    visible && (!helps(sitting, ticket) || goes_on(sitting))
 }
 
-/// Whether this is an agent's own letter to the customer: he proved to have got a mail of ours
-/// (or the account vouches for him), and it is he who writes and not his mailbox.
-fn goes_on(sitting: &Sitting<'_>, proof: Proof) -> bool {
-    let judgement = sitting.judgement;
-    let sure = proof == Proof::Keyed || judgement.trusted;
-    let by_hand = match &judgement.suppression {
+/// Whether this is an agent's own letter to the customer: it is surely the agent, and it is he
+/// who writes and not his mailbox.
+fn goes_on(sitting: &Sitting<'_>) -> bool {
+    let by_hand = match &sitting.judgement.suppression {
         None | Some(Suppression::Agent | Suppression::Filter) => true,
         Some(_) => false,
     };
-    judgement.sender.agent.is_some() && sure && by_hand
+    sitting.is_surely_agent() && by_hand
 }
 
 /// Owes the customer an agent's mail, unless he has it already. Attachments stay with the article.
-fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect, proof: Proof) {
+fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     let judgement = sitting.judgement;
-    if judgement.sender.agent.is_none() {
+    if !helps(sitting, &effect.ticket) {
         return;
     }
     let visible = effect.articles.iter().all(|article| article.visible_for_customer);
     let Some(customer) = effect.ticket.customer.clone() else { return };
-    if !goes_on(sitting, proof) || !visible {
+    if !goes_on(sitting) || !visible {
         sitting.note("letter", "stays with the ticket: not surely written by the agent himself");
         return;
     }

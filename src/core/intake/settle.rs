@@ -11,6 +11,7 @@ use super::{Decision, Effect, Facts, Judgement, NextIds, Outcome, Why, bounce, c
 use crate::core::config::{Config, Customers};
 use crate::core::render::{self, Stationery};
 use crate::core::reply::Suppression;
+use crate::core::thread;
 use crate::core::ticket::{
     Actor, Article, ArticleId, ArticleKind, AuthorKind, Event, Ticket, TicketId, What,
 };
@@ -76,7 +77,7 @@ impl<'a> Sitting<'a> {
         now: Timestamp,
     ) -> Sitting<'a> {
         let (why, next) = (judgement.why.clone(), facts.next);
-        let actor = actor(judgement, judgement.trusted);
+        let actor = actor(judgement, facts);
         Sitting { config, judgement, facts, now, actor, why, next }
     }
 
@@ -85,9 +86,9 @@ impl<'a> Sitting<'a> {
         self.why.push(Why::new(step, text));
     }
 
-    /// The sender proved to have got a mail of ours: a sender who is an agent acts as one.
-    pub(super) fn proven(&mut self) {
-        self.actor = actor(self.judgement, true);
+    /// Whether the sender surely is the agent whose address he writes from.
+    pub(super) fn is_surely_agent(&self) -> bool {
+        matches!(self.actor, Actor::Agent(_))
     }
 
     /// What happened, with its reason.
@@ -157,14 +158,19 @@ impl<'a> Sitting<'a> {
     }
 }
 
-/// Whoever writes an agent's address into From is not taken for him: only a mail that proves its
-/// reader got one of ours, or that came through a trusted account, acts in his name.
-fn actor(judgement: &Judgement, proven: bool) -> Actor {
-    match (&judgement.sender.agent, &judgement.sender.mailbox.address) {
-        (Some(agent), _) if proven => Actor::Agent(agent.clone()),
-        (Some(_), _) | (None, None) => Actor::System,
-        (None, Some(_)) if judgement.report.is_some() => Actor::System,
-        (None, Some(address)) => Actor::Customer(address.clone()),
+/// Whoever writes an agent's address into From is not taken for him: only a mail that answers one
+/// of ours to that very address, or that came through a trusted account, acts in his name. A
+/// customer, too, holds signed ids, but none of a mail to an agent.
+fn actor(judgement: &Judgement, facts: &Facts) -> Actor {
+    let Some(address) = &judgement.sender.mailbox.address else { return Actor::System };
+    let answers = |id: &String| thread::was_sent_to(&facts.desk_key, id, address);
+    match &judgement.sender.agent {
+        Some(agent) if judgement.trusted || judgement.references.iter().any(answers) => {
+            Actor::Agent(agent.clone())
+        }
+        Some(_) => Actor::System,
+        None if judgement.report.is_some() => Actor::System,
+        None => Actor::Customer(address.clone()),
     }
 }
 

@@ -13,7 +13,8 @@
 //! ...
 //! ```
 //! In mails `{{number t1}}` is the number of the first ticket, `{{sent t1}}` the Message-ID of
-//! the last mail that we sent about it to somebody outside, `{{i}}` counts repetitions.
+//! the last mail that we sent about it to somebody outside, `{{told t1}}` that of the last
+//! notification, `{{i}}` counts repetitions.
 
 /// One golden file.
 pub struct Case {

@@ -72,8 +72,10 @@ fn filled(world: &World, text: &str) -> String {
     for ticket in world.tickets() {
         let id = ticket.id.0;
         text = text.replace(&format!("{{{{number t{id}}}}}"), &ticket.number);
-        if let Some(sent) = world.sent(id) {
-            text = text.replace(&format!("{{{{sent t{id}}}}}"), &format!("<{sent}>"));
+        for (word, notification) in [("sent", false), ("told", true)] {
+            if let Some(sent) = world.sent(id, notification) {
+                text = text.replace(&format!("{{{{{word} t{id}}}}}"), &format!("<{sent}>"));
+            }
         }
     }
     text

@@ -119,14 +119,14 @@ impl World {
         self.articles.iter().filter(|article| article.ticket == TicketId(ticket)).count()
     }
 
-    /// Message-ID of the last mail about a ticket to somebody outside.
-    pub fn sent(&self, ticket: u64) -> Option<String> {
+    /// Message-ID of the last mail about a ticket to somebody outside, or of the last notification.
+    pub fn sent(&self, ticket: u64, notification: bool) -> Option<String> {
         let about = self.owed.iter().rev().filter(|mail| mail.ticket == Some(TicketId(ticket)));
-        let mut outside = about.filter(|mail| match mail.kind {
-            OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => true,
-            OutgoingKind::Notification { .. } => false,
+        let mut wanted = about.filter(|mail| match mail.kind {
+            OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => !notification,
+            OutgoingKind::Notification { .. } => notification,
         });
-        outside.next().map(|mail| mail.message_id.clone())
+        wanted.next().map(|mail| mail.message_id.clone())
     }
 
     fn facts(&self, config: &Config, judgement: &Judgement) -> Facts {
