@@ -101,7 +101,7 @@ impl Mailbox for Imap {
         self.session.settle();
         let mut found = BTreeMap::new();
         if self.session.exists() > 0 {
-            self.list_into(&mut found).await?;
+            self.list_all(&mut found).await?;
         }
         Ok(Listing { entries: found.into_values().collect(), epoch: self.uid_validity.to_string() })
     }
@@ -172,14 +172,31 @@ impl Mailbox for Imap {
 impl Imap {
     /// One FETCH for all: its answers are single lines, so it stays linear for large folders,
     /// where a SEARCH answers with one line that the parser reads again and again.
-    async fn list_into(&mut self, found: &mut BTreeMap<u32, Entry>) -> Result<(), MailboxError> {
-        let exists = u64::from(self.session.exists());
+    ///
+    /// A server that leaves messages out would make us believe that they are gone.
+    async fn list_all(&mut self, found: &mut BTreeMap<u32, Entry>) -> Result<(), MailboxError> {
+        let (exists, expunged) = (u64::from(self.session.exists()), self.session.expunged());
+        self.list_into(found, exists).await?;
+        let listed = found.len() as u64;
+        let vanished = self.session.expunged() - expunged;
+        if listed + vanished < exists {
+            let message = format!("server listed {listed} of {exists} messages");
+            return Err(MailboxError::Protocol(message));
+        }
+        Ok(())
+    }
+
+    async fn list_into(
+        &mut self,
+        found: &mut BTreeMap<u32, Entry>,
+        exists: u64,
+    ) -> Result<(), MailboxError> {
         let allowance = Allowance { answers: exists * 2, bytes: exists * LISTED_BYTES };
         let location = |uid: u32| Location(format!("{};{};{uid}", self.folder, self.uid_validity));
         let command = "UID FETCH 1:* (UID RFC822.SIZE FLAGS INTERNALDATE)";
         self.session
             .command("UID FETCH", command, allowance, |response| {
-                let Some(answer) = Answer::of(response) else { return Ok(()) };
+                let Some(answer) = Answer::of(response)? else { return Ok(()) };
                 // A change of flags announced by the way has no size.
                 let (Some(uid), Some(size)) = (answer.uid, answer.size) else { return Ok(()) };
                 if found.len() >= MESSAGES_MAX {
@@ -242,7 +259,7 @@ impl Imap {
             Allowance { answers: wanted.len() as u64, bytes: wanted.values().sum::<u64>() };
         self.session
             .command("UID FETCH", &command, allowance, |response| {
-                let Some(answer) = Answer::of(response) else { return Ok(()) };
+                let Some(answer) = Answer::of(response)? else { return Ok(()) };
                 let Some(body) = answer.body(Part::Whole)? else { return Ok(()) };
                 let uid = answer.uid_of_body()?;
                 let listed = wanted.get(&uid).ok_or_else(|| not_asked_for(uid))?;
@@ -302,7 +319,7 @@ impl Imap {
             &command,
             Allowance { answers: 1, bytes: length },
             |response| {
-                let Some(answer) = Answer::of(response) else { return Ok(()) };
+                let Some(answer) = Answer::of(response)? else { return Ok(()) };
                 let Some(body) = answer.body(part)? else { return Ok(()) };
                 let uid = answer.uid_of_body()?;
                 if uid != wanted {
@@ -382,21 +399,25 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn of(response: &'a Response<'a>) -> Option<Answer<'a>> {
-        let Response::Fetch(_, attributes) = response else { return None };
+    fn of(response: &'a Response<'a>) -> Result<Option<Answer<'a>>, MailboxError> {
+        let Response::Fetch(_, attributes) = response else { return Ok(None) };
         let mut answer = Answer { uid: None, size: None, seen: false, arrived: None, attributes };
         for attribute in attributes {
             match attribute {
-                AttributeValue::Uid(uid) => answer.uid = Some(*uid),
+                AttributeValue::Uid(uid) if *uid > 0 => answer.uid = Some(*uid),
                 AttributeValue::Rfc822Size(size) => answer.size = Some(u64::from(*size)),
                 AttributeValue::Flags(flags) => {
                     answer.seen = flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Seen"));
                 }
                 AttributeValue::InternalDate(date) => answer.arrived = internal_date(date),
+                // What the parser could not read it calls unknown: also a UID beyond 32 bits.
+                AttributeValue::Unknown | AttributeValue::Uid(_) => {
+                    return Err(MailboxError::Protocol("an attribute cannot be read".into()));
+                }
                 _ => {}
             }
         }
-        Some(answer)
+        Ok(Some(answer))
     }
 
     /// The bytes of this part; `None` for an answer without any, or with NIL.

@@ -14,3 +14,11 @@ mod store;
 mod transport;
 mod config;
 mod config_watch;
+//! Tests of the whole, in one binary.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod mailbox;
+mod peers;
+mod peers_mailbox;
+mod server;

@@ -117,7 +117,7 @@ impl Imap {
         let allowance = Allowance { answers: count, bytes: count * FIELD_BYTES_MAX };
         self.session
             .command("UID FETCH", &text, allowance, |response| {
-                let Some(answer) = Answer::of(response) else { return Ok(()) };
+                let Some(answer) = Answer::of(response)? else { return Ok(()) };
                 let (Some(uid), Some(size_bytes)) = (answer.uid, answer.size) else {
                     return Ok(());
                 };
@@ -150,7 +150,7 @@ impl Imap {
         let text = format!("UID FETCH {} (UID RFC822.SIZE)", set(matches));
         self.session
             .command("UID FETCH", &text, Allowance::default(), |response| {
-                let size = Answer::of(response).and_then(|answer| answer.size);
+                let size = Answer::of(response)?.and_then(|answer| answer.size);
                 here |= size == Some(mark.size_bytes);
                 Ok(())
             })

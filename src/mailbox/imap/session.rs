@@ -49,6 +49,8 @@ pub struct Session {
 struct Folder {
     /// Messages in it.
     exists: u32,
+    /// Messages that were removed since the session began.
+    expunged: u64,
     /// Whether there are more than at the last `settle`.
     news: bool,
 }
@@ -98,6 +100,11 @@ impl Session {
     /// Messages in the open folder.
     pub fn exists(&self) -> u32 {
         self.folder.exists
+    }
+
+    /// Messages that were removed from it since the session began.
+    pub fn expunged(&self) -> u64 {
+        self.folder.expunged
     }
 
     /// Says that everything announced so far is about to be looked at.
@@ -326,7 +333,11 @@ impl Session {
         let within = self.timeout;
         let ending = async {
             self.write(b"DONE\r\n").await?;
-            self.read_until("DONE", &tag, false).await
+            match self.read_until("DONE", &tag, true).await? {
+                // The wait was dropped before the server had said that we may idle.
+                None => self.read_until("DONE", &tag, false).await,
+                done => Ok(done),
+            }
         };
         match timeout(within, ending).await {
             Ok(Ok(Some(Done { status: Status::Ok, .. }))) => Ok(()),
@@ -415,7 +426,10 @@ impl Folder {
                 self.news |= *count > self.exists;
                 self.exists = *count;
             }
-            Response::Expunge(_) => self.exists = self.exists.saturating_sub(1),
+            Response::Expunge(_) => {
+                self.exists = self.exists.saturating_sub(1);
+                self.expunged += 1;
+            }
             _ => {}
         }
     }

@@ -1,0 +1,647 @@
+//! Every way in which a mail server can fail us, each answered by the right error.
+
+use std::time::Duration;
+
+use postroom::core::config::{Account, AfterFetch, Endpoint, Security, Source};
+use postroom::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Woken};
+use postroom::secret::Secrets;
+
+use crate::server::certificates::Authority;
+use crate::server::imap::capabilities;
+use crate::server::{Act, Behaviour, PASSWORD, Server, account, endpoint, imap, login, pop3, say};
+
+/// Secrets directory with the password every server here accepts.
+struct Safe(tempfile::TempDir);
+
+impl Safe {
+    fn new() -> Safe {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("password"), PASSWORD).unwrap();
+        Safe(directory)
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets { directory: Some(self.0.path().to_owned()) }
+    }
+}
+
+/// Which of the two protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Imap,
+    Pop3,
+}
+
+impl Protocol {
+    fn proper(self) -> Behaviour {
+        match self {
+            Protocol::Imap => imap::proper(),
+            Protocol::Pop3 => pop3::proper(),
+        }
+    }
+
+    fn account(self, endpoint: Endpoint) -> Account {
+        let login = login("desk@example.com");
+        account(match self {
+            Protocol::Imap => Source::Imap { endpoint, login, folder: "INBOX".into() },
+            Protocol::Pop3 => Source::Pop3 { endpoint, login },
+        })
+    }
+}
+
+/// Everything a poller does in one session.
+async fn work(account: &Account, secrets: &Secrets) -> Result<Vec<Fetched>, MailboxError> {
+    let mut mailbox = mailbox::open(account, secrets).await?;
+    let listing = mailbox.list().await?;
+    let fetched = mailbox.fetch(&listing.entries, 1024 * 1024).await?;
+    mailbox.done(&listing.entries, &AfterFetch::Delete).await?;
+    if mailbox.can_wait() {
+        mailbox.wait(Duration::from_secs(20)).await?;
+    }
+    mailbox.close().await?;
+    Ok(fetched)
+}
+
+/// Works with a server in plain text; the password is in no error.
+async fn work_plainly(
+    protocol: Protocol,
+    behaviour: Behaviour,
+    timeout: Duration,
+) -> Result<Vec<Fetched>, MailboxError> {
+    let server = behaviour.start().await;
+    let mut endpoint = endpoint(server.port, Security::Plain, None);
+    endpoint.timeout = timeout;
+    let result = work(&protocol.account(endpoint), &Safe::new().secrets()).await;
+    if let Err(error) = &result {
+        let (shown, debug) = (error.to_string(), format!("{error:?}"));
+        assert!(!shown.contains("CANARY") && !debug.contains("CANARY"), "{shown}");
+        assert!(shown.len() < 600, "{} bytes", shown.len());
+    }
+    result
+}
+
+/// With this answer to this command, the work ends with this error.
+#[track_caller]
+fn check(
+    protocol: Protocol,
+    command: &'static str,
+    acts: Vec<Act>,
+    label: &str,
+) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    let label = label.to_owned();
+    async move {
+        let timeout = if label == "timeout" { 400 } else { 20_000 };
+        let behaviour = protocol.proper().but(command, acts.clone());
+        let result = work_plainly(protocol, behaviour, Duration::from_millis(timeout)).await;
+        let found = result.as_ref().map_or_else(MailboxError::label, |_| "nothing");
+        assert_eq!(found, label, "{place}: {command} answered by {acts:?}: {result:?}");
+    }
+}
+
+fn mails(mails: [&str; 2]) -> Vec<Fetched> {
+    mails.iter().map(|mail| Fetched::Mail(mail.as_bytes().to_vec())).collect()
+}
+
+const SECONDS: Duration = Duration::from_secs(20);
+const IMAP: [&str; 9] = [
+    "CAPABILITY",
+    "LOGIN",
+    "SELECT",
+    "NOOP",
+    "UID FETCH 1:*",
+    "UID FETCH 11:12",
+    "UID STORE",
+    "UID EXPUNGE",
+    "IDLE",
+];
+const POP3: [&str; 9] = ["CAPA", "USER", "PASS", "LIST", "UIDL", "UIDL 1", "RETR", "DELE", "QUIT"];
+
+#[tokio::test]
+async fn a_proper_imap_server() {
+    let fetched = work_plainly(Protocol::Imap, imap::proper(), SECONDS).await.unwrap();
+    assert_eq!(fetched, mails(imap::MAILS));
+}
+
+#[tokio::test]
+async fn a_proper_pop3_server() {
+    let fetched = work_plainly(Protocol::Pop3, pop3::proper(), SECONDS).await.unwrap();
+    assert_eq!(fetched, mails(pop3::MAILS));
+}
+
+#[tokio::test]
+async fn imap_no_and_bad_to_each_command() {
+    for command in IMAP {
+        let no = match command {
+            "LOGIN" => "login",
+            "SELECT" => "folder",
+            _ => "refused",
+        };
+        let bad = if command == "SELECT" { "folder" } else { "refused" };
+        check(Protocol::Imap, command, say("%T NO not now\r\n"), no).await;
+        check(Protocol::Imap, command, say("%T BAD what?\r\n"), bad).await;
+        check(Protocol::Imap, command, say("%T NO\r\n"), no).await;
+    }
+}
+
+#[tokio::test]
+async fn imap_goodbye_and_cut_at_each_command() {
+    for command in IMAP.into_iter().chain(["greeting"]) {
+        let goodbye = vec![Act::Say("* BYE shutting down\r\n".into()), Act::Close];
+        check(Protocol::Imap, command, goodbye, "lost").await;
+        check(Protocol::Imap, command, vec![Act::Close], "lost").await;
+        let half = vec![Act::Say("* 1 FETCH (UI".into()), Act::Close];
+        check(Protocol::Imap, command, half, "lost").await;
+    }
+}
+
+#[tokio::test]
+async fn imap_nonsense_at_each_command() {
+    for command in IMAP {
+        check(Protocol::Imap, command, say("A999 OK done\r\n"), "protocol").await;
+        check(Protocol::Imap, command, say("HTTP/1.1 400 Bad Request\r\n"), "protocol").await;
+        check(Protocol::Imap, command, say("* 1 FETCH (((\r\n"), "protocol").await;
+        let bomb = format!("* 1 FETCH (BODYSTRUCTURE {}\r\n", "(".repeat(100_000));
+        check(Protocol::Imap, command, say(&bomb), "protocol").await;
+        let bomb = format!("* OK {{900000}}\r\n{bomb}");
+        check(Protocol::Imap, command, say(&bomb), "protocol").await;
+        let large = "* 1 FETCH (UID 11 BODY[] {400000000}\r\nabc";
+        check(Protocol::Imap, command, say(large), "protocol").await;
+        let huge = "* 1 FETCH (UID 11 BODY[] {99999999999999999999}\r\nabc";
+        check(Protocol::Imap, command, say(huge), "protocol").await;
+        check(Protocol::Imap, command, vec![Act::Repeat(b"xxxxxxxxxxxxxxxx")], "protocol").await;
+        check(Protocol::Imap, command, vec![Act::Repeat(b"* OK wait\r\n")], "protocol").await;
+    }
+}
+
+#[tokio::test]
+async fn imap_silence_and_dripping_at_each_command() {
+    for command in IMAP.into_iter().chain(["greeting"]) {
+        // IDLE may be silent, but must have begun.
+        check(Protocol::Imap, command, vec![Act::Hang], "timeout").await;
+        let dripping = vec![Act::Say("* OK ".into()), Act::Drip(b'x')];
+        check(Protocol::Imap, command, dripping, "timeout").await;
+    }
+}
+
+#[tokio::test]
+async fn imap_greetings() {
+    check(Protocol::Imap, "greeting", say("* PREAUTH welcome\r\n"), "protocol").await;
+    check(Protocol::Imap, "greeting", say("HTTP/1.1 400 Bad Request\r\n"), "protocol").await;
+    check(Protocol::Imap, "greeting", vec![Act::Repeat(b"* OK wait")], "protocol").await;
+    check(Protocol::Imap, "CAPABILITY", capabilities("LOGINDISABLED"), "login").await;
+}
+
+#[tokio::test]
+async fn imap_password_repeated_by_the_server() {
+    let text = format!("%T NO cannot log in with {PASSWORD}\r\n");
+    check(Protocol::Imap, "LOGIN", say(&text), "login").await;
+    let text = format!("-ERR unknown command PASS {PASSWORD}\r\n");
+    check(Protocol::Pop3, "PASS", say(&text), "login").await;
+}
+
+#[tokio::test]
+async fn imap_busy_server_is_no_wrong_password() {
+    check(Protocol::Imap, "LOGIN", say("%T NO [UNAVAILABLE] later\r\n"), "refused").await;
+    check(Protocol::Pop3, "PASS", say("-ERR [IN-USE] locked\r\n"), "refused").await;
+}
+
+#[tokio::test]
+async fn imap_folder_without_validity() {
+    check(Protocol::Imap, "SELECT", say("* 2 EXISTS\r\n%T OK open\r\n"), "protocol").await;
+}
+
+#[tokio::test]
+async fn imap_wrong_bodies() {
+    let [one, two] = imap::MAILS;
+    let (a, b) = (one.len(), two.len());
+    for answer in [
+        // Another UID than asked for.
+        format!("* 1 FETCH (UID 99 RFC822.SIZE {a} BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
+        // None at all.
+        format!("* 1 FETCH (RFC822.SIZE {a} BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
+        // One twice.
+        format!(
+            "* 1 FETCH (UID 11 BODY[] {{{a}}}\r\n{one})\r\n\
+             * 1 FETCH (UID 11 BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"
+        ),
+        format!("* 1 FETCH (UID 11 BODY[] {{{a}}}\r\n{one} BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
+        // The other message's bytes.
+        format!("* 1 FETCH (UID 11 RFC822.SIZE {b} BODY[] {{{b}}}\r\n{two})\r\n%T OK\r\n"),
+        // Shorter and longer than announced.
+        "* 1 FETCH (UID 11 BODY[] {3}\r\nabc)\r\n%T OK\r\n".to_owned(),
+        format!("* 1 FETCH (UID 11 BODY[] {{{}}}\r\n{one}xxxx)\r\n%T OK\r\n", a + 4),
+        // Another part.
+        format!("* 1 FETCH (UID 11 BODY[HEADER] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
+        format!("* 1 FETCH (UID 11 BODY[]<5> {{{a}}}\r\n{one})\r\n%T OK\r\n"),
+        // Literals that are longer or shorter than their bytes.
+        format!("* 1 FETCH (UID 11 BODY[] {{{}}}\r\n{one})\r\n%T OK\r\n", a - 1),
+        "* 1 FETCH (UID 4294967296)\r\n%T OK\r\n".to_owned(),
+    ] {
+        check(Protocol::Imap, "UID FETCH 11:12", say(&answer), "protocol").await;
+    }
+    let eaten = format!("* 1 FETCH (UID 11 BODY[] {{900}}\r\n{one})\r\n%T OK\r\n");
+    let eaten = vec![Act::Say(eaten), Act::Close];
+    check(Protocol::Imap, "UID FETCH 11:12", eaten, "lost").await;
+}
+
+#[tokio::test]
+async fn imap_wrong_listings() {
+    let twice = "* 1 FETCH (UID 11 RFC822.SIZE 5)\r\n* 2 FETCH (UID 11 RFC822.SIZE 5)\r\n%T OK\r\n";
+    check(Protocol::Imap, "UID FETCH 1:*", say(twice), "protocol").await;
+    let over = "* 1 FETCH (UID 11 RFC822.SIZE 99999999999)\r\n%T OK\r\n";
+    check(Protocol::Imap, "UID FETCH 1:*", say(over), "protocol").await;
+    let none = "* 1 FETCH (UID 0 RFC822.SIZE 5)\r\n%T OK\r\n";
+    check(Protocol::Imap, "UID FETCH 1:*", say(none), "protocol").await;
+    let incomplete = "* 1 FETCH (UID 11 RFC822.SIZE 5)\r\n%T OK\r\n";
+    check(Protocol::Imap, "UID FETCH 1:*", say(incomplete), "protocol").await;
+    check(Protocol::Imap, "UID FETCH 1:*", say("%T OK\r\n"), "protocol").await;
+}
+
+#[tokio::test]
+async fn imap_news_by_the_way_is_no_body() {
+    let [one, two] = imap::MAILS;
+    let answer = format!(
+        "* 2 FETCH (FLAGS (\\Seen))\r\n* 1 EXPUNGE\r\n* 9 EXISTS\r\n* OK still here\r\n\
+         * 1 FETCH (UID 11 BODY[] {{{}}}\r\n{one})\r\n* 7 FETCH (UID 70 FLAGS ())\r\n\
+         * 2 FETCH (UID 12 BODY[] {{{}}}\r\n{two})\r\n%T OK\r\n",
+        one.len(),
+        two.len()
+    );
+    let behaviour = imap::proper().but("UID FETCH 11:12", say(&answer));
+    let fetched = work_plainly(Protocol::Imap, behaviour, SECONDS).await.unwrap();
+    assert_eq!(fetched, mails(imap::MAILS));
+}
+
+#[tokio::test]
+async fn imap_message_that_is_listed_and_not_given() {
+    let [one, _] = imap::MAILS;
+    let expected = vec![Fetched::Mail(one.as_bytes().to_vec()), Fetched::Missing];
+    let given = format!("* 1 FETCH (UID 11 BODY[] {{{}}}\r\n{one})\r\n", one.len());
+    for second in ["", "* 2 FETCH (UID 12 BODY[] NIL)\r\n", "* 2 FETCH (UID 12)\r\n"] {
+        let answer = say(&format!("{given}{second}%T OK\r\n"));
+        let behaviour = imap::proper().but("UID FETCH 11:12", answer);
+        let fetched = work_plainly(Protocol::Imap, behaviour, SECONDS).await.unwrap();
+        assert_eq!(fetched, expected);
+    }
+    // One that makes the server refuse the whole command is found, and the others are fetched.
+    let behaviour = imap::proper()
+        .but("UID FETCH 11:12", say("%T NO [SERVERBUG] cannot read 12\r\n"))
+        .but("UID FETCH 11 ", say(&format!("{given}%T OK\r\n")))
+        .but("UID FETCH 12 ", say("%T NO [SERVERBUG] cannot read 12\r\n"));
+    let fetched = work_plainly(Protocol::Imap, behaviour, SECONDS).await.unwrap();
+    assert_eq!(fetched, expected);
+}
+
+#[tokio::test]
+async fn imap_folder_name_cannot_carry_a_command() {
+    let server = imap::proper().start().await;
+    let Source::Imap { endpoint, login, .. } =
+        Protocol::Imap.account(endpoint(server.port, Security::Plain, None)).connection
+    else {
+        unreachable!()
+    };
+    let folder = "x\"\r\nA9 DELETE INBOX\r\n".to_owned();
+    let account = account(Source::Imap { endpoint, login, folder });
+    work(&account, &Safe::new().secrets()).await.unwrap();
+    let heard = server.heard().plain;
+    assert!(heard.contains("SELECT \"x\\\"&AA0ACg-A9 DELETE INBOX&AA0ACg-\"\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn line_breaks_in_credentials_are_refused() {
+    for protocol in [Protocol::Imap, Protocol::Pop3] {
+        for secret in ["a\rb", "a\nb", "a\0b"] {
+            let server = protocol.proper().start().await;
+            let safe = Safe::new();
+            std::fs::write(safe.0.path().join("password"), secret).unwrap();
+            let account = protocol.account(endpoint(server.port, Security::Plain, None));
+            let error = work(&account, &safe.secrets()).await.unwrap_err();
+            assert_eq!(error.label(), "secret");
+            assert_eq!(server.heard().plain, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn imap_password_beyond_ascii_goes_as_literal() {
+    let password = "パスワード";
+    // The literal and the end of the command arrive as one line, which is not tagged.
+    let behaviour =
+        imap::proper().but("LOGIN", say("+ go on\r\n")).but(password, say("%T OK welcome\r\n"));
+    let server = behaviour.start().await;
+    let safe = Safe::new();
+    std::fs::write(safe.0.path().join("password"), password).unwrap();
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    work(&account, &safe.secrets()).await.unwrap();
+    assert!(server.heard().plain.contains("LOGIN \"desk@example.com\" {15}\r\n"));
+}
+
+#[tokio::test]
+async fn imap_deletes_only_what_it_was_told_to() {
+    for (offered, expected) in [
+        ("UIDPLUS MOVE", "UID STORE 11:12 +FLAGS.SILENT (\\Deleted)\r\nA9 UID EXPUNGE 11:12\r\n"),
+        ("MOVE", "UID MOVE 11:12 \"Papierkorb\"\r\n"),
+        ("", "UID STORE 11:12 +FLAGS.SILENT (\\Deleted)\r\nA9 LOGOUT\r\n"),
+    ] {
+        let list = "* LIST () \"/\" INBOX\r\n* LIST (\\Trash) \"/\" Papierkorb\r\n%T OK\r\n";
+        let behaviour =
+            imap::proper().but("CAPABILITY", capabilities(offered)).but("LIST", say(list));
+        let server = behaviour.start().await;
+        let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+        let fetched = work(&account, &Safe::new().secrets()).await.unwrap();
+        assert_eq!(fetched, mails(imap::MAILS));
+        let heard = server.heard().plain;
+        assert!(heard.contains(expected), "{offered}: {heard}");
+        assert!(!heard.contains(" EXPUNGE\r\n"), "a bare EXPUNGE: {heard}");
+    }
+}
+
+#[tokio::test]
+async fn imap_move_without_move_copies_only_what_is_not_there() {
+    let ids = "* 1 FETCH (UID 11 RFC822.SIZE 19 BODY[HEADER.FIELDS (MESSAGE-ID)] \
+               {21}\r\nMessage-ID: <one@x>\r\n)\r\n\
+               * 2 FETCH (UID 12 RFC822.SIZE 22 BODY[HEADER.FIELDS (MESSAGE-ID)] \
+               {21}\r\nMessage-ID: <two@x>\r\n)\r\n%T OK\r\n";
+    let server = imap::proper()
+        .but("CAPABILITY", capabilities("UIDPLUS"))
+        .but("UID FETCH 11:12 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS", say(ids))
+        .but("EXAMINE", say("* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n%T OK\r\n"))
+        .but("UID SEARCH", say("* SEARCH\r\n%T OK\r\n"))
+        .but("UID SEARCH HEADER Message-ID \"<one@x>\"", say("* SEARCH 3\r\n%T OK\r\n"))
+        .but("UID FETCH 3", say("* 1 FETCH (UID 3 RFC822.SIZE 19)\r\n%T OK\r\n"))
+        .but("UID COPY", say("%T OK\r\n"))
+        .start()
+        .await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let entries = mailbox.list().await.unwrap().entries;
+    mailbox.done(&entries, &AfterFetch::Move("Done".into())).await.unwrap();
+    let heard = server.heard().plain;
+    assert!(heard.contains("UID COPY 12 \"Done\"\r\n"), "{heard}");
+    assert!(heard.contains("UID EXPUNGE 11:12\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn imap_refused_copy_deletes_nothing() {
+    let server = imap::proper()
+        .but("CAPABILITY", capabilities("UIDPLUS"))
+        .but("UID FETCH 11:12", say("%T OK\r\n"))
+        .but("EXAMINE", say("* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n%T OK\r\n"))
+        .but("UID COPY", say("%T NO [TRYCREATE] no such folder\r\n"))
+        .start()
+        .await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let entries = mailbox.list().await.unwrap().entries;
+    let error = mailbox.done(&entries, &AfterFetch::Move("Done".into())).await.unwrap_err();
+    assert_eq!(error.label(), "refused");
+    assert!(error.to_string().contains("\"Done\""), "{error}");
+    assert!(!server.heard().plain.contains("STORE"));
+}
+
+#[tokio::test]
+async fn imap_wait_that_was_dropped_leaves_a_usable_session() {
+    let server = imap::proper().but("IDLE", say("+ waiting\r\n")).start().await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let listing = mailbox.list().await.unwrap();
+    assert_eq!(drop_while_waiting(mailbox.as_mut(), &server).await, None);
+    assert_eq!(mailbox.list().await.unwrap(), listing);
+    assert!(server.heard().plain.contains("DONE\r\nA8 NOOP\r\n"), "{}", server.heard().plain);
+}
+
+/// Waits until the server has heard of IDLE, then drops the wait.
+async fn drop_while_waiting(mailbox: &mut dyn Mailbox, server: &Server) -> Option<Woken> {
+    let heard = async {
+        while !server.heard().plain.contains("IDLE\r\n") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        woken = mailbox.wait(SECONDS) => Some(woken.unwrap()),
+        () = heard => None,
+    }
+}
+
+#[tokio::test]
+async fn imap_idle_faults() {
+    check(Protocol::Imap, "IDLE", say("%T NO disabled\r\n"), "refused").await;
+    check(Protocol::Imap, "IDLE", say("%T BAD\r\n"), "refused").await;
+    check(Protocol::Imap, "IDLE", say("%T OK over already\r\n"), "refused").await;
+    check(Protocol::Imap, "IDLE", say("+ go\r\n* BYE enough\r\n"), "lost").await;
+    check(Protocol::Imap, "IDLE", say("+ go\r\n%T OK over\r\n"), "protocol").await;
+    check(Protocol::Imap, "IDLE", say("+ go\r\n* \u{1}garbage(((\r\n"), "protocol").await;
+    let cut = vec![Act::Say("+ go\r\n".into()), Act::Close];
+    check(Protocol::Imap, "IDLE", cut, "lost").await;
+}
+
+#[tokio::test]
+async fn pop3_refusal_of_each_command() {
+    for command in POP3 {
+        let label = match command {
+            // Unknown CAPA is an old server; a message that is not given is missing.
+            "CAPA" | "RETR" => "nothing",
+            "USER" | "PASS" => "login",
+            _ => "refused",
+        };
+        check(Protocol::Pop3, command, say("-ERR not now\r\n"), label).await;
+        check(Protocol::Pop3, command, say("-ERR\r\n"), label).await;
+    }
+}
+
+#[tokio::test]
+async fn pop3_cut_and_silence_at_each_command() {
+    for command in POP3.into_iter().chain(["greeting"]) {
+        check(Protocol::Pop3, command, vec![Act::Close], "lost").await;
+        check(Protocol::Pop3, command, vec![Act::Say("+OK".into()), Act::Close], "lost").await;
+        check(Protocol::Pop3, command, vec![Act::Hang], "timeout").await;
+        check(Protocol::Pop3, command, vec![Act::Drip(b'+')], "timeout").await;
+    }
+}
+
+#[tokio::test]
+async fn pop3_nonsense_at_each_command() {
+    for command in POP3.into_iter().chain(["greeting"]) {
+        check(Protocol::Pop3, command, say("HTTP/1.1 400 Bad Request\r\n"), "protocol").await;
+        check(Protocol::Pop3, command, vec![Act::Repeat(b"xxxxxxxxxxxxx")], "protocol").await;
+    }
+}
+
+#[tokio::test]
+async fn pop3_answers_without_end() {
+    let endless = |line: &'static [u8]| vec![Act::Say("+OK\r\n".into()), Act::Repeat(line)];
+    check(Protocol::Pop3, "CAPA", endless(b"X\r\n"), "protocol").await;
+    check(Protocol::Pop3, "UIDL", endless(b"1 same\r\n"), "protocol").await;
+    check(Protocol::Pop3, "LIST", endless(b"1 5\r\n"), "protocol").await;
+    check(Protocol::Pop3, "RETR", endless(b"text\r\n"), "protocol").await;
+    let silent = vec![Act::Say("+OK\r\nSubject: one\r\n\r\n1\r\n".into()), Act::Hang];
+    check(Protocol::Pop3, "RETR", silent, "timeout").await;
+    let cut = vec![Act::Say("+OK\r\nSubject: one\r\n\r\n1\r\n".into()), Act::Close];
+    check(Protocol::Pop3, "RETR", cut, "lost").await;
+    let half = vec![Act::Say("+OK\r\nSub".into()), Act::Say("-ERR disk\r\n".into()), Act::Close];
+    check(Protocol::Pop3, "RETR", half, "lost").await;
+}
+
+#[tokio::test]
+async fn pop3_wrong_answers() {
+    // Shorter than announced.
+    check(Protocol::Pop3, "RETR 1", say("+OK\r\nSubject: o\r\n.\r\n"), "protocol").await;
+    let twice = "+OK\r\n1 same\r\n2 same\r\n.\r\n";
+    check(Protocol::Pop3, "UIDL", say(twice), "protocol").await;
+    let long = format!("+OK\r\n1 {}\r\n.\r\n", "u".repeat(513));
+    check(Protocol::Pop3, "UIDL", say(&long), "protocol").await;
+    check(Protocol::Pop3, "UIDL", say("+OK\r\n1\r\n.\r\n"), "protocol").await;
+    check(Protocol::Pop3, "LIST", say("+OK\r\n1 -5\r\n.\r\n"), "protocol").await;
+    // Another message than the one that was fetched lies under this number.
+    check(Protocol::Pop3, "UIDL 1", say("+OK 1 id-other\r\n"), "protocol").await;
+}
+
+#[tokio::test]
+async fn pop3_long_unique_ids_are_taken() {
+    let id = "u".repeat(512);
+    let behaviour = pop3::proper()
+        .but("UIDL", say(&format!("+OK\r\n1 {id}\r\n.\r\n")))
+        .but("UIDL 1", say(&format!("+OK 1 {id}\r\n")));
+    let fetched = work_plainly(Protocol::Pop3, behaviour, SECONDS).await.unwrap();
+    assert_eq!(fetched.len(), 1);
+}
+
+#[tokio::test]
+async fn too_large_mail_gives_its_header() {
+    let header = b"Subject: one\r\n\r\n".to_vec();
+    let piece = "* 1 FETCH (UID 11 BODY[HEADER]<0> {16}\r\nSubject: one\r\n\r\n)\r\n%T OK\r\n";
+    for (protocol, behaviour) in [
+        (Protocol::Imap, imap::proper().but("UID FETCH 11 (UID BODY.PEEK[HEADER]", say(piece))),
+        (Protocol::Pop3, pop3::proper()),
+    ] {
+        let server = behaviour.start().await;
+        let account = protocol.account(endpoint(server.port, Security::Plain, None));
+        let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+        let entries = mailbox.list().await.unwrap().entries;
+        let fetched = mailbox.fetch(&entries[..1], 5).await.unwrap();
+        let size_bytes = imap::MAILS[0].len() as u64;
+        assert_eq!(fetched, [Fetched::Oversize { header: header.clone(), size_bytes }]);
+    }
+}
+
+#[tokio::test]
+async fn pop3_without_top_gives_no_header() {
+    let server = pop3::proper().but("TOP", say("-ERR unknown\r\n")).start().await;
+    let account = Protocol::Pop3.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let entries: Vec<Entry> = mailbox.list().await.unwrap().entries;
+    let fetched = mailbox.fetch(&entries[..1], 5).await.unwrap();
+    assert!(matches!(&fetched[..], [Fetched::Oversize { header, .. }] if header.is_empty()));
+}
+
+/// With TLS as declared and this server, the work ends so, and no credential was sent in plain text.
+async fn check_tls(
+    protocol: Protocol,
+    security: Security,
+    behaviour: Behaviour,
+    authority: &Authority,
+    expected: &str,
+) {
+    let server = behaviour.start().await;
+    let safe = Safe::new();
+    let ca = authority.write(safe.0.path());
+    let account = protocol.account(endpoint(server.port, security, Some(&ca)));
+    let result = work(&account, &safe.secrets()).await;
+    let found = result.as_ref().map_or_else(MailboxError::label, |_| "nothing");
+    assert_eq!(found, expected, "{protocol:?} {security:?}: {result:?}");
+    let heard = server.heard();
+    for secret in ["CANARY", "desk@example.com", "LOGIN", "USER", "PASS"] {
+        assert!(!heard.plain.contains(secret), "sent in plain text: {}", heard.plain);
+    }
+    assert_eq!(heard.encrypted.contains("CANARY"), expected == "nothing");
+}
+
+#[tokio::test]
+async fn tls_as_it_should_be() {
+    let authority = Authority::new();
+    let good = authority.issue(&["localhost"], 2099);
+    for protocol in [Protocol::Imap, Protocol::Pop3] {
+        let first = protocol.proper().with_tls(good.server(), true);
+        check_tls(protocol, Security::Tls, first, &authority, "nothing").await;
+    }
+    let offered = imap::proper().but("CAPABILITY", capabilities("STARTTLS IDLE UIDPLUS"));
+    let later = offered.with_tls(good.server(), false);
+    check_tls(Protocol::Imap, Security::StartTls, later, &authority, "nothing").await;
+    let later = pop3::proper().with_tls(good.server(), false);
+    check_tls(Protocol::Pop3, Security::StartTls, later, &authority, "nothing").await;
+}
+
+#[tokio::test]
+async fn certificates_that_are_refused() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    for protocol in [Protocol::Imap, Protocol::Pop3] {
+        for wrong in [
+            authority.issue(&["mail.example.com"], 2099),
+            authority.issue(&["localhost.example.com"], 2099),
+            authority.issue(&["localhost"], 2002),
+            stranger.issue(&["localhost"], 2099),
+        ] {
+            let first = protocol.proper().with_tls(wrong.server(), true);
+            check_tls(protocol, Security::Tls, first, &authority, "certificate").await;
+            let later = protocol.proper().with_tls(wrong.server(), false);
+            let later = match protocol {
+                Protocol::Imap => later.but("CAPABILITY", capabilities("STARTTLS")),
+                Protocol::Pop3 => later,
+            };
+            check_tls(protocol, Security::StartTls, later, &authority, "certificate").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn starttls_that_does_not_come_about() {
+    let authority = Authority::new();
+    let good = authority.issue(&["localhost"], 2099);
+    let injected = |text: &str| vec![Act::Say(text.to_owned()), Act::Encrypt];
+    let offered = || imap::proper().but("CAPABILITY", capabilities("STARTTLS"));
+    for (behaviour, expected) in [
+        (imap::proper(), "starttls"),
+        (offered().but("greeting", say("* PREAUTH welcome\r\n")), "starttls"),
+        (offered().but("greeting", say("* BYE busy\r\n")), "lost"),
+        (offered().but("STARTTLS", say("%T NO not today\r\n")), "starttls"),
+        (offered().but("STARTTLS", say("%T BAD what?\r\n")), "starttls"),
+        (offered().but("STARTTLS", say("A1 OK go on\r\n")), "protocol"),
+        (offered().but("STARTTLS", injected("%T OK go\r\n* OK injected\r\n")), "starttls"),
+        (offered().but("STARTTLS", vec![Act::Close]), "lost"),
+        (offered().but("STARTTLS", say("%T OK go\r\n")), "handshake"),
+    ] {
+        let mut behaviour = behaviour.with_tls(good.server(), false);
+        if expected == "handshake" {
+            behaviour =
+                behaviour.but("STARTTLS", vec![Act::Say("%T OK go\r\n".into()), Act::Close]);
+        }
+        check_tls(Protocol::Imap, Security::StartTls, behaviour, &authority, expected).await;
+    }
+    for (acts, expected) in [
+        (say("-ERR unknown\r\n"), "starttls"),
+        (injected("+OK go\r\n+OK injected\r\n"), "starttls"),
+        (vec![Act::Close], "lost"),
+        (say("what?\r\n"), "protocol"),
+    ] {
+        let behaviour = pop3::proper().with_tls(good.server(), false).but("STLS", acts);
+        check_tls(Protocol::Pop3, Security::StartTls, behaviour, &authority, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn plain_server_on_the_port_for_tls() {
+    let authority = Authority::new();
+    for protocol in [Protocol::Imap, Protocol::Pop3] {
+        let behaviour = protocol.proper();
+        check_tls(protocol, Security::Tls, behaviour, &authority, "handshake").await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let account = Protocol::Imap.account(endpoint(port, Security::Plain, None));
+    let error = work(&account, &Safe::new().secrets()).await.unwrap_err();
+    assert_eq!(error.label(), "connect");
+}

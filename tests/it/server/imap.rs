@@ -1,0 +1,55 @@
+//! An IMAP server with two small messages.
+
+use super::{Act, Behaviour, say};
+
+/// Both messages.
+pub const MAILS: [&str; 2] = ["Subject: one\r\n\r\n1\r\n", "Subject: two\r\n\r\nzwei\r\n"];
+
+/// Answers as it should.
+pub fn proper() -> Behaviour {
+    let [one, two] = MAILS;
+    let sizes = [one.len(), two.len()];
+    let listing = format!(
+        "* 1 FETCH (UID 11 RFC822.SIZE {} FLAGS (\\Seen) INTERNALDATE \
+         \"17-Jul-2026 02:44:25 +0900\")\r\n\
+         * 2 FETCH (UID 12 RFC822.SIZE {} FLAGS () INTERNALDATE \
+         \"18-Jul-2026 02:44:25 +0900\")\r\n%T OK listed\r\n",
+        sizes[0], sizes[1]
+    );
+    let bodies = format!(
+        "* 1 FETCH (UID 11 RFC822.SIZE {} BODY[] {{{}}}\r\n{one})\r\n\
+         * 2 FETCH (UID 12 RFC822.SIZE {} BODY[] {{{}}}\r\n{two})\r\n%T OK fetched\r\n",
+        sizes[0], sizes[0], sizes[1], sizes[1]
+    );
+    Behaviour {
+        greeting: say("* OK ready\r\n"),
+        answers: vec![
+            ("CAPABILITY", capabilities("UIDPLUS MOVE IDLE")),
+            ("STARTTLS", vec![Act::Say("%T OK go on\r\n".into()), Act::Encrypt]),
+            ("LOGIN", say("%T OK welcome\r\n")),
+            (
+                "SELECT",
+                say("* FLAGS (\\Seen \\Deleted)\r\n* 2 EXISTS\r\n* 0 RECENT\r\n\
+                     * OK [UIDVALIDITY 7] valid\r\n%T OK [READ-WRITE] open\r\n"),
+            ),
+            ("NOOP", say("%T OK done\r\n")),
+            ("UID FETCH 1:*", say(&listing)),
+            ("UID FETCH 11:12", say(&bodies)),
+            ("UID STORE", say("%T OK stored\r\n")),
+            ("UID EXPUNGE", say("* 1 EXPUNGE\r\n%T OK gone\r\n")),
+            ("UID MOVE", say("%T OK moved\r\n")),
+            ("IDLE", say("+ waiting\r\n* 3 EXISTS\r\n")),
+            // Has no tag of its own; the answer bears that of IDLE.
+            ("DONE", say("%T OK over\r\n")),
+            ("LOGOUT", vec![Act::Say("* BYE\r\n%T OK bye\r\n".into()), Act::Close]),
+        ],
+        tagged: true,
+        tls: None,
+        tls_first: false,
+    }
+}
+
+/// Answer that offers these.
+pub fn capabilities(names: &str) -> Vec<Act> {
+    say(&format!("* CAPABILITY IMAP4rev1 {names}\r\n%T OK done\r\n"))
+}
