@@ -38,7 +38,7 @@ impl Dovecot {
         Dovecot::start_with("")
     }
 
-    /// Starts one with these settings behind its own.
+    /// Starts one with these settings behind its own; `%RUN%` is its directory.
     pub fn start_with(settings: &str) -> Option<Dovecot> {
         if Command::new("dovecot").arg("--version").stdout(Stdio::null()).status().is_err() {
             println!("skipped: dovecot is not installed");
@@ -64,7 +64,8 @@ impl Dovecot {
         authority.issue(&["desk"], 2099).write(path, "client");
         std::fs::write(path.join("users"), "").unwrap();
         let ports = free_ports();
-        let config = configuration(path, ports) + settings;
+        let settings = settings.replace("%RUN%", &path.display().to_string());
+        let config = configuration(path, ports) + &settings;
         std::fs::write(path.join("dovecot.conf"), config).unwrap();
         let child = Command::new("dovecot")
             .args(["-F", "-c"])
