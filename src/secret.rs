@@ -3,7 +3,9 @@
 //! Architecture invariant: a value leaves this module only as [`SecretString`], which prints as
 //! `[REDACTED]`; errors name the reference, never the content.
 
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -36,6 +38,9 @@ pub enum SecretError {
     /// `{secret: NAME}` without a directory to look in.
     #[error("secret {0:?} needs --secrets-dir")]
     NoDirectory(String),
+    /// The name leads out of the secrets directory.
+    #[error("secret {0:?} must be the plain name of a file in the secrets directory")]
+    Name(String),
     /// The file is not text, or too large.
     #[error("secret file {0} is larger than 64 KiB or is not text")]
     Unusable(String),
@@ -49,14 +54,35 @@ impl Secrets {
                 .map(SecretString::from)
                 .map_err(|_| SecretError::Env(name.clone())),
             SecretRef::File(path) => read_file(path),
-            SecretRef::Named(name) => {
-                let directory = self
-                    .directory
-                    .as_ref()
-                    .ok_or_else(|| SecretError::NoDirectory(name.clone()))?;
-                read_file(&directory.join(name))
-            }
+            SecretRef::Named(name) => read_file(&self.path(name)?),
         }
+    }
+
+    /// Says if others on this machine may read the file of a secret. A warning only: Kubernetes
+    /// mounts secrets with mode 0444 or 0440 into a container of their own.
+    pub fn permissions_warning(&self, reference: &SecretRef) -> Option<String> {
+        let path = match reference {
+            SecretRef::Env(_) => return None,
+            SecretRef::File(path) => path.clone(),
+            SecretRef::Named(name) => self.path(name).ok()?,
+        };
+        let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o777;
+        let readers = match (mode & 0o040 != 0, mode & 0o004 != 0) {
+            (_, true) => "everybody",
+            (true, false) => "its group",
+            (false, false) => return None,
+        };
+        Some(format!("secret file {} can be read by {readers} (mode {mode:04o})", path.display()))
+    }
+
+    /// Where a named secret lies.
+    fn path(&self, name: &str) -> Result<PathBuf, SecretError> {
+        let mut parts = Path::new(name).components();
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+            return Err(SecretError::Name(name.to_owned()));
+        }
+        let directory = self.directory.as_ref();
+        Ok(directory.ok_or_else(|| SecretError::NoDirectory(name.to_owned()))?.join(name))
     }
 
     /// Reads a text that may be a reference. Only for values that may be shown, such as hosts.
@@ -77,7 +103,9 @@ fn read_file(path: &Path) -> Result<SecretString, SecretError> {
     if !meta.is_file() || meta.len() > SECRET_BYTES_MAX {
         return Err(SecretError::Unusable(shown));
     }
-    let bytes = std::fs::read(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(SECRET_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
     let mut text = String::from_utf8(bytes).map_err(|_| SecretError::Unusable(shown))?;
     let kept = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(kept);
@@ -115,5 +143,33 @@ mod tests {
     fn errors_name_the_reference() {
         let error = Secrets::default().read(&SecretRef::Named("imap".into())).unwrap_err();
         assert_eq!(error.to_string(), "secret \"imap\" needs --secrets-dir");
+    }
+
+    #[test]
+    fn a_name_cannot_lead_elsewhere() {
+        let secrets = Secrets { directory: Some("/run/secrets".into()) };
+        for name in ["../shadow", "/etc/shadow", "a/b", "..", ""] {
+            let error = secrets.read(&SecretRef::Named(name.into())).unwrap_err();
+            assert_eq!(error, SecretError::Name(name.into()));
+        }
+    }
+
+    #[track_caller]
+    fn check_mode(mode: u32, expected: Option<&str>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("imap");
+        std::fs::write(&path, "s3cret").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let warning = Secrets::default().permissions_warning(&SecretRef::File(path));
+        assert_eq!(warning.is_some(), expected.is_some());
+        assert!(warning.unwrap_or_default().contains(expected.unwrap_or_default()));
+    }
+
+    #[test]
+    fn files_that_others_can_read() {
+        check_mode(0o600, None);
+        check_mode(0o400, None);
+        check_mode(0o440, Some("its group (mode 0440)"));
+        check_mode(0o644, Some("everybody (mode 0644)"));
     }
 }

@@ -4,7 +4,7 @@
 //! Architecture invariant: a message is named by its UID and nothing else; a bare EXPUNGE, which
 //! would also remove what others marked, is never sent.
 
-pub mod guard;
+mod guard;
 mod r#move;
 mod session;
 mod set;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom::core::config::{Account, AfterFetch, Endpoint, Security, Source};
+use postroom::core::config::{Account, AfterFetch, Endpoint, Login, Security, Source, Text};
 use postroom::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Woken};
 use postroom::secret::Secrets;
 
@@ -644,4 +644,95 @@ async fn nobody_there() {
     let account = Protocol::Imap.account(endpoint(port, Security::Plain, None));
     let error = work(&account, &Safe::new().secrets()).await.unwrap_err();
     assert_eq!(error.label(), "connect");
+}
+
+#[tokio::test]
+async fn pop3_pipelining_keeps_the_order() {
+    let server = pop3::proper()
+        .but("CAPA", say("+OK\r\nPIPELINING\r\n.\r\n"))
+        .but("RETR 1", say("-ERR disk trouble\r\n"))
+        .start()
+        .await;
+    let account = Protocol::Pop3.account(endpoint(server.port, Security::Plain, None));
+    let fetched = work(&account, &Safe::new().secrets()).await.unwrap();
+    assert_eq!(fetched, [Fetched::Missing, Fetched::Mail(pop3::MAILS[1].as_bytes().to_vec())]);
+    let heard = server.heard().plain;
+    assert!(heard.contains("UIDL 1\r\nUIDL 2\r\nDELE 1\r\nDELE 2\r\nQUIT\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn insecure_encrypts_with_anybody() {
+    let stranger = Authority::new().issue(&["mail.example.com"], 2002);
+    let server = imap::proper().with_tls(stranger.server(), true).start().await;
+    let mut endpoint = endpoint(server.port, Security::Tls, None);
+    endpoint.tls.insecure = true;
+    let account = Protocol::Imap.account(endpoint);
+    work(&account, &Safe::new().secrets()).await.unwrap();
+    assert_eq!(server.heard().plain, "");
+}
+
+#[tokio::test]
+async fn files_of_tls_that_cannot_be_used() {
+    let server = imap::proper().start().await;
+    let safe = Safe::new();
+    let endpoint = endpoint(server.port, Security::Tls, Some(&safe.0.path().join("none.pem")));
+    let error = work(&Protocol::Imap.account(endpoint), &safe.secrets()).await.unwrap_err();
+    assert_eq!(error.label(), "files");
+    assert!(error.to_string().contains("none.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn what_this_build_cannot_do() {
+    let token = || Login::OAuth2 {
+        username: Text::Plain("desk@example.com".into()),
+        profile: "m365".into(),
+    };
+    let there = || endpoint(1, Security::Tls, None);
+    for source in [
+        Source::Imap { endpoint: there(), login: token(), folder: "INBOX".into() },
+        Source::Pop3 { endpoint: there(), login: token() },
+        Source::Graph { host: Text::Plain("localhost".into()), login: token() },
+    ] {
+        let error = work(&account(source), &Secrets::default()).await.unwrap_err();
+        assert_eq!(error.label(), "unsupported");
+    }
+    let server = pop3::proper().start().await;
+    let account = Protocol::Pop3.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    for after in [AfterFetch::Seen, AfterFetch::Move("Done".into())] {
+        assert_eq!(mailbox.done(&[], &after).await.unwrap_err().label(), "unsupported");
+    }
+}
+
+#[tokio::test]
+async fn maildir_faults() {
+    let safe = Safe::new();
+    let path = safe.0.path().join("Maildir");
+    let local = account(Source::Maildir { path: path.clone() });
+    assert_eq!(work(&local, &safe.secrets()).await.unwrap_err().label(), "folder");
+    for part in ["tmp", "new", "cur"] {
+        std::fs::create_dir_all(path.join(part)).unwrap();
+    }
+    std::fs::write(path.join("new/.hidden"), "no mail").unwrap();
+    std::fs::create_dir(path.join("new/directory")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", path.join("new/link")).unwrap();
+    std::fs::write(path.join("new/1.a.host"), "Subject: a\n\nfirst\n").unwrap();
+    std::fs::write(path.join("cur/2.b.host:2,S"), "Subject: b\n\nsecond\n").unwrap();
+    let mut mailbox = mailbox::open(&local, &safe.secrets()).await.unwrap();
+    let entries = mailbox.list().await.unwrap().entries;
+    let names: Vec<_> = entries.iter().map(|e| (e.location.0.as_str(), e.seen)).collect();
+    assert_eq!(names, [("1.a.host", false), ("2.b.host", true)]);
+    // Another program moves one and removes the other while we work.
+    std::fs::rename(path.join("new/1.a.host"), path.join("cur/1.a.host:2,F")).unwrap();
+    std::fs::remove_file(path.join("cur/2.b.host:2,S")).unwrap();
+    let fetched = mailbox.fetch(&entries, 1024).await.unwrap();
+    let first = Fetched::Mail(b"Subject: a\n\nfirst\n".to_vec());
+    assert_eq!(fetched, [first, Fetched::Missing]);
+    let header = b"Subject: a\n\n".to_vec();
+    let fetched = mailbox.fetch(&entries[..1], 5).await.unwrap();
+    assert_eq!(fetched, [Fetched::Oversize { header, size_bytes: 18 }]);
+    mailbox.done(&entries, &AfterFetch::Seen).await.unwrap();
+    assert!(path.join("cur/1.a.host:2,FS").exists());
+    let away = AfterFetch::Move("../../away".into());
+    assert_eq!(mailbox.done(&entries, &away).await.unwrap_err().label(), "folder");
 }

@@ -389,4 +389,28 @@ async fn rates() {
             println!("round {round}: {rate:.0} mails/s of 2 KB");
         }
     }
+    let line = "x".repeat(98) + "\r\n";
+    desk.deliver(&(mail(MAILS) + &line.repeat(500_000)));
+    for account in [desk.imap("INBOX"), desk.pop3()] {
+        let mut mailbox = desk.opened(&account).await;
+        let entries = mailbox.list().await.unwrap().entries;
+        let before = peak_kilobytes();
+        let begun = Instant::now();
+        let fetched = mailbox.fetch(&entries[MAILS..], SIZE_MAX).await.unwrap();
+        assert!(matches!(&fetched[..], [Fetched::Mail(_)]));
+        println!(
+            "50 MB in {:?}, {} kB more at its peak",
+            begun.elapsed(),
+            peak_kilobytes() - before
+        );
+    }
+}
+
+/// Largest resident memory since this was last called.
+fn peak_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    peak
 }
