@@ -394,6 +394,8 @@ async fn rates() {
     for account in [desk.imap("INBOX"), desk.pop3()] {
         let mut mailbox = desk.opened(&account).await;
         let entries = mailbox.list().await.unwrap().entries;
+        assert_eq!(entries.len(), MAILS + 1);
+        peak_kilobytes();
         let before = peak_kilobytes();
         let begun = Instant::now();
         let fetched = mailbox.fetch(&entries[MAILS..], SIZE_MAX).await.unwrap();
