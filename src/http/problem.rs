@@ -15,12 +15,10 @@ use crate::store::{CommandError, StoreError};
 /// Media type of problem answers.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// Why a request was not carried out.
+/// Why a request was not carried out. There is no `type`: the status says which kind it is, as
+/// `about:blank` would (RFC 9457 section 4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// Always `about:blank`: the status says which kind it is.
-    #[serde(rename = "type")]
-    pub kind: String,
     /// The status in words.
     pub title: String,
     /// HTTP status.
@@ -39,7 +37,6 @@ impl Problem {
     /// A problem with this status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: "about:blank".into(),
             title: status.canonical_reason().unwrap_or("Error").into(),
             status: status.as_u16(),
             detail: detail.into(),
