@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics::maildir;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
@@ -14,13 +15,16 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use postroom::app::{Handle, ReloadAnswer, ReloadRequest, Running, Shared};
 use postroom::config::{Problem, Severity};
-use postroom::core::config::{ApiToken, Config, Role, Switch};
+use postroom::core::config::{ApiToken, Config, QUEUE_OF_LAST_RESORT, Queue, Role, Switch};
+use postroom::core::mail::Location;
+use postroom::core::{intake, mail};
 use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
+use postroom::http::dto::ticket::TicketDetail;
 use postroom::http::routes::{self, Access, Route};
 use postroom::http::{CONNECTIONS_MAX, Peer, READ_TIMEOUT_SECS, Web, router, serve};
 use postroom::metrics::Metrics;
 use postroom::secret::Secrets;
-use postroom::store::Store;
+use postroom::store::{Spool, Store, ToRecord};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -99,6 +103,8 @@ impl Desk {
 
 fn config() -> Config {
     let mut config = Config::default();
+    let queue = Queue::named(QUEUE_OF_LAST_RESORT);
+    config.queues.insert(queue.name.clone(), queue);
     for (token, role) in ROLES {
         let token = ApiToken {
             name: token.into(),
@@ -354,6 +360,97 @@ async fn requests_are_counted_by_declared_route() {
     assert!(!text.contains("eve@") && !text.contains("EVE"), "{text}");
     let counted = r#"{method="GET",route="/api/v1/tickets/{number}",status="401"} 1"#;
     assert!(text.contains(counted), "{text}");
+}
+
+const MAIL: &str = "From: Eve <eve@customer.example>\r\nTo: support@desk.example\r\n\
+    Subject: the printer burns\r\nMessage-ID: <1@customer.example>\r\n\
+    Date: Sun, 22 Nov 2026 09:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nhelp\r\n\
+    --b\r\nContent-Type: text/html; name=\"page.html\"\r\n\
+    Content-Disposition: attachment; filename=\"page.html\"\r\n\r\n<script>alert(1)</script>\r\n--b--\r\n";
+
+/// Records a mail as intake does and answers with the number of its ticket.
+async fn record(desk: &Desk) -> String {
+    let config = desk.handle.running.load().config.clone();
+    let account = Arc::new(maildir());
+    let location = Location("new/1".into());
+    let raw = Arc::new(MAIL.as_bytes().to_vec());
+    let spool = Spool { location: location.clone(), raw, headers_only: false };
+    let spooled = desk.handle.store.spool(&account.name, vec![spool]).await.unwrap();
+    let judgement = intake::judge(&config, &account, &mail::parse(MAIL.as_bytes()));
+    let to_record = ToRecord {
+        config,
+        account,
+        location,
+        digest: spooled[0].digest,
+        judgement: Ok(Box::new(judgement)),
+        now: Timestamp::now(),
+        released: None,
+    };
+    let recorded = desk.handle.store.record(vec![to_record]).await.unwrap();
+    recorded[0].ticket.clone().expect("a first mail makes a ticket")
+}
+
+#[tokio::test]
+async fn a_ticket_is_worked_on() {
+    let desk = Desk::new();
+    let number = record(&desk).await;
+    let path = format!("/api/v1/tickets/{number}");
+    let show = async || {
+        let (status, _, body) = desk.ask(request(&Method::GET, &path, Some("viewer-token"))).await;
+        assert_eq!(status, 200);
+        serde_json::from_slice::<TicketDetail>(&body).unwrap()
+    };
+    let change = async |method: Method, path: &str, body: &str| {
+        let mut asked = request(&method, path, Some("user-token"));
+        *asked.body_mut() = Body::from(body.to_owned());
+        desk.status(asked).await
+    };
+    assert_eq!(show().await.ticket.title, "the printer burns");
+
+    let body = r#"{"title": "printer", "priority": "5 very high", "state": "open"}"#;
+    assert_eq!(change(Method::PATCH, &path, body).await, 200);
+    let body = r#"{"title": "lost", "queue": "nowhere"}"#;
+    assert_eq!(change(Method::PATCH, &path, body).await, 422, "all or nothing");
+    assert_eq!(change(Method::POST, &format!("{path}/notes"), r#"{"text": "look"}"#).await, 200);
+    let watcher = format!("{path}/watchers/eve@customer.example");
+    assert_eq!(change(Method::PUT, &watcher, "").await, 200);
+
+    let detail = show().await;
+    assert_eq!((detail.ticket.title.as_str(), detail.ticket.state.as_str()), ("printer", "open"));
+    assert_eq!(detail.watchers[0].who, "eve@customer.example");
+    assert_eq!(detail.articles.len(), 2);
+    let changed = detail.events.iter().find(|event| event.event == "priorityChanged").unwrap();
+    assert_eq!(changed.actor, "token user-token");
+    assert_eq!(change(Method::DELETE, &watcher, "").await, 200);
+    assert!(show().await.watchers.is_empty());
+}
+
+#[tokio::test]
+async fn what_strangers_sent_is_never_shown_by_a_browser() {
+    let desk = Desk::new();
+    let number = record(&desk).await;
+    let path = format!("/api/v1/tickets/{number}");
+    let (_, _, body) = desk.ask(request(&Method::GET, &path, Some("viewer-token"))).await;
+    let detail: TicketDetail = serde_json::from_slice(&body).unwrap();
+    let article = &detail.articles[0];
+    assert_eq!(article.attachments[0].name, "page.html");
+    let raw = format!("{path}/articles/{}/raw", article.id);
+    let part = format!("{path}/articles/{}/attachments/0", article.id);
+    for (path, content_type, expected) in [
+        (raw, "message/rfc822", MAIL),
+        (part, "application/octet-stream", "<script>alert(1)</script>"),
+    ] {
+        let (status, headers, body) =
+            desk.ask(request(&Method::GET, &path, Some("viewer-token"))).await;
+        assert_eq!(status, 200, "{path}");
+        assert_eq!(headers["content-type"], content_type);
+        assert!(headers["content-disposition"].starts_with("attachment;"));
+        assert!(headers["content-security-policy"].contains("sandbox"));
+        assert_eq!(String::from_utf8(body).unwrap().trim_end(), expected.trim_end());
+    }
+    let other = "/api/v1/tickets/2026112210000018/articles/1/raw";
+    assert_eq!(desk.status(request(&Method::GET, other, Some("viewer-token"))).await, 404);
 }
 
 /// Serves a desk on a free port of this machine.

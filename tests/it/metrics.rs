@@ -68,7 +68,8 @@ fn insecure_server() -> SmtpServer {
     SmtpServer { name: "relay".into(), route, connections: 1, state: Switch::Enabled }
 }
 
-fn maildir() -> Account {
+/// An account that needs no server.
+pub fn maildir() -> Account {
     Account {
         name: "support".into(),
         connection: Source::Maildir { path: "/mail".into() },
