@@ -1,24 +1,20 @@
-//! All integration tests, in one binary.
-
-#![allow(clippy::unwrap_used)]
-
-mod cli;
-mod http;
-mod intake;
-mod mail;
-mod metrics;
-mod outbox;
-mod peers_smtp;
-mod sink;
-mod store;
-mod transport;
-mod config;
-mod config_watch;
-//! Tests of the whole, in one binary.
+//! All integration tests, in one binary: it links once and runs them side by side.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod cli;
+mod config;
+mod config_watch;
+mod http;
+mod intake;
+mod mail;
 mod mailbox;
+mod metrics;
+mod outbox;
 mod peers;
 mod peers_mailbox;
+mod peers_smtp;
 mod server;
+mod sink;
+mod store;
+mod transport;
