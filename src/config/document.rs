@@ -78,6 +78,7 @@ fn explain(error: &serde_yaml::Error) -> SyntaxError {
     // The crate puts the path before and the place behind; both are said elsewhere.
     let inner = whole.split_once(OURS).map_or(whole.as_str(), |(_, ours)| ours);
     let message = match inner.find(" at line ") {
+        Some(_) if inner.contains(KEY_WANTED) => format!("a key must be {KEY_WANTED}"),
         Some(end) => inner[..end].to_owned(),
         None => inner.to_owned(),
     };
@@ -85,6 +86,7 @@ fn explain(error: &serde_yaml::Error) -> SyntaxError {
         m if m.contains("cannot start any token") => {
             "YAML is indented with spaces, never with tabs; quote texts that begin with `@`, `%` or a backtick"
         }
+        m if m.contains(KEY_WANTED) => "put it in quotes",
         m if m.starts_with("duplicate key") => "each key is written once; remove one of the two",
         m if m.starts_with("merge key") => {
             "write the keys out; a whole value can be repeated with an alias"
@@ -102,6 +104,9 @@ fn explain(error: &serde_yaml::Error) -> SyntaxError {
     };
     SyntaxError { place, message, hint: hint.to_owned() }
 }
+
+/// What a key must be.
+const KEY_WANTED: &str = "plain text";
 
 /// Marks our own messages in the crate's errors.
 const OURS: &str = "\u{1}";
@@ -233,7 +238,7 @@ impl<'de> Visitor<'de> for Key<'_> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text as key; put it in quotes")
+        f.write_str(KEY_WANTED)
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
@@ -303,7 +308,7 @@ mod tests {
 
     #[test]
     fn key_that_is_no_text() {
-        check("1: a", Err((1, 1, "a text as key")));
+        check("1: a", Err((1, 1, "a key must be plain text")));
     }
 
     #[test]

@@ -99,18 +99,15 @@ fn explain(error: &ValidationError<'_>, findings: &mut Vec<Finding>) {
             add(path, true, format!("key {key:?} is missing"), hint_of_missing(key));
         }
         Kind::Type { kind } => {
-            let (message, hint) = wrong_type(&path, &wanted_type(kind), written);
+            let wanted = wanted_form(error).unwrap_or_else(|| wanted_type(kind));
+            let (message, hint) = wrong_type(&path, &wanted, written);
             add(path, false, message, hint);
         }
         Kind::Enum { options } => {
             let words: Vec<&str> =
                 options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let hint = match written.as_str().and_then(|word| nearest(word, words.iter().copied()))
-            {
-                Some(word) => format!("did you mean {word}?"),
-                None => String::new(),
-            };
-            add(path, false, format!("must be one of: {}", words.join(", ")), hint);
+            let (message, hint) = wrong_word(&words, "", written);
+            add(path, false, message, hint);
         }
         Kind::Pattern { pattern } => {
             let form = text::FORMS.iter().find(|form| form.pattern == pattern);
@@ -157,20 +154,22 @@ fn explain_branches(
         })
     };
     let fitting: Vec<_> = branches.iter().filter(fits).collect();
-    if let [only] = fitting.as_slice() {
+    if let [only] = fitting.as_slice()
+        && (words(here, branches).is_empty() || error.instance().is_object())
+    {
         only.iter().for_each(|inner| explain(inner, findings));
         return;
     }
-    let types: Vec<String> = branches
-        .iter()
-        .flatten()
-        .filter_map(|inner| match inner.kind() {
-            Kind::Type { kind } => Some(wanted_type(kind)),
-            _ => None,
-        })
-        .collect();
     let path = steps(here);
-    let (message, hint) = wrong_type(&path, &types.join(" or "), error.instance());
+    let words = words(here, branches);
+    let types = types(branches);
+    let (message, hint) = match (words.is_empty(), error.instance().as_ref()) {
+        (false, Value::Object(_)) if types.contains("a map") => {
+            ("is none of the maps that are known here".to_owned(), String::new())
+        }
+        (false, written) => wrong_word(&words, &types, written),
+        (true, written) => wrong_type(&path, &types, written),
+    };
     findings.push(Finding {
         severity: Severity::Error,
         document: None,
@@ -179,6 +178,49 @@ fn explain_branches(
         message,
         hint,
     });
+}
+
+/// Bare words among the branches that may stand here itself.
+fn words<'e>(here: &str, branches: &'e [Vec<ValidationError<'static>>]) -> Vec<&'e str> {
+    let of_one = |inner: &'e ValidationError<'static>| match inner.kind() {
+        Kind::Constant { expected_value } => expected_value.as_str().into_iter().collect(),
+        Kind::Enum { options } => {
+            options.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        }
+        _ => Vec::new(),
+    };
+    let errors = branches.iter().flatten().filter(|e| e.instance_path().as_str() == here);
+    errors.flat_map(of_one).collect()
+}
+
+/// Types among the branches, as `text or a map`.
+fn types(branches: &[Vec<ValidationError<'static>>]) -> String {
+    let of_one = |inner: &ValidationError<'static>| match inner.kind() {
+        Kind::Type { kind } => Some(wanted_type(kind)),
+        _ => None,
+    };
+    let mut types: Vec<String> = branches.iter().flatten().filter_map(of_one).collect();
+    types.dedup();
+    types.join(" or ")
+}
+
+/// A word that is not known. `types` says what may stand here instead of a word.
+fn wrong_word(words: &[&str], types: &str, written: &Value) -> (String, String) {
+    let known = words.join(", ");
+    let message = match types.contains("a map") {
+        true => format!("must be one of: {known}, or a map"),
+        false => format!("must be one of: {known}"),
+    };
+    let near = written.as_str().and_then(|word| nearest(word, words.iter().copied()));
+    (message, near.map(|word| format!("did you mean {word}?")).unwrap_or_default())
+}
+
+/// Words for the form that stands beside the failing type, as with `pollInterval: 10`.
+fn wanted_form(error: &ValidationError<'_>) -> Option<String> {
+    let at = error.schema_path().as_str().strip_suffix("/type")?;
+    let pattern = SCHEMA.pointer(at)?.get("pattern")?.as_str()?;
+    let form = text::FORMS.iter().find(|form| form.pattern == pattern)?;
+    Some(form.wanted.to_owned())
 }
 
 /// Keys that take the place of a secret.

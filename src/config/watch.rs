@@ -46,7 +46,7 @@ impl Watch {
                 wake.notify_one();
             }
         });
-        let watcher = made.inspect_err(|error| warn_once(error)).ok();
+        let watcher = made.inspect_err(warn_once).ok();
         let mut watch = Watch { paths: paths.to_vec(), event, watcher, watched: BTreeSet::new() };
         watch.arm();
         watch

@@ -204,13 +204,13 @@ fn templates_stay_beneath_the_directory() {
     ] {
         write(&directory, "large.txt", "x".repeat(70_000));
         write(&directory, "a.yaml", reply(file));
-        let loaded = config::load(&[directory.clone()]);
+        let loaded = config::load(std::slice::from_ref(&directory));
         assert!(loaded.problems[0].message.contains(words), "{}", loaded.problems[0]);
         assert_eq!((loaded.problems[0].line, loaded.problems[0].column), (9, 18));
     }
     write(&directory, "texts/good.txt", "hello {{ ticket.number }}");
     write(&directory, "a.yaml", reply("texts/good.txt"));
-    let before = config::load(&[directory.clone()]);
+    let before = config::load(std::slice::from_ref(&directory));
     assert_eq!(before.problems, []);
     write(&directory, "texts/good.txt", "good day");
     assert_ne!(before.hash, config::load(&[directory]).hash);
@@ -236,4 +236,36 @@ fn problems_of_a_file_are_capped() {
     let loaded = config::load(&[path]);
     assert_eq!(loaded.problems.len(), 101);
     assert!(loaded.problems[0].message.contains("more problems"), "{}", loaded.problems[0]);
+}
+
+/// Run with `cargo test --release --test it config::size -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement: wants a release build and a quiet machine"]
+fn size() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut accounts, mut addresses, mut filters) = (String::new(), String::new(), String::new());
+    for n in 0..10_000 {
+        accounts += &format!(
+            "  a{n}: {{type: imaps, host: mx{n}.test, username: u{n}, password: {{secret: s{n}}}}}\n"
+        );
+        addresses += &format!("  a{n}@x.test: {{queue: sales, name: Desk {n}}}\n");
+    }
+    for n in 0..1_000 {
+        filters += &format!(
+            "  f{n}: {{order: {n}, match: [{{header: Subject, regex: 'order {n} (?<id>[0-9]+)'}}], set: {{queue: sales, title: '{{{{ id }}}}'}}}}\n"
+        );
+    }
+    let head = "version: 1\n";
+    write(folder.path(), "a.yaml", format!("{head}mailAccounts:\n{accounts}"));
+    write(folder.path(), "b.yaml", format!("{head}systemAddresses:\n{addresses}"));
+    let rest = "queues: {sales: {}}\ndefaults: {mailAccounts: {afterFetch: keep}}\n";
+    write(folder.path(), "c.yaml", format!("{head}{rest}filters:\n{filters}"));
+    let began = std::time::Instant::now();
+    let loaded = config::load(&[folder.path().to_owned()]);
+    let took = began.elapsed();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    println!("{took:?}, {peak}");
+    let config = loaded.config.expect("a valid set");
+    assert_eq!((config.accounts.len(), config.filters.len()), (10_000, 1_000));
 }

@@ -42,7 +42,8 @@ fn filter(
     let known = whole.then_some(conditions.as_slice());
     let set = settings(context, &spec.set, known, &scope.at("set"));
     let on_follow_up = settings(context, &spec.on_follow_up, known, &scope.at("onFollowUp"));
-    if set == Settings::default() && on_follow_up == Settings::default() && !spec.stop {
+    let nothing = set == Settings::default() && on_follow_up == Settings::default();
+    if nothing && !spec.stop && spec.set.known.pending_time.is_none() {
         scope.warning_at_key("sets nothing and stops nothing", "add `set:` or remove the filter");
     }
     whole.then(|| Filter {

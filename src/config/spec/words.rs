@@ -23,13 +23,28 @@ pub enum Switch {
 }
 
 /// A language with built-in texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Language {
     /// English.
     En,
     /// Japanese.
     Ja,
+}
+
+// By hand, because only an `enum` restricts the keys of a map.
+impl JsonSchema for Language {
+    fn schema_name() -> Cow<'static, str> {
+        "Language".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "enum": ["en", "ja"],
+            "description": "A language with built-in texts: `en` English, `ja` Japanese."
+        })
+    }
 }
 
 /// What an agent or a token may do.
