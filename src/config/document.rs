@@ -78,7 +78,7 @@ fn explain(error: &serde_yaml::Error) -> SyntaxError {
     // The crate puts the path before and the place behind; both are said elsewhere.
     let inner = whole.split_once(OURS).map_or(whole.as_str(), |(_, ours)| ours);
     let message = match inner.find(" at line ") {
-        Some(_) if inner.contains(KEY_WANTED) => format!("a key must be {KEY_WANTED}"),
+        _ if inner.contains(KEY_WANTED) => format!("a key must be {KEY_WANTED}"),
         Some(end) => inner[..end].to_owned(),
         None => inner.to_owned(),
     };
