@@ -71,12 +71,15 @@ pub struct Rules {
     /// What becomes of a mail.
     pub settle: fn(&Config, &Account, &Judgement, &Facts, Timestamp) -> Decision,
     /// What a command does.
-    pub act: fn(&Config, &DeskFacts, &Command, &Actor, Timestamp) -> Result<Vec<Effect>, Refused>,
+    pub act: Act,
     /// The ticket of a Message-ID that only we can have made.
     pub verify: fn(&DeskKey, &str) -> Option<TicketId>,
     /// The number in a tag of ours.
     pub find_tag: fn(&Desk, &str) -> Option<String>,
 }
+
+/// Decides on one command: see [`crate::core::desk::act`].
+pub type Act = fn(&Config, &DeskFacts, &Command, &Actor, Timestamp) -> Result<Vec<Effect>, Refused>;
 
 impl Default for Rules {
     fn default() -> Rules {
