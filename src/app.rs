@@ -1,4 +1,11 @@
 //! Wires everything together, and is what HTTP and the commands talk to.
+//!
+//! `start` runs straight down: store, first revision, tasks, listener. What happens when the
+//! files change is in [`reload`]; what the pollers get of it is in [`accounts`].
+
+mod accounts;
+mod reload;
+mod start;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,8 +21,55 @@ use crate::core::intake::Outcome;
 use crate::core::plan::Change;
 use crate::metrics::Metrics;
 use crate::run::board::Board;
+use crate::run::clock::Clock;
+use crate::run::intake;
 use crate::secret::Secrets;
 use crate::store::{MailId, Store};
+
+pub use accounts::Accounts;
+pub use start::{App, start};
+
+/// How the daemon is started: what cannot change while it runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Configuration files and directories.
+    pub config: Vec<PathBuf>,
+    /// Directory of the store.
+    pub data: PathBuf,
+    /// Where HTTP listens.
+    pub listen: SocketAddr,
+    /// Directory of `{secret: NAME}`.
+    pub secrets_dir: Option<PathBuf>,
+    /// Base of links in mails and redirects.
+    pub external_url: Option<String>,
+    /// What to do when the files are invalid at start.
+    pub on_invalid: OnInvalid,
+    /// Whether the mass-delete guard is lifted.
+    pub allow_mass_delete: bool,
+}
+
+/// What to do when the files are invalid at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// Run the last good revision. The very first start ends all the same.
+    LastGood,
+    /// End.
+    Exit,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The files are invalid and there is nothing else to run.
+    #[error("the configuration is invalid")]
+    Invalid(Vec<Problem>),
+    /// The store could not be opened.
+    #[error("could not open the store: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// What HTTP and the commands may use of the running daemon; clones share it.
 #[derive(Clone)]
@@ -30,17 +84,21 @@ pub struct Shared {
     /// Problems of the last revision that was not applied; empty after a good one.
     pub rejected: ArcSwap<Vec<Problem>>,
     /// Conditions of all objects.
-    pub board: Board,
+    pub board: Arc<Board>,
     /// Every metric.
     pub metrics: Metrics,
     /// Where secrets are found.
     pub secrets: Secrets,
+    /// What time it is.
+    pub clock: Clock,
     /// When the daemon started.
     pub started: Timestamp,
     /// Base of links in mails and redirects, as given by `--external-url`.
     pub external_url: Option<String>,
     /// The loop that applies revisions.
     pub reloads: mpsc::Sender<ReloadRequest>,
+    /// What the pollers work with.
+    pub accounts: Accounts,
 }
 
 /// The revision that runs.
@@ -139,15 +197,32 @@ impl Handle {
         Handle(Arc::new(shared))
     }
 
-    /// Judges a quarantined mail again, as a person wants it to go on, and says what became of it.
+    /// Judges a quarantined mail again, because a person wants it to go on, and says what became
+    /// of it. Its account's trust counts as it did when it came.
     pub async fn release(&self, id: MailId) -> Result<Outcome, String> {
-        Err(format!("mail {} cannot be released yet", id.0))
+        let store = self.store.clone();
+        let found = intake::blocking(move || {
+            let record = store.mail(id).map_err(|error| error.to_string())?;
+            let record = record.ok_or_else(|| format!("there is no mail {}", id.0))?;
+            let raw = store.raw(&record.digest).map_err(|error| error.to_string())?;
+            let raw = raw.ok_or_else(|| format!("the bytes of mail {} are gone", id.0))?;
+            Ok::<_, String>((record, raw))
+        });
+        let (record, raw) = found.await?;
+        if !matches!(record.outcome, Outcome::Quarantined { .. }) || record.resolved.is_some() {
+            return Err(format!("mail {} is not in quarantine", id.0));
+        }
+        let config = self.running.load().config.clone();
+        let account = config.accounts.get(&record.account).cloned().ok_or_else(|| {
+            format!("its account {:?} is not declared any more; declare it again", record.account)
+        })?;
+        let recorded = intake::release(self, &account, id, record.location, raw).await;
+        Ok(recorded.map_err(|error| error.to_string())?.outcome)
     }
 
-    /// Wakes the poller of this account now; `false` if there is none.
+    /// Makes the poller of this account look at once; `false` if there is none.
     pub async fn fetch_now(&self, account: &str) -> bool {
-        let _ = account;
-        false
+        self.accounts.nudge(account)
     }
 
     /// Asks for a look at the files and waits for what came of it; `None` while shutting down.
@@ -157,72 +232,4 @@ impl Handle {
         self.reloads.send(request).await.ok()?;
         wait.await.ok()
     }
-}
-
-/// How the daemon is started: what cannot change while it runs.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Configuration files and directories.
-    pub config: Vec<PathBuf>,
-    /// Directory of the store.
-    pub data: PathBuf,
-    /// Where HTTP listens.
-    pub listen: SocketAddr,
-    /// Directory of `{secret: NAME}`.
-    pub secrets_dir: Option<PathBuf>,
-    /// Base of links in mails and redirects.
-    pub external_url: Option<String>,
-    /// What to do when the files are invalid at start.
-    pub on_invalid: OnInvalid,
-    /// Whether the mass-delete guard is lifted at start.
-    pub allow_mass_delete: bool,
-}
-
-/// What to do when the files are invalid at start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnInvalid {
-    /// Run the last good revision.
-    LastGood,
-    /// End.
-    Exit,
-}
-
-/// Why the daemon did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The files are invalid and there is nothing else to run.
-    #[error("the configuration is invalid")]
-    Invalid(Vec<Problem>),
-    /// The store could not be opened.
-    #[error("could not open the store: {0}")]
-    Store(#[from] crate::store::StoreError),
-    /// Anything else.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// The running daemon.
-pub struct App {
-    addr: SocketAddr,
-}
-
-/// Starts everything.
-pub async fn start(options: Options) -> Result<App, StartError> {
-    let _ = options;
-    Err(StartError::Failed("under construction".into()))
-}
-
-impl App {
-    /// Where HTTP listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    /// Reloads at SIGHUP, until SIGTERM or SIGINT.
-    pub async fn until_signal(&self) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    /// Lets everything end at its next safe point.
-    pub async fn stop(self) {}
 }

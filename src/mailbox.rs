@@ -20,6 +20,9 @@ use crate::core::config::{Account, AfterFetch, Source};
 use crate::core::mail::Location;
 use crate::secret::Secrets;
 
+/// Bytes of a header that are fetched of a mail that is too large.
+pub const HEADER_BYTES_MAX: u64 = 256 * 1024;
+
 /// A message that lies in the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -107,7 +107,8 @@ mod tests {
     #[track_caller]
     fn check(problems: Vec<Problem>, strict: bool, expected: Exit) {
         let config = Some(crate::core::config::Config::default());
-        let loaded = Loaded { hash: String::new(), files: Vec::new(), config, problems, tests: Vec::new() };
+        let loaded =
+            Loaded { hash: String::new(), files: Vec::new(), config, problems, tests: Vec::new() };
         assert_eq!(exit(&loaded, strict), expected);
     }
 

@@ -207,13 +207,16 @@ pub enum Oddity {
 }
 
 /// Why a mail is not parsed at all but quarantined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// MIME parts or enclosed messages are nested too deep.
+    #[error("its parts are nested deeper than any mail program nests them")]
     TooDeep,
     /// Too many parts.
+    #[error("it has more parts than we read")]
     TooManyParts,
     /// The header is too large.
+    #[error("its header is larger than we read")]
     HeaderTooLarge,
 }
 

@@ -20,8 +20,10 @@ mod changes;
 pub enum Slot {
     /// Fetches from the mail account of this name.
     Poller(String),
-    /// Sends through the SMTP server of this name.
-    Sender(String),
+    /// Sends what we owe. Always wanted.
+    Outbox,
+    /// Does what is due because time passed. Always wanted.
+    Clockwork,
 }
 
 /// One thing to do.
@@ -68,6 +70,21 @@ pub enum Action {
     Delete,
 }
 
+impl Action {
+    /// Label for metrics and log.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Change => "change",
+            Action::Restart => "restart",
+            Action::Move => "move",
+            Action::Suspend => "suspend",
+            Action::Resume => "resume",
+            Action::Delete => "delete",
+        }
+    }
+}
+
 /// Steps from what runs to what is declared: stops, one swap, starts. Empty if they are equal.
 pub fn plan(running: &Config, desired: &Config) -> Vec<Step> {
     if running == desired {
@@ -98,7 +115,7 @@ pub fn idle_account(account: &Account) -> Option<&'static str> {
     suspended(account.state).or(by_source)
 }
 
-/// Why this server has no sending task, if it has none.
+/// Why this server is not used, if it is not.
 pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
     let by_route = match &server.route {
         SmtpRoute::Smtp { login, .. } => oauth2_is_missing(login),
@@ -107,20 +124,10 @@ pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
     suspended(server.state).or(by_route)
 }
 
-/// The part of an object whose change needs a new task.
-#[derive(PartialEq)]
-enum Work<'a> {
-    Poll(&'a Source),
-    Send(&'a SmtpServer),
-}
-
-fn slots(config: &Config) -> BTreeMap<Slot, Work<'_>> {
+/// Tasks that depend on the configuration, each with the part whose change needs a new task.
+fn slots(config: &Config) -> BTreeMap<Slot, &Source> {
     let accounts = config.accounts.iter().filter(|(_, account)| idle_account(account).is_none());
-    let servers = config.smtp.iter().filter(|(_, server)| idle_server(server).is_none());
-    accounts
-        .map(|(name, account)| (Slot::Poller(name.clone()), Work::Poll(&account.connection)))
-        .chain(servers.map(|(name, server)| (Slot::Sender(name.clone()), Work::Send(server))))
-        .collect()
+    accounts.map(|(name, account)| (Slot::Poller(name.clone()), &account.connection)).collect()
 }
 
 fn suspended(state: Switch) -> Option<&'static str> {
@@ -210,7 +217,8 @@ mod tests {
     fn words(steps: &[Step]) -> Vec<String> {
         let slot = |slot: &Slot| match slot {
             Slot::Poller(name) => format!("poller {name}"),
-            Slot::Sender(name) => format!("sender {name}"),
+            Slot::Outbox => "outbox".into(),
+            Slot::Clockwork => "clockwork".into(),
         };
         let one = |step: &Step| match step {
             Step::Stop(which) => format!("stop {}", slot(which)),
@@ -238,9 +246,8 @@ mod tests {
     #[test]
     fn first_start() {
         let desired = config(&[imap("a", "x.test")], &[server("relay", "s.test")]);
-        let steps = ["swap", "start poller a", "start sender relay"];
-        check(&Config::default(), &desired, &steps);
-        check(&desired, &Config::default(), &["stop poller a", "stop sender relay", "swap"]);
+        check(&Config::default(), &desired, &["swap", "start poller a"]);
+        check(&desired, &Config::default(), &["stop poller a", "swap"]);
     }
 
     #[test]
@@ -273,10 +280,9 @@ mod tests {
     fn a_server_changes() {
         let other = SmtpServer { connections: 5, ..server("relay", "s.test") };
         let running = config(&[], &[server("relay", "s.test")]);
-        let steps = ["stop sender relay", "swap", "start sender relay"];
-        check(&running, &config(&[], &[other]), &steps);
+        check(&running, &config(&[], &[other]), &["swap"]);
         let paused = SmtpServer { state: Switch::Paused, ..server("relay", "s.test") };
-        check(&running, &config(&[], &[paused]), &["stop sender relay", "swap"]);
+        check(&running, &config(&[], &[paused]), &["swap"]);
     }
 
     #[test]
@@ -308,8 +314,7 @@ mod tests {
         let account = Account { connection: maildir, ..imap("a", "x.test") };
         let route = SmtpRoute::File { directory: "out".into() };
         let file = SmtpServer { route, ..server("file", "s.test") };
-        let steps = ["swap", "start poller a", "start sender file"];
-        check(&Config::default(), &config(&[account], &[file]), &steps);
+        check(&Config::default(), &config(&[account], &[file]), &["swap", "start poller a"]);
     }
 
     /// Some accounts and servers out of a few names, hosts and switches.

@@ -75,6 +75,8 @@ impl Desk {
             board: Default::default(),
             metrics: Metrics::default(),
             secrets: Secrets::default(),
+            clock: Default::default(),
+            accounts: Default::default(),
             started: Timestamp::now(),
             external_url: Some("https://desk.example/base".into()),
             reloads,

@@ -1,0 +1,304 @@
+//! Applies revisions, one after the other: load, plan, carry out.
+//!
+//! ```text
+//! load      the files, all or nothing       an error: what runs stays, the problems are shown
+//! guard     a set that lost most accounts   held back until somebody insists
+//! adopt     renames, in the store           may fail: then nothing else has happened yet
+//! carry out stop, swap, start               cannot fail
+//! keep      the files, in the store         for a start with broken files
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::{Handle, ReloadAnswer, ReloadRequest, Running, Trigger};
+use crate::config::{self, Loaded, Problem, Severity};
+use crate::core::config::{Config, MovedKind, Switch};
+use crate::core::plan::{self, Slot, Step};
+use crate::run::board::{ConditionKind, Kind, ObjectStatus};
+use crate::run::intake::blocking;
+use crate::run::supervisor::Order;
+use crate::store::StoredRevision;
+
+/// Removing at least this many accounts, and more than half, needs somebody's word.
+pub const MASS_DELETE_ACCOUNTS_MIN: usize = 5;
+
+/// Reasons of `Ready` that end when the declaration says otherwise.
+const IDLE_REASONS: [&str; 3] = ["Disabled", "Paused", "Unsupported"];
+
+/// The loop's own things.
+pub struct Reloader {
+    /// The daemon.
+    pub desk: Handle,
+    /// Files and directories to read.
+    pub paths: Vec<PathBuf>,
+    /// Whether the mass-delete guard is lifted for good.
+    pub allow_mass_delete: bool,
+    /// The supervisor.
+    pub orders: mpsc::UnboundedSender<Order>,
+}
+
+/// Answers requests until all senders are gone.
+pub async fn run(reloader: Reloader, mut requests: mpsc::Receiver<ReloadRequest>) {
+    while let Some(request) = requests.recv().await {
+        let answer = reloader.look_again(request.trigger, request.allow_mass_delete).await;
+        if let Some(waiting) = request.answer {
+            // Nobody may wait any more: the revision is applied all the same.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+impl Reloader {
+    async fn look_again(&self, trigger: Trigger, allow_mass_delete: bool) -> ReloadAnswer {
+        let paths = self.paths.clone();
+        let loaded = blocking(move || config::load(&paths)).await;
+        let running = self.desk.running.load_full();
+        let answer = if loaded.hash == running.revision && loaded.config.is_some() {
+            self.desk.rejected.store(Arc::default());
+            ReloadAnswer::Unchanged { revision: running.revision.clone() }
+        } else {
+            self.apply(loaded, allow_mass_delete || self.allow_mass_delete).await
+        };
+        self.report(trigger, &answer);
+        answer
+    }
+
+    /// Makes a set of files the revision that runs.
+    pub async fn apply(&self, loaded: Loaded, allow_mass_delete: bool) -> ReloadAnswer {
+        let Loaded { hash, files, config, problems, .. } = loaded;
+        let Some(config) = config else {
+            self.desk.rejected.store(Arc::new(problems.clone()));
+            return ReloadAnswer::Invalid { problems };
+        };
+        let before = self.desk.running.load_full();
+        let removed = removed_accounts(&before.config, &config);
+        let running = before.config.accounts.len();
+        if !allow_mass_delete && is_mass_delete(running, removed) {
+            self.desk.rejected.store(Arc::new(vec![mass_delete_problem(running, removed)]));
+            return ReloadAnswer::Blocked { running, removed };
+        }
+        if let Err(error) = self.desk.store.adopt(config.moved.clone()).await {
+            let problem = store_problem(&error.to_string());
+            self.desk.rejected.store(Arc::new(vec![problem.clone()]));
+            return ReloadAnswer::Invalid { problems: vec![problem] };
+        }
+        let changes = plan::changes(&before.config, &config);
+        let next = Running {
+            revision: hash.clone(),
+            applied: self.desk.clock.now(),
+            config: Arc::new(config),
+            changes: changes.clone(),
+        };
+        self.carry_out(&before.config, next);
+        self.desk.rejected.store(Arc::default());
+        self.keep(hash.clone(), files).await;
+        let warnings = problems;
+        ReloadAnswer::Applied { revision: hash, changes, warnings }
+    }
+
+    /// Nothing in here can fail.
+    fn carry_out(&self, before: &Config, next: Running) {
+        let config = next.config.clone();
+        let revision = next.revision.clone();
+        let mut next = Some(next);
+        for step in plan::plan(before, &config) {
+            match step {
+                // The supervisor is gone only when the daemon ends.
+                Step::Stop(slot) => drop(self.orders.send(Order::Stop(slot))),
+                Step::Swap => self.swap(next.take()),
+                Step::Start(slot) => {
+                    let after = former(&config, &slot);
+                    drop(self.orders.send(Order::Start { slot, after }));
+                }
+            }
+        }
+        // Equal configurations from different files: only the revision is new.
+        self.swap(next.take());
+        for change in &self.desk.running.load().changes {
+            self.desk.metrics.reconcile_action(change.kind, change.action.label());
+        }
+        self.desk.metrics.config_applied(&revision, &config);
+        self.show(before, &config);
+    }
+
+    fn swap(&self, next: Option<Running>) {
+        if let Some(next) = next {
+            self.desk.accounts.update(&next.config);
+            self.desk.running.store(Arc::new(next));
+        }
+    }
+
+    /// Conditions that follow from the declaration alone.
+    fn show(&self, before: &Config, config: &Config) {
+        let now = self.desk.clock.now();
+        let board = &self.desk.board;
+        for name in before.accounts.keys().filter(|name| !config.accounts.contains_key(*name)) {
+            board.remove(Kind::MailAccount, name);
+            self.desk.metrics.account_removed(name);
+        }
+        for name in before.smtp.keys().filter(|name| !config.smtp.contains_key(*name)) {
+            board.remove(Kind::Smtp, name);
+        }
+        let accounts = config.accounts.values().map(|account| {
+            (Kind::MailAccount, &account.name, account.state, plan::idle_account(account))
+        });
+        let servers = config
+            .smtp
+            .values()
+            .map(|server| (Kind::Smtp, &server.name, server.state, plan::idle_server(server)));
+        for (kind, name, state, idle) in accounts.chain(servers) {
+            board.update(kind, name, |status| declared(status, state, idle, now));
+        }
+    }
+
+    async fn keep(&self, hash: String, files: Vec<(String, String)>) {
+        let revision = StoredRevision { hash, applied: self.desk.clock.now(), files };
+        if let Err(error) = self.desk.store.keep_revision(revision).await {
+            tracing::warn!(%error, "could not keep this revision for a start with broken files");
+        }
+    }
+
+    fn report(&self, trigger: Trigger, answer: &ReloadAnswer) {
+        let trigger = trigger.label();
+        match answer {
+            ReloadAnswer::Unchanged { .. } => self.desk.metrics.reload(trigger, "unchanged"),
+            ReloadAnswer::Applied { revision, changes, warnings } => {
+                self.desk.metrics.reload(trigger, "applied");
+                let revision = short(revision);
+                tracing::info!(trigger, revision, changes = changes.len(), "configuration applied");
+                for change in changes {
+                    let action = change.action.label();
+                    tracing::info!(
+                        action,
+                        kind = change.kind,
+                        name = change.name,
+                        effect = change.effect,
+                        "plan"
+                    );
+                }
+                warnings.iter().for_each(|problem| tracing::warn!(%problem, "configuration"));
+            }
+            ReloadAnswer::Invalid { problems } => {
+                self.desk.metrics.reload(trigger, "invalid");
+                let kept = short(&self.desk.running.load().revision).to_owned();
+                tracing::error!(
+                    trigger,
+                    problems = problems.len(),
+                    kept,
+                    "configuration refused; what runs stays"
+                );
+                problems.iter().for_each(|problem| tracing::error!(%problem, "configuration"));
+            }
+            ReloadAnswer::Blocked { running, removed } => {
+                self.desk.metrics.reload(trigger, "blocked");
+                tracing::error!(
+                    trigger,
+                    running,
+                    removed,
+                    "configuration held back: it removes most accounts"
+                );
+            }
+        }
+    }
+}
+
+/// What follows from the declaration: suspended, not possible in this build, or not tried yet.
+fn declared(status: &mut ObjectStatus, state: Switch, idle: Option<&str>, now: Timestamp) {
+    let (suspended, reason) = match state {
+        Switch::Enabled => (false, "Enabled"),
+        Switch::Disabled => (true, "Disabled"),
+        Switch::Paused => (true, "Paused"),
+    };
+    status.set(ConditionKind::Suspended, Some(suspended), reason, "", now);
+    let before = status.conditions.iter().find(|known| known.kind == ConditionKind::Ready);
+    let stale = before.is_none_or(|before| IDLE_REASONS.contains(&before.reason.as_str()));
+    match idle {
+        Some(why) => {
+            let reason = if suspended { reason } else { "Unsupported" };
+            status.set(ConditionKind::Ready, Some(false), reason, why, now);
+        }
+        None if stale => status.set(ConditionKind::Ready, None, "Starting", "not tried yet", now),
+        None => {}
+    }
+}
+
+/// Slot of the same account under its old name.
+fn former(config: &Config, slot: &Slot) -> Option<Slot> {
+    match slot {
+        Slot::Poller(name) => {
+            let mut moves =
+                config.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
+            moves.find(|moved| moved.to == *name).map(|moved| Slot::Poller(moved.from.clone()))
+        }
+        Slot::Outbox | Slot::Clockwork => None,
+    }
+}
+
+/// The digits of a revision that people compare.
+pub fn short(revision: &str) -> &str {
+    revision.get(..12).unwrap_or(revision)
+}
+
+/// Accounts that run and are neither declared nor renamed in the new revision.
+fn removed_accounts(running: &Config, desired: &Config) -> usize {
+    let renamed = |name: &str| {
+        let mut moves = desired.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
+        moves.any(|moved| moved.from == name)
+    };
+    let gone = |name: &&String| !desired.accounts.contains_key(*name) && !renamed(name);
+    running.accounts.keys().filter(gone).count()
+}
+
+fn is_mass_delete(running: usize, removed: usize) -> bool {
+    removed >= MASS_DELETE_ACCOUNTS_MIN && removed * 2 > running
+}
+
+fn mass_delete_problem(running: usize, removed: usize) -> Problem {
+    problem(
+        format!("this revision removes {removed} of {running} accounts and is held back"),
+        "if that is meant, run `postroom reload --allow-mass-delete`",
+    )
+}
+
+fn store_problem(error: &str) -> Problem {
+    problem(format!("could not carry out `moved`: {error}"), "see the log of the daemon")
+}
+
+fn problem(message: String, hint: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: String::new(),
+        line: 0,
+        column: 0,
+        path: "mailAccounts".into(),
+        message,
+        hint: hint.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(running: usize, removed: usize, expected: bool) {
+        assert_eq!(is_mass_delete(running, removed), expected);
+    }
+
+    #[test]
+    fn a_few_accounts_may_always_go() {
+        check(4, 4, false);
+        check(100, 5, false);
+    }
+
+    #[test]
+    fn more_than_half_may_not() {
+        check(8, 5, true);
+        check(10, 5, false);
+        check(10, 6, true);
+    }
+}

@@ -1,0 +1,249 @@
+//! From the command line to a running daemon, and back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::reload::{self, Reloader};
+use super::{
+    Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Running, Shared, StartError,
+    Trigger,
+};
+use crate::config::{self, Loaded, watch};
+use crate::core::plan::Slot;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::run::clock::Clock;
+use crate::run::gate::Gate;
+use crate::run::intake::blocking;
+use crate::run::outbox::{self, OutboxParts};
+use crate::run::poller::{self, Poller};
+use crate::run::supervisor::{self, Order};
+use crate::run::{backoff, clockwork};
+use crate::secret::Secrets;
+use crate::store::Store;
+
+/// The files are looked at this often even if nobody reports a change, give or take a half.
+pub const CONTENT_CHECK: Duration = Duration::from_secs(30);
+/// Tasks that have not ended this long after they were asked to are left behind.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Requests to look at the files that wait at a time.
+const RELOADS_WAITING_MAX: usize = 16;
+
+/// The running daemon.
+pub struct App {
+    handle: Handle,
+    addr: SocketAddr,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// Starts everything. With `Err` nothing runs.
+pub async fn start(options: Options) -> Result<App, StartError> {
+    let data = options.data.clone();
+    let store = blocking(move || Store::open(&data)).await?;
+    let first = first_revision(&options, &store).await?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+        StartError::Failed(format!("could not listen on {}: {error}", options.listen))
+    })?;
+    let addr = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
+    let (reloads, requests) = mpsc::channel(RELOADS_WAITING_MAX);
+    let handle = handle(&options, store, reloads);
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+
+    let (orders, inbox) = mpsc::unbounded_channel();
+    tasks.spawn(supervise(handle.clone(), inbox, stop.clone()));
+    let reloader = Reloader {
+        desk: handle.clone(),
+        paths: options.config.clone(),
+        allow_mass_delete: options.allow_mass_delete,
+        orders: orders.clone(),
+    };
+    apply_first(&reloader, first).await?;
+    for slot in [Slot::Outbox, Slot::Clockwork] {
+        let order = Order::Start { slot, after: None };
+        orders.send(order).expect("the supervisor runs until `stop`");
+    }
+    tasks.spawn(watch_files(handle.clone(), options.config.clone(), stop.clone()));
+    let until = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = until.cancelled() => {}
+            () = reload::run(reloader, requests) => {}
+        }
+    });
+    let local = http::auth::LocalToken::create(&options.data)
+        .map_err(|error| StartError::Failed(format!("could not write the local token: {error}")))?;
+    tasks.spawn(http::serve(listener, handle.clone(), local, stop.clone()));
+    Ok(App { handle, addr, stop, tasks })
+}
+
+impl App {
+    /// Where HTTP listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What may be used of the daemon.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Lets everything end at its next safe point, and the store last.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
+            tracing::warn!("some tasks did not end in time; the ledger knows how far they were");
+        }
+        self.handle.store.close().await;
+    }
+
+    /// Reloads at SIGHUP, until SIGTERM or SIGINT.
+    pub async fn until_signal(&self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => { self.handle.reload(Trigger::Signal, false).await; }
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The files, or the last good revision of them if they are broken.
+async fn first_revision(options: &Options, store: &Store) -> Result<Loaded, StartError> {
+    let paths = options.config.clone();
+    let loaded = blocking(move || config::load(&paths)).await;
+    if loaded.config.is_some() {
+        return Ok(loaded);
+    }
+    let kept = match options.on_invalid {
+        OnInvalid::Exit => None,
+        OnInvalid::LastGood => store.last_revision()?,
+    };
+    let Some(kept) = kept else {
+        return Err(StartError::Invalid(loaded.problems));
+    };
+    for problem in &loaded.problems {
+        tracing::error!(%problem, "configuration");
+    }
+    let revision = reload::short(&kept.hash);
+    tracing::error!(revision, applied = %kept.applied, "the files are broken; running the last good revision");
+    let files = kept.files;
+    Ok(blocking(move || config::load_saved(&files)).await)
+}
+
+fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>) -> Handle {
+    let clock = Clock::real();
+    let metrics = Metrics::default();
+    let observer = metrics.clone();
+    store.observe_commits(Box::new(move |took, batch| observer.commit(took.as_secs_f64(), batch)));
+    let nothing = Running {
+        revision: String::new(),
+        applied: clock.now(),
+        config: Arc::default(),
+        changes: Vec::new(),
+    };
+    Handle::new(Shared {
+        store,
+        running: ArcSwap::from_pointee(nothing),
+        rejected: ArcSwap::default(),
+        board: Default::default(),
+        metrics,
+        secrets: Secrets { directory: options.secrets_dir.clone() },
+        started: clock.now(),
+        clock,
+        external_url: options.external_url.clone(),
+        reloads,
+        accounts: Accounts::default(),
+    })
+}
+
+async fn apply_first(reloader: &Reloader, first: Loaded) -> Result<(), StartError> {
+    match reloader.apply(first, true).await {
+        ReloadAnswer::Applied { revision, warnings, .. } => {
+            reloader.desk.metrics.reload(Trigger::Start.label(), "applied");
+            warnings.iter().for_each(|problem| tracing::warn!(%problem, "configuration"));
+            tracing::info!(revision = reload::short(&revision), "configuration applied");
+            Ok(())
+        }
+        ReloadAnswer::Invalid { problems } => Err(StartError::Invalid(problems)),
+        ReloadAnswer::Unchanged { .. } | ReloadAnswer::Blocked { .. } => Ok(()),
+    }
+}
+
+/// The supervisor with everything it can start.
+async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: CancellationToken) {
+    let gate = Arc::new(Gate::default());
+    let workers = desk.clone();
+    let spawn = move |slot: &Slot, stop: CancellationToken| -> supervisor::Work {
+        match slot {
+            Slot::Poller(name) => match workers.accounts.subscribe(name) {
+                Some((account, nudge)) => Box::pin(poller::run(Poller {
+                    desk: workers.clone(),
+                    gate: gate.clone(),
+                    account,
+                    nudge,
+                    stop,
+                })),
+                // Declared when the order was given and gone since: the next order says so.
+                None => Box::pin(async move { stop.cancelled().await }),
+            },
+            Slot::Outbox => Box::pin(outbox::run(outbox_parts(&workers), stop)),
+            Slot::Clockwork => Box::pin(clockwork::run(workers.clone(), stop)),
+        }
+    };
+    let ended = move |slot: &Slot, how: &'static str| {
+        let kind = match slot {
+            Slot::Poller(_) => "poller",
+            Slot::Outbox => "outbox",
+            Slot::Clockwork => "clockwork",
+        };
+        desk.metrics.worker_restarted(kind, how);
+        tracing::error!(?slot, how, "a worker ended by itself and is started again");
+    };
+    supervisor::run(inbox, stop, spawn, ended).await;
+}
+
+fn outbox_parts(desk: &Handle) -> OutboxParts {
+    let running = desk.clone();
+    OutboxParts {
+        store: desk.store.clone(),
+        running: Arc::new(move || {
+            let running = running.running.load();
+            (running.revision.clone(), running.config.clone())
+        }),
+        secrets: desk.secrets.clone(),
+        board: desk.board.clone(),
+        metrics: desk.metrics.clone(),
+        clock: desk.clock.clone(),
+    }
+}
+
+/// Asks for a look at the files whenever something may have changed, and now and then anyway.
+async fn watch_files(desk: Handle, paths: Vec<std::path::PathBuf>, stop: CancellationToken) {
+    let mut watcher = watch::Watch::new(&paths);
+    loop {
+        let check = CONTENT_CHECK.mul_f64(0.5 + backoff::dice());
+        let trigger = tokio::select! {
+            () = stop.cancelled() => return,
+            () = watcher.changed() => Trigger::File,
+            () = tokio::time::sleep(check) => Trigger::Timer,
+        };
+        // Armed again before the files are read: a change in between is seen as one more event.
+        watcher.arm();
+        desk.reload(trigger, false).await;
+    }
+}

@@ -1,0 +1,75 @@
+//! What happens because time passed: locks run out, pending tickets wake up, old records go.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::intake::blocking;
+use crate::app::Handle;
+use crate::core::config::Config;
+use crate::core::ticket::{Actor, Command, Ticket};
+use crate::store::StoreError;
+
+/// How often the clockwork looks.
+pub const TICK: Duration = Duration::from_secs(15);
+
+/// Runs until asked to stop.
+pub async fn run(desk: Handle, stop: CancellationToken) {
+    loop {
+        if let Err(error) = tick(&desk, desk.clock.now()).await {
+            tracing::warn!(%error, "could not do what is due");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TICK) => {}
+        }
+    }
+}
+
+/// Does everything that is due at this instant.
+pub async fn tick(desk: &Handle, now: Timestamp) -> Result<(), StoreError> {
+    let config = desk.running.load().config.clone();
+    for (number, command) in due(desk, &config, now).await? {
+        let done = desk.store.command(config.clone(), &number, vec![command], Actor::System, now);
+        if let Err(error) = done.await {
+            tracing::warn!(ticket = number, %error, "could not do what is due on a ticket");
+        }
+    }
+    measure(desk).await
+}
+
+async fn due(
+    desk: &Handle,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<(String, Command)>, StoreError> {
+    let store = desk.store.clone();
+    let (locked, pending) =
+        blocking(move || Ok::<_, StoreError>((store.locked()?, store.pending_over(now)?))).await?;
+    let timed_out = locked.into_iter().filter(|ticket| lock_is_over(config, ticket, now));
+    let timed_out = timed_out.map(|ticket| (ticket.number, Command::TimeOutLock));
+    let woken = pending.into_iter().map(|ticket| (ticket.number, Command::ReachPending));
+    Ok(timed_out.chain(woken).collect())
+}
+
+/// A lock runs out when nothing happened to the ticket for as long as its queue allows.
+fn lock_is_over(config: &Config, ticket: &Ticket, now: Timestamp) -> bool {
+    let limit = config.queues.get(&ticket.queue).and_then(|queue| queue.lock_timeout);
+    let since = ticket.locked_since.map(|locked| locked.max(ticket.updated));
+    match (limit.and_then(|limit| SignedDuration::try_from(limit).ok()), since) {
+        (Some(limit), Some(since)) => now.duration_since(since) >= limit,
+        (_, _) => false,
+    }
+}
+
+/// Brings the gauges up to date that nobody else moves.
+async fn measure(desk: &Handle) -> Result<(), StoreError> {
+    let store = desk.store.clone();
+    let (outbox, size) =
+        blocking(move || Ok::<_, StoreError>((store.outbox_counts()?, store.size_bytes()?)))
+            .await?;
+    desk.metrics.outbox(&outbox);
+    desk.metrics.store_size(size);
+    Ok(())
+}

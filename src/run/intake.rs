@@ -1,0 +1,214 @@
+//! The two commits of a mail: make the bytes safe, judge, record what comes of it.
+//!
+//! ```text
+//! spool    commit 1: bytes, location, attempt counter   before anybody parses them
+//! judge    parse and decide what needs no facts          off the async threads
+//! record   commit 2: ticket, ledger, owed mails          THE INSTANT THAT COUNTS
+//! ```
+//! Whoever calls `take` tells the server only after it returned.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::app::Handle;
+use crate::core::config::{Account, Config, Oversize};
+use crate::core::intake::{self, Judgement, Outcome};
+use crate::core::mail::{self, Digest, Location, Oddity};
+use crate::faultpoint;
+use crate::store::{MailId, Recorded, Spool, Spooled, StoreError, ToRecord};
+
+/// A mail whose judging was begun this often without an end is quarantined without being parsed:
+/// it has killed the process before.
+pub const ATTEMPTS_MAX: u32 = 2;
+
+/// Takes a batch of fetched mails in: both commits. After `Ok` the server may be told.
+pub async fn take(
+    desk: &Handle,
+    account: &Arc<Account>,
+    batch: Vec<Spool>,
+) -> Result<Vec<Recorded>, StoreError> {
+    let bytes: Vec<Arc<Vec<u8>>> = batch.iter().map(|mail| mail.raw.clone()).collect();
+    let started = Instant::now();
+    let spooled = desk.store.spool(&account.name, batch).await?;
+    desk.metrics.intake_stage("spool", started.elapsed().as_secs_f64());
+    finish(desk, account, spooled.into_iter().zip(bytes).collect()).await
+}
+
+/// Takes in what a crash left between the two commits.
+pub async fn resume(desk: &Handle, account: &Arc<Account>) -> Result<Vec<Recorded>, StoreError> {
+    let mut left = Vec::new();
+    for spooled in desk.store.respool(&account.name).await? {
+        let store = desk.store.clone();
+        let digest = spooled.digest;
+        match blocking(move || store.raw(&digest)).await? {
+            Some(raw) => left.push((spooled, Arc::new(raw))),
+            None => tracing::error!(account = account.name, "bytes of a spooled mail are missing"),
+        }
+    }
+    if left.is_empty() { Ok(Vec::new()) } else { finish(desk, account, left).await }
+}
+
+/// Judges and records a quarantined mail once more because a person released it.
+pub async fn release(
+    desk: &Handle,
+    account: &Arc<Account>,
+    mail: MailId,
+    location: Location,
+    raw: Vec<u8>,
+) -> Result<Recorded, StoreError> {
+    let config = desk.running.load().config.clone();
+    let digest = Digest::of(&raw);
+    let (judged_config, judged_account) = (config.clone(), account.clone());
+    let judgement = blocking(move || {
+        judge(&judged_config, &judged_account, &raw, false).map(release_judgement)
+    })
+    .await;
+    let recorded = desk
+        .store
+        .record(vec![ToRecord {
+            config,
+            account: account.clone(),
+            location,
+            digest,
+            judgement,
+            now: desk.clock.now(),
+            released: Some(mail),
+        }])
+        .await?;
+    let recorded = recorded.into_iter().next().expect("one answer for each mail");
+    report(desk, &account.name, std::slice::from_ref(&recorded));
+    Ok(recorded)
+}
+
+/// A person has looked at it: what sent it to quarantine counts no more.
+fn release_judgement(mut judgement: Box<Judgement>) -> Box<Judgement> {
+    judgement.quarantine = None;
+    judgement
+}
+
+async fn finish(
+    desk: &Handle,
+    account: &Arc<Account>,
+    mails: Vec<(Spooled, Arc<Vec<u8>>)>,
+) -> Result<Vec<Recorded>, StoreError> {
+    // The revision is fixed here: a mail in progress finishes under the one it began with.
+    let config = desk.running.load().config.clone();
+    let judging = (config.clone(), account.clone());
+    let started = Instant::now();
+    let judged = blocking(move || judge_all(&judging.0, &judging.1, mails)).await;
+    desk.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
+    faultpoint!("judged");
+    let now = desk.clock.now();
+    let to_record = judged
+        .into_iter()
+        .map(|(spooled, judgement)| ToRecord {
+            config: config.clone(),
+            account: account.clone(),
+            location: spooled.location,
+            digest: spooled.digest,
+            judgement,
+            now,
+            released: None,
+        })
+        .collect();
+    let started = Instant::now();
+    let recorded = desk.store.record(to_record).await?;
+    desk.metrics.intake_stage("record", started.elapsed().as_secs_f64());
+    report(desk, &account.name, &recorded);
+    Ok(recorded)
+}
+
+type Judged = (Spooled, Result<Box<Judgement>, String>);
+
+fn judge_all(
+    config: &Config,
+    account: &Account,
+    mails: Vec<(Spooled, Arc<Vec<u8>>)>,
+) -> Vec<Judged> {
+    mails
+        .into_iter()
+        .map(|(spooled, raw)| {
+            let judgement = if spooled.attempts > ATTEMPTS_MAX {
+                Err(format!("judging it ended the process {ATTEMPTS_MAX} times"))
+            } else {
+                judge(config, account, &raw, spooled.headers_only)
+            };
+            (spooled, judgement)
+        })
+        .collect()
+}
+
+/// Scans, parses and judges one mail; the error is the reason for its quarantine.
+fn judge(
+    config: &Config,
+    account: &Account,
+    raw: &[u8],
+    headers_only: bool,
+) -> Result<Box<Judgement>, String> {
+    if headers_only && account.oversize == Oversize::Quarantine {
+        return Err("it is larger than the account takes; only its header was fetched".to_owned());
+    }
+    mail::scan(raw).map_err(|refusal| refusal.to_string())?;
+    catch_unwind(AssertUnwindSafe(|| {
+        let mut mail = mail::parse(raw);
+        if headers_only {
+            mail.oddities.push(Oddity::HeadersOnly);
+        }
+        Box::new(intake::judge(config, account, &mail))
+    }))
+    .map_err(|_| "the parser failed on it".to_owned())
+}
+
+/// One clear line per mail, and the metrics.
+fn report(desk: &Handle, account: &str, recorded: &[Recorded]) {
+    for mail in recorded {
+        desk.metrics.intake(mail.outcome.label());
+        if let Some(by) = mail.routed_by {
+            desk.metrics.routed(by);
+        }
+        for filter in &mail.filters {
+            desk.metrics.filter_matched(filter);
+        }
+        if let Some(reason) = mail.suppressed {
+            desk.metrics.auto_reply("suppressed", reason);
+        }
+        for (kind, event) in &mail.owed {
+            match *kind {
+                "autoReply" => desk.metrics.auto_reply(event, "owed"),
+                "notification" => desk.metrics.notification(event, "owed"),
+                _ => {}
+            }
+        }
+        line(account, mail);
+    }
+}
+
+fn line(account: &str, mail: &Recorded) {
+    let why: Vec<String> =
+        mail.why.iter().map(|why| format!("{}: {}", why.step, why.text)).collect();
+    let outcome = mail.outcome.label();
+    let ticket = mail.ticket.as_deref().unwrap_or("-");
+    let why = why.join("; ");
+    match &mail.outcome {
+        Outcome::Quarantined { reason } => {
+            tracing::warn!(account, outcome, mail = mail.mail.0, reason, "mail");
+        }
+        Outcome::Created
+        | Outcome::FollowUp
+        | Outcome::Rejected
+        | Outcome::Bounce
+        | Outcome::Ignored
+        | Outcome::Duplicate => {
+            tracing::info!(account, outcome, ticket, mail = mail.mail.0, why, "mail");
+        }
+    }
+}
+
+/// Runs work that computes or waits for the disk off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

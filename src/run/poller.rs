@@ -1,0 +1,655 @@
+//! One task per mail account: look, fetch, take in, tell the server. Again.
+//!
+//! ```text
+//! list      complete, or an error                              nothing is known of new mails
+//! fetch     raw bytes of what the ledger does not know          they are only on the server
+//! take      intake::take: both commits                          THE INSTANT THAT COUNTS
+//! done      delete, move or mark                                if we die before, the next round
+//!                                                               finds the ledger entry and only
+//!                                                               repeats this line
+//! ```
+//! A slow or broken account delays nobody: each has its own task, and every step its deadline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff;
+use super::board::{ConditionKind, Kind, ObjectStatus};
+use super::gate::{Gate, Pass};
+use super::intake::{self, blocking};
+use crate::app::Handle;
+use crate::core::config::{Account, AfterFetch, Only, Oversize, Poll, Since, Source};
+use crate::core::mail::Location;
+use crate::faultpoint;
+use crate::mailbox::{self, Entry, Fetched, Listing, Mailbox, MailboxError};
+use crate::store::{Known, Recorded, Spool, StoreError};
+
+/// Mails fetched together.
+pub const BATCH_MAILS_MAX: usize = 200;
+/// Bytes fetched together; one larger mail is a batch of its own.
+pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Mails the server is told about together.
+pub const DONE_MAILS_MAX: usize = 1_000;
+/// Longest time a session waits without a look at everything.
+pub const WAIT_MAX: Duration = Duration::from_secs(30 * 60);
+/// When the locations of a mailbox lose their meaning, mails that arrived this long before the
+/// account was linked are left alone again. Generous, because the two clocks may differ: a mail
+/// taken twice is recognised by its bytes, a mail left alone is lost.
+pub const RELINK_MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Everything one poller needs.
+pub struct Poller {
+    /// The daemon.
+    pub desk: Handle,
+    /// Bounds shared by all pollers.
+    pub gate: Arc<Gate>,
+    /// The account as declared now; its connection part never changes here.
+    pub account: watch::Receiver<Arc<Account>>,
+    /// Rings when a person wants a look at once.
+    pub nudge: Arc<Notify>,
+    /// Asks to end at the next safe point.
+    pub stop: CancellationToken,
+}
+
+/// Why a session ended early.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Mailbox(#[from] MailboxError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("asked to stop")]
+    Stopped,
+}
+
+/// Runs until asked to stop.
+pub async fn run(mut poller: Poller) {
+    let mut failures = 0;
+    while !poller.stop.is_cancelled() {
+        let account = poller.account.borrow_and_update().clone();
+        let began = Instant::now();
+        // Boxed: between two looks a poller is only a timer, and there may be ten thousand.
+        let result = Box::pin(poller.session(&account)).await;
+        let pause = poller.after_session(&account, result, &mut failures, began.elapsed());
+        poller.rest(pause).await;
+    }
+}
+
+impl Poller {
+    /// One session: a look, and more of them while the server tells us of news.
+    async fn session(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
+        let pass = self.admission(account).await?;
+        let stop = self.stop.clone();
+        let mut mailbox = step(&stop, mailbox::open(account, &self.desk.secrets)).await?;
+        intake::resume(&self.desk, account).await?;
+        loop {
+            let confirmed = self.round(account, mailbox.as_mut()).await?;
+            let Some(_waiting) = may_wait(account, mailbox.as_ref(), &pass) else {
+                step(&stop, mailbox.close()).await?;
+                self.desk.store.done(&account.name, confirmed).await?;
+                return Ok(());
+            };
+            self.desk.store.done(&account.name, confirmed).await?;
+            self.note_success(account, Some(wait_at_most(account)));
+            if !self.news(account, mailbox.as_mut()).await? {
+                // Goodbye is a courtesy: nothing depends on it.
+                let _ = step(&stop, mailbox.close()).await;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn admission(&self, account: &Account) -> Result<Pass, Ended> {
+        let per_host = self.desk.running.load().config.limits.connections_per_host;
+        let host = host_of(account, &self.desk);
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Ended::Stopped),
+            pass = self.gate.session(&host, per_host) => Ok(pass),
+        }
+    }
+
+    /// Waits for news. `false`: the account changed, and the session must begin anew.
+    async fn news(&mut self, account: &Account, mailbox: &mut dyn Mailbox) -> Result<bool, Ended> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Ended::Stopped),
+            () = changed(&mut self.account) => Ok(false),
+            () = self.nudge.notified() => Ok(true),
+            woken = mailbox.wait(wait_at_most(account)) => { woken?; Ok(true) }
+        }
+    }
+
+    /// Looks at everything once. Answers with the locations that need no more attention once the
+    /// server has confirmed, which POP3 does only when the session is closed.
+    async fn round(
+        &self,
+        account: &Arc<Account>,
+        mailbox: &mut dyn Mailbox,
+    ) -> Result<Vec<Location>, Ended> {
+        let began = Instant::now();
+        let listing = step(&self.stop, mailbox.list()).await?;
+        self.link(account, &listing).await?;
+        let Work { fresh, unfinished } = self.sort(account, listing).await?;
+        self.note_backlog(account, fresh.len());
+        let mut telling = Telling::new(account);
+        telling.add(unfinished);
+        let taken = self.take_all(account, mailbox, fresh, &mut telling).await;
+        // What was recorded before an error is told to the server only by the next round: after
+        // an error the session cannot be trusted.
+        let taken = taken?;
+        telling.tell(mailbox, &self.stop).await?;
+        if taken > 0 {
+            let seconds = began.elapsed().as_secs_f64();
+            tracing::info!(account = account.name, mails = taken, seconds, "mailbox read");
+        }
+        self.desk.metrics.poll_seconds(protocol(account), began.elapsed().as_secs_f64());
+        Ok(telling.confirmed)
+    }
+
+    /// Notes the first complete look at a mailbox, and the first after its locations lost their
+    /// meaning, and decides which mails are left alone.
+    async fn link(&self, account: &Account, listing: &Listing) -> Result<(), Ended> {
+        let store = self.desk.store.clone();
+        let name = account.name.clone();
+        let state = blocking(move || store.account(&name)).await?;
+        if state.linked.is_some() && state.epoch == listing.epoch {
+            return Ok(());
+        }
+        let leave: Vec<Location> = listing
+            .entries
+            .iter()
+            .filter(|entry| is_left_alone(account, entry, state.linked))
+            .map(|entry| entry.location.clone())
+            .collect();
+        if state.linked.is_some() {
+            self.desk.metrics.epoch_changed(&account.name);
+            tracing::warn!(
+                account = account.name,
+                "mailbox was renumbered; recognising mails by content"
+            );
+        }
+        if !leave.is_empty() {
+            let left = leave.len();
+            tracing::warn!(account = account.name, left, "older mails are left alone (since)");
+        }
+        Ok(self
+            .desk
+            .store
+            .link(&account.name, &listing.epoch, leave, self.desk.clock.now())
+            .await?)
+    }
+
+    async fn sort(&self, account: &Account, listing: Listing) -> Result<Work, Ended> {
+        let store = self.desk.store.clone();
+        let name = account.name.clone();
+        let (known, entries) = blocking(move || {
+            let locations: Vec<Location> =
+                listing.entries.iter().map(|entry| entry.location.clone()).collect();
+            store.known(&name, &locations).map(|known| (known, listing.entries))
+        })
+        .await?;
+        let mut work = Work::default();
+        for (entry, known) in entries.into_iter().zip(known) {
+            match known {
+                Known::No if is_passed_over(account, &entry) => {}
+                Known::No | Known::Spooled { .. } => work.fresh.push(entry),
+                Known::Recorded => work.unfinished.push(entry),
+                Known::LeftAlone | Known::Done => {}
+            }
+        }
+        Ok(work)
+    }
+
+    /// Fetches and takes in, a batch at a time: while one is judged and committed, the next one
+    /// is fetched.
+    async fn take_all(
+        &self,
+        account: &Arc<Account>,
+        mailbox: &mut dyn Mailbox,
+        fresh: Vec<Entry>,
+        telling: &mut Telling,
+    ) -> Result<usize, Ended> {
+        let mut taken = 0;
+        let mut before: Option<InProgress> = None;
+        for batch in batches(fresh, account.max_size_bytes) {
+            let fetched = self.fetch(account, mailbox, batch).await;
+            // Waited for even if this fetch failed: no intake may outlive its poller.
+            if let Some(batch) = before.take() {
+                taken += batch.finish(telling).await?;
+            }
+            before = Some(InProgress::start(&self.desk, account, fetched?));
+            if telling.is_full() {
+                telling.tell(mailbox, &self.stop).await?;
+            }
+            if self.stop.is_cancelled() {
+                break;
+            }
+        }
+        if let Some(batch) = before.take() {
+            taken += batch.finish(telling).await?;
+        }
+        if self.stop.is_cancelled() { Err(Ended::Stopped) } else { Ok(taken) }
+    }
+
+    async fn fetch(
+        &self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+        entries: Vec<Entry>,
+    ) -> Result<FetchedBatch, Ended> {
+        let bytes = entries.iter().map(|entry| held_bytes(entry, account.max_size_bytes)).sum();
+        let room = self.gate.bytes(bytes).await;
+        let began = Instant::now();
+        let fetched = step(&self.stop, mailbox.fetch(&entries, account.max_size_bytes)).await?;
+        self.desk.metrics.intake_stage("fetch", began.elapsed().as_secs_f64());
+        faultpoint!("fetched");
+        let mut batch = FetchedBatch { entries: Vec::new(), mails: Vec::new(), room };
+        for (entry, fetched) in entries.into_iter().zip(fetched) {
+            if let Some(spool) = self.spool(account, &entry, fetched) {
+                batch.entries.push(entry);
+                batch.mails.push(spool);
+            }
+        }
+        Ok(batch)
+    }
+
+    fn spool(&self, account: &Account, entry: &Entry, fetched: Fetched) -> Option<Spool> {
+        let location = entry.location.clone();
+        match fetched {
+            Fetched::Mail(raw) => Some(Spool { location, raw: Arc::new(raw), headers_only: false }),
+            Fetched::Missing => {
+                self.desk.metrics.poll_error(protocol(account), "missing");
+                tracing::warn!(
+                    account = account.name,
+                    location = location.0,
+                    "listed but not given"
+                );
+                None
+            }
+            Fetched::Oversize { header, size_bytes } => match account.oversize {
+                Oversize::HeadersOnly | Oversize::Quarantine => {
+                    Some(Spool { location, raw: Arc::new(header), headers_only: true })
+                }
+                Oversize::Leave => {
+                    self.desk.metrics.poll_error(protocol(account), "oversize");
+                    tracing::warn!(
+                        account = account.name,
+                        location = location.0,
+                        size_bytes,
+                        "too large; left alone"
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    /// Notes how the session ended and says how long to rest.
+    fn after_session(
+        &self,
+        account: &Account,
+        result: Result<(), Ended>,
+        failures: &mut u32,
+        took: Duration,
+    ) -> Duration {
+        match result {
+            Ok(()) | Err(Ended::Stopped) => {
+                *failures = 0;
+                let pause = until_next_poll(account, &self.desk, took);
+                if result.is_ok() {
+                    self.note_success(account, Some(pause));
+                }
+                pause
+            }
+            Err(error) => {
+                *failures = failures.saturating_add(1);
+                let login = matches!(error, Ended::Mailbox(MailboxError::Login(_)));
+                let pause = backoff::pause(*failures, login, backoff::dice());
+                self.note_failure(account, &error, *failures, pause);
+                pause
+            }
+        }
+    }
+
+    async fn rest(&mut self, pause: Duration) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = changed(&mut self.account) => {}
+            () = self.nudge.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    fn note_backlog(&self, account: &Account, waiting: usize) {
+        self.desk.metrics.account_backlog(&account.name, waiting as u64);
+        self.desk.board.update(Kind::MailAccount, &account.name, |status| {
+            status.backlog = Some(waiting as u64);
+        });
+    }
+
+    fn note_success(&self, account: &Account, pause: Option<Duration>) {
+        let now = self.desk.clock.now();
+        let metrics = &self.desk.metrics;
+        metrics.account_up(&account.name, true);
+        metrics.account_last_success(&account.name, now.as_second() as f64);
+        metrics.account_failures(&account.name, 0);
+        metrics.account_backlog(&account.name, 0);
+        metrics.poll_run(&account.name, "success");
+        let revision = self.desk.running.load().revision.clone();
+        self.desk.board.update(Kind::MailAccount, &account.name, |status| {
+            for kind in
+                [ConditionKind::Reachable, ConditionKind::Authenticated, ConditionKind::Ready]
+            {
+                status.set(kind, Some(true), "Success", "", now);
+            }
+            status.observed_revision = revision;
+            status.last_success = Some(now);
+            status.next_poll = pause.and_then(|pause| now.checked_add(pause).ok());
+            status.backlog = Some(0);
+            status.consecutive_failures = 0;
+        });
+    }
+
+    fn note_failure(&self, account: &Account, error: &Ended, failures: u32, pause: Duration) {
+        let now = self.desk.clock.now();
+        let metrics = &self.desk.metrics;
+        metrics.account_up(&account.name, false);
+        metrics.account_failures(&account.name, u64::from(failures));
+        metrics.poll_run(&account.name, "failure");
+        metrics.poll_error(protocol(account), reason(error));
+        tracing::warn!(account = account.name, failures, retry_secs = pause.as_secs(), %error, "could not read mailbox");
+        self.desk.board.update(Kind::MailAccount, &account.name, |status| {
+            conditions_of(status, error, now);
+            status.next_poll = now.checked_add(pause).ok();
+            status.consecutive_failures = failures;
+        });
+    }
+}
+
+/// What a listing asks of us.
+#[derive(Default)]
+struct Work {
+    /// Mails whose outcome is not decided.
+    fresh: Vec<Entry>,
+    /// Mails that are recorded and about which the server has not been told, or did not listen.
+    unfinished: Vec<Entry>,
+}
+
+/// Mails in our hands, with the room they take.
+struct FetchedBatch {
+    entries: Vec<Entry>,
+    mails: Vec<Spool>,
+    room: OwnedSemaphorePermit,
+}
+
+/// A batch that is being judged and committed while the next one is fetched.
+struct InProgress {
+    entries: Vec<Entry>,
+    whole: Vec<bool>,
+    task: JoinHandle<Result<Vec<Recorded>, StoreError>>,
+}
+
+impl InProgress {
+    fn start(desk: &Handle, account: &Arc<Account>, batch: FetchedBatch) -> InProgress {
+        let FetchedBatch { entries, mails, room } = batch;
+        let whole = mails.iter().map(|mail| !mail.headers_only).collect();
+        let (desk, account) = (desk.clone(), account.clone());
+        let task = tokio::spawn(async move {
+            let recorded = intake::take(&desk, &account, mails).await;
+            drop(room);
+            recorded
+        });
+        InProgress { entries, whole, task }
+    }
+
+    async fn finish(self, telling: &mut Telling) -> Result<usize, Ended> {
+        let recorded = match self.task.await {
+            Ok(recorded) => recorded?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        faultpoint!("recorded");
+        for (entry, whole) in self.entries.into_iter().zip(self.whole) {
+            if whole {
+                telling.add([entry]);
+            } else {
+                // Only its header is ours: the mail itself must stay where it is.
+                telling.confirmed.push(entry.location);
+            }
+        }
+        Ok(recorded.len())
+    }
+}
+
+/// Recorded mails about which the server is to be told.
+struct Telling {
+    after: AfterFetch,
+    waiting: Vec<Entry>,
+    /// Mails that need no more attention.
+    confirmed: Vec<Location>,
+}
+
+impl Telling {
+    fn new(account: &Account) -> Telling {
+        Telling { after: account.after_fetch.clone(), waiting: Vec::new(), confirmed: Vec::new() }
+    }
+
+    fn add(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        match self.after {
+            AfterFetch::Keep => {}
+            AfterFetch::Delete | AfterFetch::Seen | AfterFetch::Move(_) => {
+                self.waiting.extend(entries);
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= DONE_MAILS_MAX
+    }
+
+    async fn tell(
+        &mut self,
+        mailbox: &mut dyn Mailbox,
+        stop: &CancellationToken,
+    ) -> Result<(), Ended> {
+        for entries in self.waiting.chunks(DONE_MAILS_MAX) {
+            faultpoint!("before_done");
+            step(stop, mailbox.done(entries, &self.after)).await?;
+            faultpoint!("after_done");
+        }
+        // A deleted or moved mail proves by its absence that the server did it; while it is still
+        // listed, it is told again. A mark can be taken away by a person, so it is set once.
+        if self.after == AfterFetch::Seen {
+            self.confirmed.extend(self.waiting.iter().map(|entry| entry.location.clone()));
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+/// A step with the server, given up at once when asked to stop: the session is dropped with it.
+async fn step<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, MailboxError>>,
+) -> Result<T, Ended> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Ended::Stopped),
+        result = work => Ok(result?),
+    }
+}
+
+/// Waits until the account is declared otherwise. One that is not declared any more, or with
+/// another connection, does not change: its poller is asked to stop.
+async fn changed(account: &mut watch::Receiver<Arc<Account>>) {
+    if account.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn may_wait(account: &Account, mailbox: &dyn Mailbox, pass: &Pass) -> Option<OwnedSemaphorePermit> {
+    if account.idle && mailbox.can_wait() { pass.may_wait() } else { None }
+}
+
+fn is_left_alone(account: &Account, entry: &Entry, linked: Option<Timestamp>) -> bool {
+    let arrived_before =
+        |instant: Timestamp| entry.arrived.is_some_and(|arrived| arrived < instant);
+    match (account.since, linked) {
+        (Since::All, _) => false,
+        (Since::Date(date), _) => arrived_before(date),
+        (Since::Linked, None) => true,
+        (Since::Linked, Some(linked)) => {
+            linked.checked_sub(RELINK_MARGIN).is_ok_and(arrived_before)
+        }
+    }
+}
+
+fn is_passed_over(account: &Account, entry: &Entry) -> bool {
+    let too_large = entry.size_bytes.is_some_and(|size| size > account.max_size_bytes);
+    (account.only == Only::Unseen && entry.seen)
+        || (account.oversize == Oversize::Leave && too_large)
+}
+
+/// Cuts a list of mails into what is fetched together.
+fn batches(entries: Vec<Entry>, max_size_bytes: u64) -> Vec<Vec<Entry>> {
+    let mut batches: Vec<Vec<Entry>> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        let held = held_bytes(&entry, max_size_bytes);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_MAILS_MAX && bytes + held <= BATCH_BYTES_MAX => {
+                bytes += held;
+                batch.push(entry);
+            }
+            Some(_) | None => {
+                bytes = held;
+                batches.push(vec![entry]);
+            }
+        }
+    }
+    batches
+}
+
+/// Bytes we will hold of a mail: of one that is too large only the header is fetched.
+fn held_bytes(entry: &Entry, max_size_bytes: u64) -> u64 {
+    match entry.size_bytes {
+        Some(size) if size > max_size_bytes => mailbox::HEADER_BYTES_MAX,
+        Some(size) => size,
+        None => max_size_bytes,
+    }
+}
+
+fn wait_at_most(account: &Account) -> Duration {
+    match account.poll {
+        Poll::Every(interval) => interval.min(WAIT_MAX),
+        Poll::Cron(_) => WAIT_MAX,
+    }
+}
+
+/// Rest until the next look. An interval is counted from the beginning of the last look.
+fn until_next_poll(account: &Account, desk: &Handle, took: Duration) -> Duration {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    match &account.poll {
+        Poll::Every(interval) => interval.saturating_sub(took).max(SHORTEST),
+        Poll::Cron(expression) => {
+            let zone = desk.running.load().config.desk.time_zone.clone();
+            let now = desk.clock.now().to_zoned(zone);
+            let next = expression
+                .parse::<croner::Cron>()
+                .ok()
+                .and_then(|cron| cron.find_next_occurrence(&now, false).ok());
+            // `compile` refuses expressions that never come true.
+            next.and_then(|next| Duration::try_from(next.timestamp() - now.timestamp()).ok())
+                .unwrap_or(WAIT_MAX)
+        }
+    }
+}
+
+fn host_of(account: &Account, desk: &Handle) -> String {
+    match &account.connection {
+        Source::Imap { endpoint, .. } | Source::Pop3 { endpoint, .. } => {
+            desk.secrets.text(&endpoint.host).unwrap_or_default()
+        }
+        Source::Graph { host, .. } => desk.secrets.text(host).unwrap_or_default(),
+        Source::Maildir { path } => path.display().to_string(),
+    }
+}
+
+/// Label of the protocol for metrics.
+pub fn protocol(account: &Account) -> &'static str {
+    match account.connection {
+        Source::Imap { .. } => "imap",
+        Source::Pop3 { .. } => "pop3",
+        Source::Graph { .. } => "graph",
+        Source::Maildir { .. } => "maildir",
+    }
+}
+
+fn reason(error: &Ended) -> &'static str {
+    match error {
+        Ended::Mailbox(error) => error.label(),
+        Ended::Store(_) => "store",
+        Ended::Stopped => "stopped",
+    }
+}
+
+fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
+    let (reachable, authenticated, word) = match error {
+        Ended::Mailbox(MailboxError::Connect(_)) => (Some(false), None, "ConnectFailed"),
+        Ended::Mailbox(MailboxError::Tls { .. }) => (Some(false), None, "TlsFailed"),
+        Ended::Mailbox(MailboxError::Login(_)) => (Some(true), Some(false), "LoginRefused"),
+        Ended::Mailbox(MailboxError::Secret(_)) => (None, Some(false), "SecretMissing"),
+        Ended::Mailbox(MailboxError::Folder(_)) => (Some(true), Some(true), "FolderMissing"),
+        Ended::Mailbox(MailboxError::Refused { .. }) => (Some(true), Some(true), "CommandRefused"),
+        Ended::Mailbox(MailboxError::Protocol(_)) => (Some(true), None, "ProtocolViolation"),
+        Ended::Mailbox(MailboxError::Timeout(_)) => (Some(false), None, "Timeout"),
+        Ended::Mailbox(MailboxError::Lost(_)) => (Some(false), None, "ConnectionLost"),
+        Ended::Mailbox(MailboxError::Unsupported(_)) => (None, None, "Unsupported"),
+        Ended::Store(_) => (None, None, "StoreFailed"),
+        Ended::Stopped => (None, None, "Stopped"),
+    };
+    let message = error.to_string();
+    status.set(ConditionKind::Reachable, reachable, word, &message, now);
+    status.set(ConditionKind::Authenticated, authenticated, word, &message, now);
+    status.set(ConditionKind::Ready, Some(false), word, &message, now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(size_bytes: Option<u64>) -> Entry {
+        Entry { location: Location("x".into()), handle: 1, size_bytes, seen: false, arrived: None }
+    }
+
+    #[track_caller]
+    fn check(sizes: &[Option<u64>], expected: &[usize]) {
+        let entries = sizes.iter().map(|size| entry(*size)).collect();
+        let lengths: Vec<usize> = batches(entries, 8 * 1024 * 1024).iter().map(Vec::len).collect();
+        assert_eq!(lengths, expected);
+    }
+
+    #[test]
+    fn small_mails_go_together() {
+        check(&[Some(2_000); 450], &[200, 200, 50]);
+    }
+
+    #[test]
+    fn large_mails_go_alone() {
+        const MIB: u64 = 1024 * 1024;
+        check(&[Some(3 * MIB), Some(3 * MIB), Some(6 * MIB), Some(10)], &[1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn of_too_large_mails_only_the_header_counts() {
+        check(&[Some(u64::MAX), Some(u64::MAX)], &[2]);
+    }
+
+    #[test]
+    fn unknown_sizes_are_taken_for_the_largest() {
+        check(&[None, None], &[1, 1]);
+    }
+}
