@@ -5,6 +5,8 @@
 mod cli;
 mod config;
 mod config_watch;
+mod daemon;
+mod e2e;
 mod http;
 mod intake;
 mod mail;
@@ -14,7 +16,9 @@ mod outbox;
 mod peers;
 mod peers_mailbox;
 mod peers_smtp;
+mod reconcile;
 mod server;
 mod sink;
 mod store;
+mod tidy;
 mod transport;
