@@ -15,7 +15,8 @@ use super::{
     Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Running, Shared, StartError,
     Trigger,
 };
-use crate::config::{self, Loaded, watch};
+use crate::config::watch::Watch;
+use crate::config::{self, Loaded};
 use crate::core::plan::Slot;
 use crate::http;
 use crate::metrics::Metrics;
@@ -48,6 +49,8 @@ pub struct App {
 pub async fn start(options: Options) -> Result<App, StartError> {
     let data = options.data.clone();
     let store = blocking(move || Store::open(&data)).await?;
+    // Watched before they are read: an edit during the start is seen as an event.
+    let watch = Watch::new(&options.config);
     let first = first_revision(&options, &store).await?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
         StartError::Failed(format!("could not listen on {}: {error}", options.listen))
@@ -71,7 +74,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
         let order = Order::Start { slot, after: None };
         orders.send(order).expect("the supervisor runs until `stop`");
     }
-    tasks.spawn(watch_files(handle.clone(), options.config.clone(), stop.clone()));
+    tasks.spawn(watch_files(handle.clone(), watch, stop.clone()));
     let until = stop.clone();
     tasks.spawn(async move {
         tokio::select! {
@@ -233,17 +236,16 @@ fn outbox_parts(desk: &Handle) -> OutboxParts {
 }
 
 /// Asks for a look at the files whenever something may have changed, and now and then anyway.
-async fn watch_files(desk: Handle, paths: Vec<std::path::PathBuf>, stop: CancellationToken) {
-    let mut watcher = watch::Watch::new(&paths);
+async fn watch_files(desk: Handle, mut watch: Watch, stop: CancellationToken) {
     loop {
         let check = CONTENT_CHECK.mul_f64(0.5 + backoff::dice());
         let trigger = tokio::select! {
             () = stop.cancelled() => return,
-            () = watcher.changed() => Trigger::File,
+            () = watch.changed() => Trigger::File,
             () = tokio::time::sleep(check) => Trigger::Timer,
         };
         // Armed again before the files are read: a change in between is seen as one more event.
-        watcher.arm();
+        watch.arm();
         desk.reload(trigger, false).await;
     }
 }

@@ -197,7 +197,7 @@ async fn an_agents_command_reaches_those_concerned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_does_not_stop_the_next_mail() {
     let daemon = Daemon::start(DESK).await;
-    let mut nested = mail(1, "Doll", "Content-Type: message/rfc822\r\n");
+    let mut nested = b"From: eve@customer.example\r\nSubject: Doll in a doll\r\n".to_vec();
     for _ in 0..21_800 {
         nested.extend_from_slice(b"Content-Type: message/rfc822\r\n\r\n");
     }

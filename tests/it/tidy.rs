@@ -145,13 +145,13 @@ struct Source {
 
 impl Source {
     /// Whether the code, leaving out comments and the tests at the foot, contains a word that is
-    /// not the tail of a longer one.
+    /// not the tail of a longer one or of a path: `super::notify::` is not the crate `notify`.
     fn uses(&self, word: &str) -> bool {
         let code = self.text.split("#[cfg(test)]").next().unwrap_or_default();
         code.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
             line.match_indices(word).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
-                !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+                !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
             })
         })
     }
