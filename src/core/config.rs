@@ -253,6 +253,7 @@ pub struct SmtpServer {
 }
 
 /// How outgoing mail leaves us.
+#[expect(clippy::large_enum_variant, reason = "there are a few per desk, not thousands")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SmtpRoute {
     /// SMTP to a server.

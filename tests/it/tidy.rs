@@ -11,7 +11,7 @@ const NOT_IN_CORE: &[&str] = &[
     "notify::",
     "prometheus",
     "axum",
-    "oauth2",
+    "oauth2::",
     "rustls",
     "std::fs",
     "std::net",
