@@ -199,6 +199,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                     gate: gate.clone(),
                     account,
                     nudge,
+                    compared: None,
                     stop,
                 })),
                 // Declared when the order was given and gone since: the next order says so.

@@ -13,12 +13,22 @@ use crate::store::StoreError;
 
 /// How often the clockwork looks.
 pub const TICK: Duration = Duration::from_secs(15);
+/// How often old records are removed.
+pub const CLEAN_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Runs until asked to stop.
 pub async fn run(desk: Handle, stop: CancellationToken) {
+    let mut cleaned = Timestamp::UNIX_EPOCH;
     loop {
-        if let Err(error) = tick(&desk, desk.clock.now()).await {
+        let now = desk.clock.now();
+        if let Err(error) = tick(&desk, now).await {
             tracing::warn!(%error, "could not do what is due");
+        }
+        if now.duration_since(cleaned) >= CLEAN_EVERY {
+            match desk.store.clean(now).await {
+                Ok(_) => cleaned = now,
+                Err(error) => tracing::warn!(%error, "could not remove old records"),
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

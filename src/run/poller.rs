@@ -42,6 +42,9 @@ pub const WAIT_MAX: Duration = Duration::from_secs(30 * 60);
 /// taken twice is recognised by its bytes, a mail left alone is lost.
 pub const RELINK_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
+/// How often the ledger is compared with a whole listing, to forget what is long gone.
+pub const COMPARE_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
 /// Everything one poller needs.
 pub struct Poller {
     /// The daemon.
@@ -52,6 +55,8 @@ pub struct Poller {
     pub account: watch::Receiver<Arc<Account>>,
     /// Rings when a person wants a look at once.
     pub nudge: Arc<Notify>,
+    /// When the ledger was last compared with a whole listing; `None` at the start.
+    pub compared: Option<Timestamp>,
     /// Asks to end at the next safe point.
     pub stop: CancellationToken,
 }
@@ -86,6 +91,10 @@ impl Poller {
         let pass = self.admission(account).await?;
         let stop = self.stop.clone();
         let mut mailbox = step(&stop, mailbox::open(account, &self.desk.secrets)).await?;
+        if let Some(expires) = mailbox.certificate_expires() {
+            let metrics = &self.desk.metrics;
+            metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
+        }
         intake::resume(&self.desk, account).await?;
         loop {
             let confirmed = self.round(account, mailbox.as_mut()).await?;
@@ -126,14 +135,14 @@ impl Poller {
     /// Looks at everything once. Answers with the locations that need no more attention once the
     /// server has confirmed, which POP3 does only when the session is closed.
     async fn round(
-        &self,
+        &mut self,
         account: &Arc<Account>,
         mailbox: &mut dyn Mailbox,
     ) -> Result<Vec<Location>, Ended> {
         let began = Instant::now();
         let listing = step(&self.stop, mailbox.list()).await?;
         self.link(account, &listing).await?;
-        let Work { fresh, unfinished } = self.sort(account, listing).await?;
+        let Work { listed, fresh, unfinished } = self.sort(account, listing).await?;
         self.note_backlog(account, fresh.len());
         let mut telling = Telling::new(account);
         telling.add(unfinished);
@@ -142,6 +151,7 @@ impl Poller {
         // an error the session cannot be trusted.
         let taken = taken?;
         telling.tell(mailbox, &self.stop).await?;
+        self.compare(account, listed).await?;
         if taken > 0 {
             let seconds = began.elapsed().as_secs_f64();
             tracing::info!(account = account.name, mails = taken, seconds, "mailbox read");
@@ -183,16 +193,26 @@ impl Poller {
             .await?)
     }
 
+    /// Now and then forgets mails that have been gone for long; what is listed stays known.
+    async fn compare(&mut self, account: &Account, listed: Vec<Location>) -> Result<(), Ended> {
+        let now = self.desk.clock.now();
+        if self.compared.is_none_or(|compared| now.duration_since(compared) >= COMPARE_EVERY) {
+            self.desk.store.forget_absent(&account.name, listed, now).await?;
+            self.compared = Some(now);
+        }
+        Ok(())
+    }
+
     async fn sort(&self, account: &Account, listing: Listing) -> Result<Work, Ended> {
         let store = self.desk.store.clone();
         let name = account.name.clone();
-        let (known, entries) = blocking(move || {
+        let (known, listed, entries) = blocking(move || {
             let locations: Vec<Location> =
                 listing.entries.iter().map(|entry| entry.location.clone()).collect();
-            store.known(&name, &locations).map(|known| (known, listing.entries))
+            store.known(&name, &locations).map(|known| (known, locations, listing.entries))
         })
         .await?;
-        let mut work = Work::default();
+        let mut work = Work { listed, ..Work::default() };
         for (entry, known) in entries.into_iter().zip(known) {
             match known {
                 Known::No if is_passed_over(account, &entry) => {}
@@ -373,6 +393,8 @@ impl Poller {
 /// What a listing asks of us.
 #[derive(Default)]
 struct Work {
+    /// Where everything lies.
+    listed: Vec<Location>,
     /// Mails whose outcome is not decided.
     fresh: Vec<Entry>,
     /// Mails that are recorded and about which the server has not been told, or did not listen.
