@@ -434,14 +434,9 @@ impl InProgress {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         faultpoint!("recorded");
-        for (entry, whole) in self.entries.into_iter().zip(self.whole) {
-            if whole {
-                telling.add([entry]);
-            } else {
-                // Only its header is ours: the mail itself must stay where it is.
-                telling.confirmed.push(entry.location);
-            }
-        }
+        // Of the others only the header is ours: the mail itself must stay where it is.
+        let whole = self.entries.into_iter().zip(self.whole).filter(|(_, whole)| *whole);
+        telling.add(whole.map(|(entry, _)| entry));
         Ok(recorded.len())
     }
 }

@@ -39,8 +39,13 @@ impl Tx<'_> {
             Ok(judgement) => self.decide(rules, mail, judgement, account, released)?,
             Err(reason) => quarantined(reason.clone(), None),
         };
-        let was_done = matches!(known, Some(LedgerState::Done { .. }));
-        self.write(mail, decision, account, released, was_done)
+        // Of a mail that was too large we have the header only: the mail itself stays on its
+        // server, so the server must never be told of it.
+        let leave = matches!(
+            known,
+            Some(LedgerState::Done { .. } | LedgerState::Spooled { headers_only: true, .. })
+        );
+        self.write(mail, decision, account, released, leave)
     }
 
     /// The quarantined mail that is released, unless somebody dealt with it before.
@@ -114,7 +119,7 @@ impl Tx<'_> {
         decision: Decision,
         account: u32,
         released: Option<MailId>,
-        was_done: bool,
+        leave: bool,
     ) -> Result<Recorded, Fault> {
         let id = self.counters.mail;
         self.counters.mail += 1;
@@ -131,11 +136,8 @@ impl Tx<'_> {
         if outcome != Outcome::Duplicate {
             self.remember_digests(mail, account, id, released)?;
         }
-        let state = if was_done {
-            LedgerState::Done { mail: id }
-        } else {
-            LedgerState::Recorded { mail: id }
-        };
+        let state =
+            if leave { LedgerState::Done { mail: id } } else { LedgerState::Recorded { mail: id } };
         self.set_ledger(account, &mail.location, state)?;
         let judgement = mail.judgement.as_ref().ok();
         let created = outcome == Outcome::Created;

@@ -16,8 +16,8 @@ use postroom::core::mail::{Digest, Report, ReportKind};
 use postroom::core::outgoing::{Delivery, OutgoingId};
 use postroom::core::ticket::{Actor, Command, State, Ticket, TicketId, What};
 use postroom::store::{
-    CommandError, Known, MailId, OutboxCounts, OutboxFilter, Store, StoreError, StoredRevision,
-    TicketQuery,
+    CommandError, Known, MailId, OutboxCounts, OutboxFilter, Spool, Store, StoreError,
+    StoredRevision, TicketQuery,
 };
 use tempfile::TempDir;
 
@@ -94,6 +94,16 @@ async fn recording_again_answers_with_the_first_outcome() {
     fire.take(&store).await;
     assert_eq!(label(&store, &fire), Known::Done);
     sound(&store);
+}
+
+#[tokio::test]
+async fn of_a_mail_whose_header_alone_is_ours_the_server_is_never_told() {
+    let (_directory, store) = fresh();
+    let huge = letter("support", "huge");
+    let header = Spool { headers_only: true, ..huge.to_spool() };
+    store.spool("support", vec![header]).await.unwrap();
+    store.record(vec![huge.to_record()]).await.unwrap();
+    assert_eq!(label(&store, &huge), Known::Done);
 }
 
 #[tokio::test]
