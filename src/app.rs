@@ -66,6 +66,14 @@ pub enum StartError {
     /// The store could not be opened.
     #[error("could not open the store: {0}")]
     Store(#[from] crate::store::StoreError),
+    /// The address for HTTP could not be taken.
+    #[error("could not listen on {address}: {error}")]
+    Listen {
+        /// Where HTTP should listen.
+        address: SocketAddr,
+        /// What the system said.
+        error: String,
+    },
     /// Anything else.
     #[error("{0}")]
     Failed(String),

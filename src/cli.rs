@@ -30,6 +30,11 @@ use crate::config::Loaded;
 use crate::core::config::Config;
 use crate::secret::Secrets;
 
+/// Where HTTP listens unless told otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8025";
+/// Directory of the store unless told otherwise.
+const DEFAULT_DATA: &str = "./postroom-data";
+
 /// A mail-to-ticket desk configured by nothing but YAML.
 #[derive(Parser)]
 #[command(name = "postroom", version, about, arg_required_else_help = true)]
@@ -117,7 +122,7 @@ pub struct FilesArgs {
 #[derive(Args)]
 pub struct DataArgs {
     /// Directory of the store
-    #[arg(long, value_name = "DIR", env = "POSTROOM_DATA", default_value = "./postroom-data")]
+    #[arg(long, value_name = "DIR", env = "POSTROOM_DATA", default_value = DEFAULT_DATA)]
     pub data: PathBuf,
 }
 

@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing in here knows what runs. A set of files is either wholly good
 //! or changes nothing.
 
+pub mod beside;
 pub mod compile;
 pub mod document;
 pub mod files;
@@ -112,7 +113,8 @@ fn judge(mut files: Files) -> Loaded {
             Ok(documents) => {
                 for (number, value) in documents.into_iter().enumerate() {
                     homes.push(Home { file, number });
-                    read_document(homes.len() - 1, value, &mut united, &mut found);
+                    let name = &files.yaml[file].name;
+                    read_document(homes.len() - 1, name, value, &mut united, &mut found);
                 }
             }
             Err(error) => problems.push(syntax_problem(&files.yaml[file].name, error)),
@@ -142,7 +144,13 @@ fn judge(mut files: Files) -> Loaded {
 
 /// One document: schema first, because its complaints have a path; then the types. An object
 /// with complaints is left out, but its name stays known.
-fn read_document(number: usize, mut value: Value, united: &mut United, found: &mut Vec<Finding>) {
+fn read_document(
+    number: usize,
+    file: &str,
+    mut value: Value,
+    united: &mut United,
+    found: &mut Vec<Finding>,
+) {
     let Value::Object(map) = &mut value else {
         if !value.is_null() {
             found.push(at_top(number, "must be a map", "begin with `version: 1`"));
@@ -158,7 +166,10 @@ fn read_document(number: usize, mut value: Value, united: &mut United, found: &m
     }
     found.extend(complaints);
     match serde_json::from_value(value) {
-        Ok(document) => united.add(number, document, found),
+        Ok(mut document) => {
+            beside::resolve(&mut document, file);
+            united.add(number, document, found);
+        }
         Err(_) => {
             united.incomplete = true;
             if good {

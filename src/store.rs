@@ -197,8 +197,14 @@ pub struct Recorded {
     pub location: Location,
     /// What became of it.
     pub outcome: Outcome,
+    /// Header From, for people; empty if nobody could read it.
+    pub from: String,
+    /// Subject.
+    pub subject: String,
     /// Number of its ticket.
     pub ticket: Option<String>,
+    /// Queue of its ticket, when it was recorded.
+    pub queue: Option<String>,
     /// Filters that matched.
     pub filters: Vec<String>,
     /// Which rule chose the queue of a new ticket, as a label.

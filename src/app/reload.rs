@@ -169,15 +169,20 @@ impl Reloader {
             ReloadAnswer::Applied { revision, changes, warnings } => {
                 self.desk.metrics.reload(trigger, "applied");
                 let revision = short(revision);
-                tracing::info!(trigger, revision, changes = changes.len(), "configuration applied");
+                let changes_count = changes.len();
+                tracing::info!(
+                    target: "postroom::plan",
+                    trigger, revision, changes = changes_count,
+                    "revision {revision} applied ({trigger}), changes: {changes_count}"
+                );
                 for change in changes {
                     let action = change.action.label();
+                    let (kind, name, effect) = (change.kind, &change.name, &change.effect);
+                    let colon = if effect.is_empty() { "" } else { ": " };
                     tracing::info!(
-                        action,
-                        kind = change.kind,
-                        name = change.name,
-                        effect = change.effect,
-                        "plan"
+                        target: "postroom::plan",
+                        action, kind, name, effect,
+                        "  {action} {kind}.{name}{colon}{effect}"
                     );
                 }
                 warnings.iter().for_each(|problem| tracing::warn!(%problem, "configuration"));

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::config::watch::Watch;
 use crate::config::{self, Loaded};
+use crate::core::config::Config;
 use crate::core::plan::Slot;
 use crate::http;
 use crate::metrics::Metrics;
@@ -53,7 +54,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     let watch = Watch::new(&options.config);
     let first = first_revision(&options, &store).await?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
-        StartError::Failed(format!("could not listen on {}: {error}", options.listen))
+        StartError::Listen { address: options.listen, error: error.to_string() }
     })?;
     let addr = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
     let (reloads, requests) = mpsc::channel(RELOADS_WAITING_MAX);
@@ -179,12 +180,30 @@ async fn apply_first(reloader: &Reloader, first: Loaded) -> Result<(), StartErro
         ReloadAnswer::Applied { revision, warnings, .. } => {
             reloader.desk.metrics.reload(Trigger::Start.label(), "applied");
             warnings.iter().for_each(|problem| tracing::warn!(%problem, "configuration"));
-            tracing::info!(revision = reload::short(&revision), "configuration applied");
+            let revision = reload::short(&revision);
+            let what = contents(&reloader.desk.running.load().config);
+            tracing::info!(target: "postroom::start", revision, "revision {revision} applied: {what}");
             Ok(())
         }
         ReloadAnswer::Invalid { problems } => Err(StartError::Invalid(problems)),
         ReloadAnswer::Unchanged { .. } | ReloadAnswer::Blocked { .. } => Ok(()),
     }
+}
+
+/// What a configuration holds, in numbers.
+fn contents(config: &Config) -> String {
+    let kinds = [
+        (config.accounts.len(), "mail account"),
+        (config.smtp.len(), "SMTP server"),
+        (config.queues.len(), "queue"),
+        (config.filters.len(), "filter"),
+        (config.users.len(), "user"),
+    ];
+    let words = kinds.map(|(count, kind)| match count {
+        1 => format!("1 {kind}"),
+        count => format!("{count} {kind}s"),
+    });
+    words.join(", ")
 }
 
 /// The supervisor with everything it can start.

@@ -3,6 +3,8 @@
 //! Architecture invariant: the crates that speak with mail servers never write below `warn`,
 //! whatever is asked for: their traces contain passwords.
 
+mod lines;
+
 use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
@@ -54,7 +56,10 @@ pub fn begin(args: &LogArgs) -> Result<(), Failure> {
     let filter = asked.and(filter_fn(may_be_logged));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match args.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => {
+            let terminal = std::io::stderr().is_terminal();
+            lines.event_format(lines::Lines { terminal }).boxed()
+        }
         LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();

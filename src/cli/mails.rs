@@ -94,7 +94,7 @@ fn listing(page: &PageView<MailView>) -> String {
     let row = |mail: &MailView| {
         vec![
             mail.id.to_string(),
-            mail.at.clone(),
+            output::time(&mail.at),
             mail.account.clone(),
             mail.outcome.clone(),
             mail.ticket.clone().unwrap_or_else(|| "-".into()),
@@ -118,8 +118,8 @@ fn shown(mail: &MailView) -> String {
         ("subject", mail.subject.clone()),
         ("message-id", mail.message_id.clone()),
         ("bytes", mail.bytes.to_string()),
-        ("recorded", mail.at.clone()),
-        ("dealt with", mail.resolved.clone().unwrap_or_default()),
+        ("recorded", output::time(&mail.at)),
+        ("dealt with", mail.resolved.as_deref().map(output::time).unwrap_or_default()),
     ] {
         if !value.is_empty() {
             text.push_str(&format!("  {name:<12} {}\n", clean(&value)));

@@ -116,7 +116,7 @@ fn listing(page: &PageView<OutgoingView>) -> String {
             mail.kind.clone(),
             mail.recipient.clone(),
             mail.attempts.to_string(),
-            mail.at.clone(),
+            output::time(&mail.at),
             mail.error.clone().unwrap_or_default(),
         ]
     };

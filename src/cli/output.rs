@@ -14,7 +14,7 @@ use crate::http::dto::WhyView;
 use crate::http::dto::config::ProblemView;
 
 /// Columns of one cell; longer texts are cut.
-const CELL_CHARS_MAX: usize = 60;
+const CELL_COLUMNS_MAX: usize = 60;
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -125,6 +125,16 @@ pub fn paint(text: &str, code: &str, colour: bool) -> String {
     if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
+/// A time for people: to the second, here, with its distance from UTC.
+pub fn time(text: &str) -> String {
+    let Ok(at) = text.parse::<jiff::Timestamp>() else { return text.to_owned() };
+    at_zone(at, jiff::tz::TimeZone::system())
+}
+
+fn at_zone(at: jiff::Timestamp, zone: jiff::tz::TimeZone) -> String {
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+}
+
 /// One line without control characters and without characters that turn the writing direction.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if harmful(c) && c != '\t' { '\u{fffd}' } else { c }).collect()
@@ -141,16 +151,36 @@ fn harmful(c: char) -> bool {
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= CELL_CHARS_MAX {
+    if columns(text) <= CELL_COLUMNS_MAX {
         return text.to_owned();
     }
-    text.chars().take(CELL_CHARS_MAX - 1).chain(['…']).collect()
+    let mut room = CELL_COLUMNS_MAX - 1;
+    let fits = |c: &char| {
+        let wide = width(*c);
+        let fits = wide <= room;
+        room = room.saturating_sub(wide);
+        fits
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// Columns a text takes: characters of East Asian scripts take two.
+/// Columns a text takes on a terminal.
 fn columns(text: &str) -> usize {
-    let wide = |c: char| matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{20000}'..='\u{3fffd}');
-    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
+    text.chars().map(width).sum()
+}
+
+/// Characters of East Asian scripts and pictures take two columns (UAX #11); marks that are put
+/// on the character before them take none.
+fn width(c: char) -> usize {
+    match c {
+        '\u{0300}'..='\u{036f}' | '\u{200b}'..='\u{200d}' | '\u{3099}' | '\u{309a}'
+        | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}'
+        | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1f64f}' | '\u{1f680}'..='\u{1f6ff}'
+        | '\u{1f900}'..='\u{1f9ff}' | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +191,8 @@ mod tests {
     fn columns_line_up_with_japanese() {
         let rows = [vec!["障害".to_owned(), "a".to_owned()], vec!["x".into(), "b".into()]];
         assert_eq!(table(&["TITLE", "Q"], &rows), "TITLE  Q\n障害   a\nx      b\n");
+        let rows = [vec!["か\u{3099}".to_owned(), "a".to_owned()], vec!["😀".into(), "b".into()]];
+        assert_eq!(table(&["T", "Q"], &rows), "T   Q\nか\u{3099}  a\n😀  b\n");
     }
 
     #[test]
@@ -169,7 +201,17 @@ mod tests {
     }
 
     #[test]
+    fn times_are_told_to_the_second() {
+        let at = "2026-11-22T06:24:36.195083473Z".parse().unwrap();
+        let there = jiff::tz::TimeZone::get("Asia/Tokyo").unwrap();
+        assert_eq!(at_zone(at, there), "2026-11-22 15:24:36+09:00");
+        assert_eq!(time("never"), "never");
+    }
+
+    #[test]
     fn long_cells_are_cut() {
-        assert_eq!(cut(&"x".repeat(100)).chars().count(), CELL_CHARS_MAX);
+        assert_eq!(columns(&cut(&"x".repeat(100))), CELL_COLUMNS_MAX);
+        // A wide character is not cut in half.
+        assert_eq!(columns(&cut(&"障".repeat(100))), CELL_COLUMNS_MAX - 1);
     }
 }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use clap::{Args, ValueEnum};
 
 use super::log::{self, LogArgs};
-use super::{DataArgs, Exit, Failure, FilesArgs, output};
+use super::{DEFAULT_ADDRESS, DEFAULT_DATA, DataArgs, Exit, Failure, FilesArgs, output};
 use crate::app::{self, OnInvalid, Options, StartError};
+use crate::store::StoreError;
 
 /// Options of `run`.
 #[derive(Args)]
@@ -17,7 +18,7 @@ pub struct RunArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Where HTTP listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", env = "POSTROOM_LISTEN", default_value = "127.0.0.1:8025")]
+    #[arg(long, value_name = "ADDRESS", env = "POSTROOM_LISTEN", default_value = DEFAULT_ADDRESS)]
     listen: SocketAddr,
     /// Base of links in mails, if people reach the daemon under another name
     #[arg(long, value_name = "URL", env = "POSTROOM_EXTERNAL_URL")]
@@ -55,16 +56,48 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
         Err(StartError::Invalid(problems)) => {
             output::problems(&problems);
             let message = format!("could not start: {}", output::count(&problems));
-            return Err(Failure::new(message).exit(Exit::InvalidAtStart));
+            let hint = "mend them and start again; `postroom check` shows the same";
+            return Err(Failure::new(message).hint(hint).exit(Exit::InvalidAtStart));
         }
-        Err(error) => return Err(Failure::new(format!("could not start: {error}"))),
+        Err(error) => {
+            return Err(Failure::new(format!("could not start: {error}")).hint(advice(&error)));
+        }
     };
-    tracing::info!(address = %app.addr(), data, "listening");
+    welcome(app.addr(), &data);
     let ended = app.until_signal().await;
     tracing::info!("stopping");
     app.stop().await;
     ended.map_err(|error| Failure::new(format!("could not wait for signals: {error}")))?;
     Ok(Exit::Fine)
+}
+
+/// Where it listens, and where to look next.
+fn welcome(address: SocketAddr, data: &str) {
+    tracing::info!(
+        target: "postroom::start",
+        %address, data,
+        "listening on http://{address} (metrics, health, API); store in {data}"
+    );
+    // The commands take these values by themselves.
+    let by_default = address == DEFAULT_ADDRESS.parse().expect("it is an address");
+    let url = if by_default { String::new() } else { format!(" --url http://{address}") };
+    let store = if data == DEFAULT_DATA { String::new() } else { format!(" --data {data}") };
+    tracing::info!(
+        target: "postroom::start",
+        "look with: postroom status{url}{store} (also: tickets ls, mails ls, outbox ls)"
+    );
+}
+
+/// What to do about a failed start.
+fn advice(error: &StartError) -> &'static str {
+    match error {
+        StartError::Store(StoreError::InUse(_)) => {
+            "another daemon runs on this store; for a second desk choose another with --data"
+        }
+        StartError::Store(StoreError::Newer { .. }) => "run the newer version, or another store",
+        StartError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
+        StartError::Store(_) | StartError::Invalid(_) | StartError::Failed(_) => "",
+    }
 }
 
 fn options(args: RunArgs) -> Options {

@@ -70,9 +70,9 @@ fn is_well(status: &StatusView) -> bool {
 fn lines(status: &StatusView) -> String {
     let colour = output::colour();
     let revision = status.revision.get(..12).unwrap_or(&status.revision);
-    let mut text = format!("postroom {} since {}\n", status.version, status.started);
+    let mut text = format!("postroom {} since {}\n", status.version, output::time(&status.started));
     if status.ready {
-        text.push_str(&format!("revision {revision} applied {}\n", status.applied));
+        text.push_str(&format!("revision {revision} applied {}\n", output::time(&status.applied)));
     } else {
         text.push_str("no revision applied yet\n");
     }
@@ -110,7 +110,7 @@ fn row(object: &ObjectView) -> Vec<String> {
         object.kind.clone(),
         object.name.clone(),
         ready.into(),
-        object.last_success.clone().unwrap_or_else(|| "-".into()),
+        object.last_success.as_deref().map_or("-".into(), output::time),
         object.backlog.map_or("-".into(), |backlog| backlog.to_string()),
         telling.map(|condition| clean(&condition.message)).unwrap_or_default(),
     ]

@@ -7,6 +7,8 @@
 //! ```
 //! Whoever calls `take` tells the server only after it returned.
 
+mod sentence;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -184,15 +186,16 @@ fn report(desk: &Handle, account: &str, recorded: &[Recorded]) {
     }
 }
 
+/// The sentence says it to people, the fields to programs.
 fn line(account: &str, mail: &Recorded) {
     let why: Vec<String> =
         mail.why.iter().map(|why| format!("{}: {}", why.step, why.text)).collect();
     let outcome = mail.outcome.label();
     let ticket = mail.ticket.as_deref().unwrap_or("-");
-    let why = why.join("; ");
+    let (id, why, said) = (mail.mail.0, why.join("; "), sentence::sentence(mail));
     match &mail.outcome {
         Outcome::Quarantined { reason } => {
-            tracing::warn!(account, outcome, mail = mail.mail.0, reason, "mail");
+            tracing::warn!(target: "postroom::mail", account, outcome, mail = id, reason, "{said}");
         }
         Outcome::Created
         | Outcome::FollowUp
@@ -200,7 +203,7 @@ fn line(account: &str, mail: &Recorded) {
         | Outcome::Bounce
         | Outcome::Ignored
         | Outcome::Duplicate => {
-            tracing::info!(account, outcome, ticket, mail = mail.mail.0, why, "mail");
+            tracing::info!(target: "postroom::mail", account, outcome, ticket, mail = id, why, "{said}");
         }
     }
 }

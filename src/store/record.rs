@@ -67,7 +67,10 @@ impl Tx<'_> {
             mail: record.id,
             location: record.location,
             outcome: record.outcome,
+            from: record.from,
+            subject: record.subject,
             ticket: record.ticket,
+            queue: None,
             filters: Vec::new(),
             routed_by: None,
             suppressed: None,
@@ -125,6 +128,7 @@ impl Tx<'_> {
         self.counters.mail += 1;
         let Decision { outcome, effect, linked, suppressed, filters, why } = decision;
         let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
+        let queue = effect.as_ref().map(|effect| effect.ticket.queue.clone());
         let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
         for effect in effect.into_iter().chain(linked) {
             self.write_effect(effect, &day(&mail.config, mail.now))?;
@@ -144,7 +148,10 @@ impl Tx<'_> {
         Ok(Recorded {
             mail: MailId(id),
             location: mail.location.clone(),
+            from: judgement.map(|judged| judged.article.from.clone()).unwrap_or_default(),
+            subject: judgement.map(|judged| judged.article.subject.clone()).unwrap_or_default(),
             ticket,
+            queue,
             filters,
             routed_by: judgement.filter(|_| created).map(|judged| judged.route.by.label()),
             suppressed: suppressed.map(|suppressed| suppressed.label()),

@@ -29,7 +29,7 @@ pub struct MailAccount {
     pub oauth2_profile: Option<NameText>,
     /// Folder to read, for IMAP. Default `INBOX`.
     pub folder: Option<String>,
-    /// Directory that holds `new`, `cur` and `tmp`, for `maildir`.
+    /// Directory that holds `new`, `cur` and `tmp`, for `maildir`; relative to this file.
     pub path: Option<String>,
     /// Certificates and names.
     pub tls: Option<Tls>,

@@ -30,9 +30,10 @@ pub struct SmtpServer {
     /// Connections kept open at a time. Default 4.
     #[schemars(range(min = 1, max = 100))]
     pub connections: Option<u32>,
-    /// For `file`: the directory that takes an `.eml` and an envelope `.json` for each mail.
+    /// For `file`: the directory that takes an `.eml` and an envelope `.json` for each mail,
+    /// relative to this file.
     pub directory: Option<String>,
-    /// For `sendmail`: the program. Default `/usr/sbin/sendmail`.
+    /// For `sendmail`: the program, as an absolute path. Default `/usr/sbin/sendmail`.
     pub command: Option<String>,
     /// Switch. Default `enabled`.
     pub state: Option<Switch>,
@@ -73,11 +74,11 @@ pub struct SmtpAuth {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
-    /// Roots to trust instead of the system's: path of a PEM file.
+    /// Roots to trust instead of the system's: path of a PEM file, relative to this file.
     pub ca: Option<String>,
-    /// Our certificate chain: path of a PEM file. Needs `clientKey`.
+    /// Our certificate chain: path of a PEM file, relative to this file. Needs `clientKey`.
     pub client_cert: Option<String>,
-    /// Key of our certificate: path of a PEM file. Needs `clientCert`.
+    /// Key of our certificate: path of a PEM file, relative to this file. Needs `clientCert`.
     pub client_key: Option<String>,
     /// Name expected in the certificate, if it is not the host.
     pub server_name: Option<String>,

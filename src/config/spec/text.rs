@@ -109,7 +109,7 @@ formed_text!(
 pub struct SecretReference {
     /// Name of an environment variable.
     pub env: Option<NameText>,
-    /// Path of a file. A line end at its end is cut.
+    /// Path of a file, relative to this one. A line end at its end is cut.
     pub file: Option<String>,
     /// Name of a file in the directory given with `--secrets-dir`.
     pub secret: Option<NameText>,
