@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod completions;
+mod diff;
 mod explain;
 mod log;
 mod mails;
@@ -19,6 +20,7 @@ mod run;
 mod schema;
 mod status;
 mod store;
+mod test;
 mod tickets;
 
 use std::path::PathBuf;
@@ -51,6 +53,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Say what the files would change
     Plan(plan::PlanArgs),
+    /// Say what changes between two sets of files
+    Diff(diff::DiffArgs),
+    /// Run the tests that the files declare
+    Test(test::TestArgs),
     /// Say what would become of a mail
     Explain(explain::ExplainArgs),
     /// Print the JSON Schema of the files
@@ -69,7 +75,7 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// List, show, release and drop mails kept for a person to look at
     Quarantine(quarantine::QuarantineArgs),
-    /// Copy and verify the store
+    /// Copy, verify and shrink the store
     Store(store::StoreArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
@@ -82,7 +88,7 @@ pub enum Exit {
     Fine = 0,
     /// It failed.
     Failed = 1,
-    /// There are changes (`plan`).
+    /// There are changes (`plan`, `diff`).
     Changes = 2,
     /// There are problems (`check`).
     Problems = 3,
@@ -151,6 +157,8 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),

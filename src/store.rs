@@ -387,6 +387,11 @@ impl Store {
         Store::open_with(directory, Rules::default())
     }
 
+    /// Whether there is a store in this directory. [`Store::open`] would make one.
+    pub fn exists(directory: &Path) -> bool {
+        file::database_path(directory).is_file()
+    }
+
     /// Opens the store with other decisions than the desk's.
     pub fn open_with(directory: &Path, rules: Rules) -> Result<Store, StoreError> {
         let opened = file::open(directory)?;

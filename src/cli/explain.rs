@@ -78,6 +78,8 @@ fn lines(it: &Explanation) -> String {
     line("priority", it.priority.as_deref().unwrap_or_default());
     line("owner", it.owner.as_deref().unwrap_or_default());
     line("filters", &it.filters.join(", "));
+    line("auto-reply", it.auto_reply.as_deref().unwrap_or_default());
+    line("notified", &it.notified.join(", "));
     line("ticket tag", it.subject_tag.as_deref().unwrap_or_default());
     line("no answer", it.suppressed.as_deref().unwrap_or_default());
     line("oddities", &it.oddities.join(", "));

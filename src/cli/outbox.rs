@@ -114,6 +114,7 @@ fn listing(page: &PageView<OutgoingView>) -> String {
             mail.id.to_string(),
             mail.state.clone(),
             mail.kind.clone(),
+            mail.ticket.clone().unwrap_or_else(|| "-".into()),
             mail.recipient.clone(),
             mail.attempts.to_string(),
             output::time(&mail.at),
@@ -121,6 +122,6 @@ fn listing(page: &PageView<OutgoingView>) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
-    let head = ["ID", "STATE", "KIND", "TO", "ATTEMPTS", "AT", "ERROR"];
+    let head = ["ID", "STATE", "KIND", "TICKET", "TO", "ATTEMPTS", "AT", "ERROR"];
     output::table(&head, &rows) + &super::mails::more(page.next)
 }

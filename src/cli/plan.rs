@@ -3,6 +3,8 @@
 //! Compared is with what the daemon applied last. If no daemon answers, with the revision kept in
 //! the data directory; if there is none, with nothing.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use super::client::ServerArgs;
@@ -36,19 +38,21 @@ struct Running {
 
 /// Says what would change.
 pub fn run(args: PlanArgs) -> Result<Exit, Failure> {
-    let desired = match args.files.load_valid() {
-        Ok(config) => config,
-        Err(exit) => return Ok(exit),
+    let desired = args.files.load();
+    let Some(wanted) = &desired.config else {
+        output::problems(&desired.problems);
+        return Ok(Exit::Problems);
     };
     let running = running(&args.server)?;
     let config = if running.files.is_empty() {
         Config::default()
     } else {
-        config::load_saved(&running.files).config.ok_or_else(|| {
+        let files = beneath_the_same_folder(&running.files, &desired.files);
+        config::load_saved(files.as_ref().unwrap_or(&running.files)).config.ok_or_else(|| {
             Failure::new("could not read the revision that runs: it was applied by another version")
         })?
     };
-    let changes = plan::changes(&config, &desired);
+    let changes = plan::changes(&config, wanted);
     let views: Vec<ChangeView> = changes.iter().map(ChangeView::from).collect();
     match args.format {
         Format::Json => output::json(&views),
@@ -74,7 +78,7 @@ fn kept(server: &ServerArgs) -> Result<Running, Failure> {
     let nothing = Running { files: Vec::new(), known_from: "nothing: no revision is known".into() };
     let data = &server.data.data;
     // Opening would make a store where none is.
-    if !data.is_dir() {
+    if !Store::exists(data) {
         return Ok(nothing);
     }
     let failed = |error| {
@@ -91,7 +95,32 @@ fn kept(server: &ServerArgs) -> Result<Running, Failure> {
     })
 }
 
-fn lines(changes: &[ChangeView], known_from: &str) -> String {
+/// The first set of files as if it lay in the folder of the second. What is compared are the
+/// paths that the files name, and these are relative to the files: a checkout elsewhere is no
+/// change. `None` if they lie in the same folder.
+pub fn beneath_the_same_folder(
+    files: &[(String, String)],
+    others: &[(String, String)],
+) -> Option<Vec<(String, String)>> {
+    let (from, to) = (common_folder(files)?, common_folder(others)?);
+    let moved = |(name, content): &(String, String)| {
+        let rest = Path::new(name).strip_prefix(&from).expect("the folder is common to all");
+        (to.join(rest).display().to_string(), content.clone())
+    };
+    (from != to).then(|| files.iter().map(moved).collect())
+}
+
+fn common_folder(files: &[(String, String)]) -> Option<PathBuf> {
+    let parents = files.iter().map(|(name, _)| Path::new(name).parent().unwrap_or(Path::new("")));
+    let common = |a: PathBuf, b: PathBuf| {
+        let same = a.components().zip(b.components()).take_while(|(a, b)| a == b);
+        same.map(|(part, _)| part).collect()
+    };
+    parents.map(Path::to_owned).reduce(common)
+}
+
+/// Changes for people.
+pub fn lines(changes: &[ChangeView], known_from: &str) -> String {
     let colour = output::colour();
     let mut text = format!("compared with {known_from}\n");
     for change in changes {
@@ -115,4 +144,35 @@ fn lines(changes: &[ChangeView], known_from: &str) -> String {
 
 fn short(revision: &str) -> &str {
     revision.get(..12).unwrap_or(revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> Vec<(String, String)> {
+        names.iter().map(|name| ((*name).to_owned(), String::new())).collect()
+    }
+
+    #[track_caller]
+    fn check(files: &[&str], others: &[&str], expected: Option<&[&str]>) {
+        let moved = beneath_the_same_folder(&set(files), &set(others));
+        assert_eq!(moved, expected.map(set));
+    }
+
+    #[test]
+    fn a_checkout_elsewhere() {
+        check(
+            &["/etc/desk/a.yaml", "/etc/desk/texts/b.txt"],
+            &["ci/config/a.yaml", "ci/config/texts/b.txt"],
+            Some(&["ci/config/a.yaml", "ci/config/texts/b.txt"]),
+        );
+        check(&["a.yaml"], &["/x/a.yaml"], Some(&["/x/a.yaml"]));
+    }
+
+    #[test]
+    fn the_same_folder() {
+        check(&["config/a.yaml"], &["config/b.yaml"], None);
+        check(&[], &["config/b.yaml"], None);
+    }
 }

@@ -1,4 +1,4 @@
-//! `postroom store`: copies and verifies the store.
+//! `postroom store`: copies, verifies and shrinks the store.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::client::ServerArgs;
 use super::{DataArgs, Exit, Failure, output, wait_for};
 use crate::http::BACKUP_TIMEOUT_SECS;
 use crate::http::dto::status::DoneView;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Options of `store`.
 #[derive(Args)]
@@ -36,13 +36,20 @@ enum StoreCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Give unused space back to the system; no daemon may use it
+    #[command(after_help = "Example:\n  postroom store compact --data /var/lib/postroom")]
+    Compact {
+        #[command(flatten)]
+        data: DataArgs,
+    },
 }
 
-/// Copies or verifies.
+/// Copies, verifies or shrinks.
 pub fn run(args: StoreArgs) -> Result<Exit, Failure> {
     match args.command {
         StoreCommand::Backup { to, server } => backup(&to, &server),
         StoreCommand::Verify { data } => verify(&data.data),
+        StoreCommand::Compact { data } => compact(&data.data),
     }
 }
 
@@ -82,11 +89,34 @@ fn verify(data: &Path) -> Result<Exit, Failure> {
     }
 }
 
+fn compact(data: &Path) -> Result<Exit, Failure> {
+    must_exist(data)?;
+    let (before, after) = Store::compact(data).map_err(unusable)?;
+    output::print(&format!("{before} bytes before, {after} bytes now\n"));
+    Ok(Exit::Fine)
+}
+
 fn open(data: &Path) -> Result<Store, Failure> {
-    // Opening would make a store where none is.
-    if !data.is_dir() {
-        let message = format!("there is no store in {}", data.display());
-        return Err(Failure::new(message).hint("say with --data where it is"));
+    must_exist(data)?;
+    Store::open(data).map_err(unusable)
+}
+
+/// Opening would make a store where none is.
+fn must_exist(data: &Path) -> Result<(), Failure> {
+    if Store::exists(data) {
+        return Ok(());
     }
-    Store::open(data).map_err(|error| Failure::new(format!("could not open the store: {error}")))
+    let message = format!("there is no store in {}", data.display());
+    Err(Failure::new(message).hint("say with --data where it is"))
+}
+
+fn unusable(error: StoreError) -> Failure {
+    let failure = Failure::new(format!("could not open the store: {error}"));
+    match error {
+        StoreError::InUse(_) => failure.hint("end the daemon first, or use a backup of the store"),
+        StoreError::DiskFull(_)
+        | StoreError::Failed(_)
+        | StoreError::Newer { .. }
+        | StoreError::Closed => failure,
+    }
 }

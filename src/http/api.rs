@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod config;
 pub mod explain;
 pub mod mails;
+pub mod notifications;
 pub mod outbox;
 pub mod quarantine;
 pub mod tickets;

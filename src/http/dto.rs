@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod mail;
+pub mod notification;
 pub mod outbox;
 pub mod status;
 pub mod ticket;

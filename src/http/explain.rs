@@ -4,14 +4,16 @@
 //! Architecture invariant: it calls the functions that intake calls, never a copy of their rules.
 //! The store is not asked, so every mail is taken for the first one of an empty desk.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::config::Config;
-use crate::core::intake::{self, Answered, DeskKey, Facts, NextIds};
+use crate::core::intake::{self, Answered, DeskKey, Effect, Facts, NextIds};
 use crate::core::mail::{self, Refusal};
-use crate::core::outgoing::OutgoingId;
+use crate::core::outgoing::{OutgoingId, OutgoingKind};
 use crate::core::ticket::{ArticleId, TicketId};
 
 /// What would become of a mail.
@@ -49,6 +51,12 @@ pub struct Explanation {
     /// Why it would not be answered automatically.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
+    /// Name of the automatic answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_reply: Option<String>,
+    /// Who would be notified, by mail or on the page: names of users, addresses of customers.
+    #[serde(default)]
+    pub notified: Vec<String>,
     /// Mails that would be owed.
     pub owed: Vec<OwedMail>,
     /// What is strange about it.
@@ -123,6 +131,8 @@ pub fn explain(
         filters: decision.filters.clone(),
         subject_tag: judgement.subject_tag.clone(),
         suppressed: decision.suppressed.as_ref().map(|reason| reason.label().into()),
+        auto_reply: effect.and_then(auto_reply),
+        notified: effect.map(notified).unwrap_or_default(),
         owed: effect.map_or(Vec::new(), |effect| {
             let owed = effect.owed.iter();
             owed.map(|mail| OwedMail {
@@ -138,6 +148,23 @@ pub fn explain(
             .map(|why| Step { step: why.step.clone(), text: why.text.clone() })
             .collect(),
     })
+}
+
+fn auto_reply(effect: &Effect) -> Option<String> {
+    effect.owed.iter().find_map(|mail| match &mail.kind {
+        OutgoingKind::AutoReply { reply } => Some(reply.clone()),
+        OutgoingKind::Notification { .. } | OutgoingKind::Reply => None,
+    })
+}
+
+fn notified(effect: &Effect) -> Vec<String> {
+    let by_mail = effect.owed.iter().filter_map(|mail| match &mail.kind {
+        OutgoingKind::Notification { who, .. } => Some(who.clone()),
+        OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => None,
+    });
+    let who: BTreeSet<String> =
+        by_mail.chain(effect.bells.iter().map(|(who, _)| who.clone())).collect();
+    who.into_iter().collect()
 }
 
 fn refused(refusal: Refusal) -> Explanation {
@@ -159,6 +186,8 @@ fn refused(refusal: Refusal) -> Explanation {
         filters: Vec::new(),
         subject_tag: None,
         suppressed: None,
+        auto_reply: None,
+        notified: Vec::new(),
         owed: Vec::new(),
         oddities: Vec::new(),
         why: vec![Step { step: "parse".into(), text: reason.into() }],

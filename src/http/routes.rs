@@ -17,10 +17,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
-use super::api::{accounts, config, explain, mails, outbox, quarantine, tickets};
+use super::api::{
+    accounts, config, explain, mails, notifications, outbox, quarantine, tickets,
+};
 use super::dto::PageView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
 use super::dto::mail::{MailView, ReleasedView};
+use super::dto::notification::{NotificationView, ReadRequest};
 use super::dto::outbox::OutgoingView;
 use super::dto::status::{BackupRequest, DoneView, StatusView};
 use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
@@ -95,6 +98,11 @@ const TICKETS: &[(&str, &str)] = &[
     ("limit", "rows, at most 200; default 50"),
     ("cursor", "`next` of the page before"),
 ];
+const NOTIFICATIONS: &[(&str, &str)] = &[
+    ("user", "name of the user"),
+    ("limit", "rows, at most 200; default 50"),
+    ("cursor", "`next` of the page before"),
+];
 const OUTBOX: &[(&str, &str)] = &[
     ("state", "`due`, `sent` or `dead`; default all"),
     ("limit", "rows, at most 200; default 50"),
@@ -129,6 +137,9 @@ pub fn all() -> Vec<Route> {
 
         get("/api/v1/mails", VIEWER, "What became of each mail, newest first", mails::list).query(PAGE).json::<PageView<MailView>>(),
         get("/api/v1/mails/{id}", VIEWER, "What became of one mail and why", mails::show).json::<MailView>(),
+
+        get("/api/v1/notifications", USER, "What rang for a user on the page, newest first", notifications::list).query(NOTIFICATIONS).json::<PageView<NotificationView>>(),
+        post("/api/v1/notifications/read", USER, "Mark what rang for a user as read", notifications::read).takes::<ReadRequest>().json::<DoneView>(),
 
         get("/api/v1/outbox", MANAGER, "Mail we owe, newest first", outbox::list).query(OUTBOX).json::<PageView<OutgoingView>>(),
         post("/api/v1/outbox/{id}/retry", MANAGER, "Try a mail again now, also one that was given up", outbox::retry).json::<OutgoingView>(),

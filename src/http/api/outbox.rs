@@ -10,9 +10,9 @@ use crate::http::Web;
 use crate::http::auth::Caller;
 use crate::http::dto::PageView;
 use crate::http::dto::outbox::OutgoingView;
-use crate::http::paging::{PageQuery, page};
+use crate::http::paging::PageQuery;
 use crate::http::problem::Problem;
-use crate::store::OutboxFilter;
+use crate::store::{OutboxFilter, Store, StoreError};
 
 /// What may stand in the query of the listing.
 #[derive(Deserialize)]
@@ -44,8 +44,12 @@ pub async fn list(
     };
     let query = PageQuery::new(query.limit, query.cursor);
     let (before, limit) = (query.before().map(OutgoingId), query.limit());
-    let mails = web.read(move |store| store.outbox(filter, before, limit)).await?;
-    Ok(Json(page(mails, |mail| OutgoingView::from(mail))))
+    let listed = web.read(move |store| {
+        let mails = store.outbox(filter, before, limit)?;
+        let items = mails.items.iter().map(|mail| view(store, mail));
+        Ok(PageView { items: items.collect::<Result<_, StoreError>>()?, next: mails.next })
+    });
+    Ok(Json(listed.await?))
 }
 
 /// Tries a mail again now, with all its attempts before it.
@@ -74,7 +78,12 @@ async fn change(web: &Web, id: u64, to: Delivery) -> Result<Json<OutgoingView>, 
     }
     web.handle.store.delivered(vec![(mail.id, to.clone())]).await?;
     mail.delivery = to;
-    Ok(Json(OutgoingView::from(&mail)))
+    Ok(Json(web.read(move |store| view(store, &mail)).await?))
+}
+
+fn view(store: &Store, mail: &Outgoing) -> Result<OutgoingView, StoreError> {
+    let ticket = mail.ticket.map(|id| store.ticket_by_id(id)).transpose()?.flatten();
+    Ok(OutgoingView::new(mail, ticket.map(|ticket| ticket.number)))
 }
 
 async fn find(web: &Web, id: u64) -> Result<Outgoing, Problem> {

@@ -16,6 +16,9 @@ pub struct OutgoingView {
     /// Name of the auto-reply, or the event of a notification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+    /// Number of the ticket it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// Name of the sender it goes through.
     pub sender: String,
     /// Envelope recipient.
@@ -37,8 +40,9 @@ pub struct OutgoingView {
     pub error: Option<String>,
 }
 
-impl From<&Outgoing> for OutgoingView {
-    fn from(mail: &Outgoing) -> OutgoingView {
+impl OutgoingView {
+    /// A mail, and the number of its ticket.
+    pub fn new(mail: &Outgoing, ticket: Option<String>) -> OutgoingView {
         let about = match &mail.kind {
             OutgoingKind::AutoReply { reply } => Some(reply.clone()),
             OutgoingKind::Notification { event, .. } => Some(event.clone()),
@@ -55,6 +59,7 @@ impl From<&Outgoing> for OutgoingView {
             id: mail.id.0,
             kind: mail.kind.label().into(),
             about,
+            ticket,
             sender: mail.sender.clone(),
             recipient: mail.recipient.to_string(),
             message_id: mail.message_id.clone(),

@@ -1,0 +1,45 @@
+//! What rang for a person.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::store::Bell;
+
+/// Something that rang for a person on the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationView {
+    /// Identity.
+    pub id: u64,
+    /// What happened: `ticketCreated`, `followUpLocked`, ...
+    pub event: String,
+    /// Number of the ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// When.
+    pub at: String,
+    /// Whether it was read.
+    pub read: bool,
+}
+
+/// Marks what rang as read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadRequest {
+    /// User name.
+    pub user: String,
+    /// Identity of the newest one that was read; all before it are read too.
+    pub up_to: u64,
+}
+
+impl From<&Bell> for NotificationView {
+    fn from(bell: &Bell) -> NotificationView {
+        NotificationView {
+            id: bell.id,
+            event: bell.event.clone(),
+            ticket: bell.ticket.clone(),
+            at: bell.at.to_string(),
+            read: bell.read,
+        }
+    }
+}
