@@ -53,8 +53,9 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     // Watched before they are read: an edit during the start is seen as an event.
     let watch = Watch::new(&options.config);
     let first = first_revision(&options, &store).await?;
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
-        StartError::Listen { address: options.listen, error: error.to_string() }
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| StartError::Listen {
+        address: options.listen,
+        error: error.to_string(),
     })?;
     let addr = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
     let (reloads, requests) = mpsc::channel(RELOADS_WAITING_MAX);

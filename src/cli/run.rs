@@ -95,7 +95,9 @@ fn advice(error: &StartError) -> &'static str {
             "another daemon runs on this store; for a second desk choose another with --data"
         }
         StartError::Store(StoreError::Newer { .. }) => "run the newer version, or another store",
-        StartError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
+        StartError::Listen { .. } => {
+            "choose another address with --listen; port 0 takes a free one"
+        }
         StartError::Store(_) | StartError::Invalid(_) | StartError::Failed(_) => "",
     }
 }

@@ -14,8 +14,10 @@ use crate::http::explain::{Explanation, explain};
 
 /// Options of `test`.
 #[derive(Args)]
-#[command(after_help = "A mail is taken for the first one of an empty desk. Ends with 4 if a test \
-                        fails.\n\nExample:\n  postroom test -c config/")]
+#[command(
+    after_help = "A mail is taken for the first one of an empty desk. Ends with 4 if a test \
+                        fails.\n\nExample:\n  postroom test -c config/"
+)]
 pub struct TestArgs {
     #[command(flatten)]
     files: FilesArgs,

@@ -147,7 +147,10 @@ fn shown(detail: &TicketDetail) -> String {
     for article in &detail.articles {
         let hidden = if article.visible_for_customer { "" } else { " (not for the customer)" };
         let (id, kind, from) = (article.id, &article.kind, clean(&article.from));
-        text.push_str(&format!("\n#{id} {kind} of {from} at {}{hidden}\n", output::time(&article.created)));
+        text.push_str(&format!(
+            "\n#{id} {kind} of {from} at {}{hidden}\n",
+            output::time(&article.created)
+        ));
         text.push_str(&format!("{}\n\n{}", clean(&article.subject), clean_lines(&article.text)));
         for part in &article.attachments {
             let (index, name) = (part.index, clean(&part.name));
@@ -161,7 +164,13 @@ fn shown(detail: &TicketDetail) -> String {
     for event in &detail.events {
         let detail: Vec<String> =
             event.detail.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let line = format!("{} {} {} {}", output::time(&event.at), event.actor, event.event, detail.join(" "));
+        let line = format!(
+            "{} {} {} {}",
+            output::time(&event.at),
+            event.actor,
+            event.event,
+            detail.join(" ")
+        );
         let why = if event.why.is_empty() { String::new() } else { format!(" ({})", event.why) };
         text.push_str(&format!("  {}{}\n", clean(line.trim_end()), clean(&why)));
     }

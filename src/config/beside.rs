@@ -82,7 +82,9 @@ mod tests {
     #[track_caller]
     fn check(name: &str, maildir: &str, outgoing: &str, password: &str, certificate: &str) {
         let config = loaded(name);
-        let Source::Maildir { path } = &config.accounts["dir"].connection else { panic!("maildir") };
+        let Source::Maildir { path } = &config.accounts["dir"].connection else {
+            panic!("maildir")
+        };
         assert_eq!(path.to_str(), Some(maildir));
         let SmtpRoute::File { directory } = &config.smtp["files"].route else { panic!("file") };
         assert_eq!(directory.to_str(), Some(outgoing));

@@ -17,9 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
-use super::api::{
-    accounts, config, explain, mails, notifications, outbox, quarantine, tickets,
-};
+use super::api::{accounts, config, explain, mails, notifications, outbox, quarantine, tickets};
 use super::dto::PageView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
 use super::dto::mail::{MailView, ReleasedView};

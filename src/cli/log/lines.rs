@@ -98,9 +98,7 @@ impl Said {
         match field {
             "message" => self.message = clean(&value),
             // Problems come from the files of whoever runs this, and their hints have a line.
-            "problem" => {
-                self.causes.push(value.lines().map(clean).collect::<Vec<_>>().join("\n"))
-            }
+            "problem" => self.causes.push(value.lines().map(clean).collect::<Vec<_>>().join("\n")),
             _ if CAUSES.contains(&field) => self.causes.push(clean(&value)),
             _ => self.fields.push(format!("{} {}", field.replace('_', " "), clean(&value))),
         }
@@ -193,11 +191,7 @@ mod tests {
         let cleaned = "created: a\u{fffd}10:00:00 error all is lost\u{fffd}[2J\u{fffd}";
         check(true, log, cleaned);
         let log = || tracing::info!(subject, "x");
-        check(
-            true,
-            log,
-            "x (subject a\u{fffd}10:00:00 error all is lost\u{fffd}[2J\u{fffd})",
-        );
+        check(true, log, "x (subject a\u{fffd}10:00:00 error all is lost\u{fffd}[2J\u{fffd})");
     }
 
     #[test]

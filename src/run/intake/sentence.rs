@@ -71,10 +71,9 @@ mod tests {
 
     #[track_caller]
     fn check(outcome: Outcome, ticket: Option<&str>, why: &[(&str, &str)], expected: &str) {
-        let why = why.iter().map(|(step, text)| Why {
-            step: (*step).to_owned(),
-            text: (*text).to_owned(),
-        });
+        let why = why
+            .iter()
+            .map(|(step, text)| Why { step: (*step).to_owned(), text: (*text).to_owned() });
         let mail = Recorded {
             mail: MailId(7),
             location: Location("1".into()),
