@@ -96,10 +96,13 @@ pub fn why_lines(why: &[WhyView]) -> String {
     lines.collect()
 }
 
-/// Rows in columns under a head.
+/// Rows in columns under a head; `none` if there are none.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| cut(&clean(cell))).collect()).collect();
+    if rows.is_empty() {
+        return "none\n".to_owned();
+    }
     let width = |column: usize| {
         let cells = rows.iter().map(|row| columns(&row[column]));
         cells.chain([columns(head[column])]).max().unwrap_or(0)

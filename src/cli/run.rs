@@ -60,7 +60,7 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
             return Err(Failure::new(message).hint(hint).exit(Exit::InvalidAtStart));
         }
         Err(error) => {
-            return Err(Failure::new(format!("could not start: {error}")).hint(advice(&error)));
+            return Err(Failure::new(error.to_string()).hint(advice(&error)));
         }
     };
     welcome(app.addr(), &data);

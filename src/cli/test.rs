@@ -47,7 +47,8 @@ pub fn run(args: TestArgs) -> Result<Exit, Failure> {
         differences.iter().for_each(|it| output::print(&format!("         {}\n", clean(it))));
         failed += usize::from(!differences.is_empty());
     }
-    output::print(&format!("{} tests, {failed} failed\n", wanted.len()));
+    let tests = if wanted.len() == 1 { "test" } else { "tests" };
+    output::print(&format!("{} {tests}, {failed} failed\n", wanted.len()));
     Ok(if failed == 0 { Exit::Fine } else { Exit::TestFailed })
 }
 

@@ -151,7 +151,14 @@ fn shown(detail: &TicketDetail) -> String {
             "\n#{id} {kind} of {from} at {}{hidden}\n",
             output::time(&article.created)
         ));
-        text.push_str(&format!("{}\n\n{}", clean(&article.subject), clean_lines(&article.text)));
+        match article.text.is_empty() && article.kind == "autoReply" {
+            true => text.push_str(&format!("automatic answer {:?}\n", clean(&article.subject))),
+            false => text.push_str(&format!(
+                "{}\n\n{}",
+                clean(&article.subject),
+                clean_lines(&article.text)
+            )),
+        }
         for part in &article.attachments {
             let (index, name) = (part.index, clean(&part.name));
             text.push_str(&format!(

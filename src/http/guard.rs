@@ -67,16 +67,15 @@ fn caller(web: &Web, access: Access, request: &Request) -> Result<Option<Caller>
         Access::AdminOrLoopback => Role::Admin,
         Access::Role(role) => role,
     };
-    let unknown = || {
-        let detail = "this needs a valid token in the header Authorization";
-        let hint =
-            "declare one under `apiTokens`, or take it from `api-token` in the data directory";
+    let refused = |detail: &str| {
+        let hint = "declare one under `apiTokens`, or take it from `api-token` in the data directory (commands: --data)";
         Problem::new(StatusCode::UNAUTHORIZED, detail).hint(hint)
     };
-    let token = auth::bearer(request.headers()).ok_or_else(unknown)?;
+    let token = auth::bearer(request.headers())
+        .ok_or_else(|| refused("this needs a token in the header Authorization"))?;
     let running = web.handle.running.load();
     let caller = auth::identify(&running.config, web.local.as_deref(), token, Timestamp::now());
-    let caller = caller.ok_or_else(unknown)?;
+    let caller = caller.ok_or_else(|| refused("this token is unknown, disabled or expired"))?;
     if caller.role < needed {
         let (has, needs) = (role_name(caller.role), role_name(needed));
         let detail = format!("token {:?} has the role {has}; this needs {needs}", caller.name);

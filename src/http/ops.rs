@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Web;
-use super::api::Body;
+use super::api::{Body, Query};
 use super::dto::config::{ChangeView, ProblemView, ReloadView};
 use super::dto::status::{BackupRequest, DoneView, ObjectView, OutboxView, StatusView};
 use super::problem::Problem;

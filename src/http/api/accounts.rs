@@ -1,8 +1,9 @@
 //! Mail accounts.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
+use super::Path;
 use crate::http::Web;
 use crate::http::dto::status::DoneView;
 use crate::http::problem::Problem;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
 
+use super::Raw;
 use crate::config::Severity;
 use crate::http::dto::config::{CheckView, FileView, FilesView, ProblemView};
 use crate::http::problem::Problem;
@@ -30,7 +31,9 @@ pub async fn files(State(web): State<Web>) -> Result<Json<FilesView>, Problem> {
 }
 
 /// What is wrong with a configuration.
-pub async fn check(State(_): State<Web>, yaml: String) -> Result<Json<CheckView>, Problem> {
+pub async fn check(State(_): State<Web>, Raw(yaml): Raw) -> Result<Json<CheckView>, Problem> {
+    let yaml = String::from_utf8(yaml.into())
+        .map_err(|_| Problem::unprocessable("the configuration is not UTF-8"))?;
     let files = vec![("configuration.yaml".to_owned(), yaml)];
     let loaded = tokio::task::spawn_blocking(move || crate::config::load_saved(&files)).await;
     let loaded = loaded.map_err(|_| Problem::internal())?;

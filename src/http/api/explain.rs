@@ -1,11 +1,11 @@
 //! What would become of a mail.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::{Query, Raw};
 use crate::http::Web;
 use crate::http::explain::{ExplainError, Explanation};
 use crate::http::problem::Problem;
@@ -21,7 +21,7 @@ pub struct ExplainQuery {
 pub async fn explain(
     State(web): State<Web>,
     Query(query): Query<ExplainQuery>,
-    raw: Bytes,
+    Raw(raw): Raw,
 ) -> Result<Json<Explanation>, Problem> {
     let config = web.handle.running.load().config.clone();
     let judged = tokio::task::spawn_blocking(move || {

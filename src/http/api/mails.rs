@@ -1,8 +1,9 @@
 //! The communication log.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 
+use super::{Path, Query};
 use crate::http::Web;
 use crate::http::dto::PageView;
 use crate::http::dto::mail::MailView;

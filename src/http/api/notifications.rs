@@ -3,10 +3,10 @@
 //! A token belongs to a program, not to a person: the person is named in the request.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
-use super::Body;
+use super::{Body, Query};
 use crate::http::Web;
 use crate::http::dto::PageView;
 use crate::http::dto::notification::{NotificationView, ReadRequest};

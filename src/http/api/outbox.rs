@@ -1,10 +1,11 @@
 //! Mail we owe.
 
 use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, State};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::{Path, Query};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
 use crate::http::Web;
 use crate::http::auth::Caller;

@@ -1,10 +1,11 @@
 //! Mails kept for a person to look at.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use super::{Path, Query};
 use crate::core::intake::Outcome;
 use crate::http::dto::PageView;
 use crate::http::dto::mail::{MailView, ReleasedView};

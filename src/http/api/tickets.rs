@@ -1,12 +1,12 @@
 //! Tickets: list, show, change, answer.
 
 use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Body;
+use super::{Body, Path, Query};
 use crate::core::address::Address;
 use crate::core::mail;
 use crate::core::ticket::{Article, Command, Priority, State as TicketState, Watcher};
