@@ -19,9 +19,16 @@ const PREFACE: &str = "# Configuration\n\n\
 <!-- Made from schema/postroom.schema.json; rewrite with `UPDATE=1 cargo test --test it config`. -->\n\n\
 Give files or directories with `-c`; all of them are united. Begin each file with `version: 1`.\n\
 Editors complete and check when the first line is\n\
-`# yaml-language-server: $schema=PATH/TO/schema/postroom.schema.json`.\n\n\
-Secrets are never written in YAML: where a *SecretReference* is expected, write `{env: NAME}`,\n\
-`{file: PATH}` or `{secret: NAME}`.\n";
+`# yaml-language-server: $schema=PATH/TO/schema/postroom.schema.json`. A whole desk to begin with\n\
+is in [examples/otobo-ops](../examples/otobo-ops/README.md), one that runs without any server in\n\
+[examples/quickstart](../examples/quickstart/desk.yaml).\n\n\
+- Every object is declared under its name, once, in whichever file suits. Unknown keys are errors.\n\
+- Paths (Maildirs, outgoing directories, certificates, secret files, templates, mails of tests)\n\
+\x20 are relative to the file that names them. Templates must lie in the directory given with `-c`.\n\
+- Secrets are never written in YAML: where a *SecretReference* is expected, write `{env: NAME}`,\n\
+\x20 `{file: PATH}` or `{secret: NAME}`. They are read when they are used.\n\
+- `state: disabled` or `paused` switches an object off without removing it.\n\n\
+The first table leads to each section; what a section needs follows it.\n";
 
 fn section(page: &mut String, name: &str, definition: &Value) {
     page.push_str(&format!("\n## {name}\n"));

@@ -217,6 +217,47 @@ async fn problems_are_told_as_problems() {
 }
 
 #[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let desk = Desk::new();
+    let admin = |method: Method, path: &str, body: Vec<u8>| {
+        let mut asked = request(&method, path, Some("admin-token"));
+        *asked.body_mut() = Body::from(body);
+        asked
+    };
+    let mut xml = admin(Method::POST, "/api/v1/tickets/1/notes", b"<a/>".to_vec());
+    xml.headers_mut().insert(header::CONTENT_TYPE, "application/xml".parse().unwrap());
+    let note = "/api/v1/tickets/1/notes";
+    let cases = [
+        (request(&Method::GET, "/api/v1/status", None), 401),
+        (request(&Method::GET, "/api/v1/config", Some("viewer-token")), 403),
+        (admin(Method::GET, "/api/v1/tickets/1", vec![]), 404),
+        (admin(Method::DELETE, "/metrics", vec![]), 405),
+        (admin(Method::GET, "/api/v1/mails/seven", vec![]), 400),
+        (admin(Method::GET, "/api/v1/mails?limit=many", vec![]), 400),
+        (admin(Method::GET, "/api/v1/mails?page=2", vec![]), 400),
+        (admin(Method::GET, "/api/v1/notifications", vec![]), 400),
+        (admin(Method::POST, note, b"{".to_vec()), 400),
+        (admin(Method::POST, note, b"{}".to_vec()), 422),
+        (admin(Method::POST, note, vec![b' '; 2 << 20]), 413),
+        (admin(Method::POST, "/api/v1/check", vec![b'#'; 2 << 20]), 413),
+        (admin(Method::POST, "/api/v1/check", vec![0xff]), 422),
+        (admin(Method::POST, "/api/v1/explain?account=x", vec![b'x'; 2 << 20]), 413),
+        (xml, 415),
+    ];
+    for (asked, expected) in cases {
+        let what = format!("{} {}", asked.method(), asked.uri());
+        let (status, headers, body) = desk.ask(asked).await;
+        let said = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(status.as_u16(), expected, "{what}: {said}");
+        assert_eq!(headers["content-type"], "application/problem+json", "{what}: {said}");
+        let body: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(body["status"], expected, "{what}: {said}");
+        assert_eq!(body["title"], status.canonical_reason().unwrap(), "{what}: {said}");
+        assert!(!body["detail"].as_str().unwrap().is_empty(), "{what}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_is_guarded_against_browsers() {
     let desk = Desk::new();
     for path in ["/metrics", "/nowhere", "/api/v1/status"] {
@@ -564,18 +605,18 @@ async fn the_commands_speak_with_the_daemon() {
     for (arguments, exit, expected) in [
         (vec!["status"], 0, "revision 0123456789ab"),
         (vec!["status", "--format", "json"], 0, "\"ready\": true"),
-        (vec!["tickets", "ls", "--state", "open"], 0, "NUMBER"),
+        (vec!["tickets", "ls", "--state", "open"], 0, "none"),
         (vec!["tickets", "ls", "--state", "opne"], 1, "is not a state"),
         (vec!["tickets", "show", "../status"], 1, "there is no ticket"),
-        (vec!["mails", "ls"], 0, "OUTCOME"),
+        (vec!["mails", "ls"], 0, "none"),
         (vec!["mails", "show", "7"], 1, "there is no mail 7"),
-        (vec!["outbox", "ls", "--state", "dead"], 0, "ATTEMPTS"),
+        (vec!["outbox", "ls", "--state", "dead"], 0, "none"),
         (vec!["outbox", "drop", "7"], 1, "there is no owed mail 7"),
-        (vec!["quarantine", "ls"], 0, "OUTCOME"),
+        (vec!["quarantine", "ls"], 0, "none"),
         (vec!["quarantine", "release", "7"], 1, "there is no quarantined mail 7"),
         (vec!["store", "backup", copy], 0, "copied the store"),
         (vec!["store", "verify", "--data", copy], 0, "everything holds together"),
-        (vec!["mails", "ls", "--token", "wrong"], 1, "needs a valid token"),
+        (vec!["mails", "ls", "--token", "wrong"], 1, "unknown, disabled or expired"),
     ] {
         let (code, said) = command(&desk, address, &arguments).await;
         assert_eq!(code, Some(exit), "{arguments:?}: {said}");
@@ -584,6 +625,110 @@ async fn the_commands_speak_with_the_daemon() {
     stop.cancel();
     serving.await.unwrap();
     assert!(!desk.folder.path().join(LOCAL_TOKEN_FILE).exists());
+}
+
+/// Asks for JSON as a user.
+async fn json(desk: &Desk, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
+    let mut asked = request(&method, path, Some("manager-token"));
+    *asked.body_mut() = Body::from(body.to_owned());
+    let (status, _, body) = desk.ask(asked).await;
+    (status.as_u16(), serde_json::from_slice(&body).unwrap())
+}
+
+const PEOPLE: &str = "version: 1
+smtp:
+  files: {type: file, directory: out}
+senders:
+  default: {from: desk@desk.example, via: [files]}
+users:
+  alice: {email: alice@desk.example, role: user, subscriptions: {queues: [Raw], events: [ticketCreated]}}
+";
+
+#[tokio::test]
+async fn what_a_ticket_rings_and_owes() {
+    let desk = Desk::new();
+    let loaded = postroom::config::load_saved(&[("people.yaml".into(), PEOPLE.into())]);
+    let mut config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    config.api_tokens = self::config().api_tokens;
+    let mut running = (**desk.handle.running.load()).clone();
+    running.config = Arc::new(config);
+    desk.handle.running.store(Arc::new(running));
+    let number = record(&desk).await;
+
+    let list = "/api/v1/notifications?user=alice";
+    let (status, page) = json(&desk, Method::GET, list, "").await;
+    assert_eq!(status, 200, "{page}");
+    let bell = &page["items"][0];
+    assert_eq!(bell["event"], "ticketCreated");
+    assert_eq!(bell["ticket"], number.as_str());
+    assert_eq!(bell["read"], false);
+    let read = format!("{{\"user\": \"alice\", \"upTo\": {}}}", bell["id"]);
+    assert_eq!(json(&desk, Method::POST, "/api/v1/notifications/read", &read).await.0, 200);
+    let (_, page) = json(&desk, Method::GET, list, "").await;
+    assert_eq!(page["items"][0]["read"], true);
+    let nobody = json(&desk, Method::GET, "/api/v1/notifications?user=bob", "").await;
+    assert_eq!((nobody.0, &nobody.1["detail"]), (404, &"there is no user \"bob\"".into()));
+
+    let (status, page) = json(&desk, Method::GET, "/api/v1/outbox", "").await;
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(page["items"][0]["ticket"], number.as_str());
+    let id = page["items"][0]["id"].as_u64().unwrap();
+    let (_, dropped) = json(&desk, Method::DELETE, &format!("/api/v1/outbox/{id}"), "").await;
+    assert_eq!((&dropped["state"], &dropped["ticket"]), (&"dead".into(), &number.into()));
+}
+
+/// OpenAPI 3.1: what the specification requires of the parts that we use.
+#[test]
+fn the_openapi_document_has_the_required_shape() {
+    let document = postroom::http::openapi::document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with('/'), "{path}");
+        let in_braces: Vec<&str> =
+            path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        for (method, operation) in item.as_object().unwrap() {
+            let here = format!("{method} {path}");
+            assert!(["get", "put", "post", "delete", "patch"].contains(&method.as_str()), "{here}");
+            assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{here}");
+            let none = Vec::new();
+            let parameters = operation["parameters"].as_array().unwrap_or(&none);
+            let named = |place: &str| -> Vec<&str> {
+                let there = parameters.iter().filter(|it| it["in"] == place);
+                there.map(|it| it["name"].as_str().unwrap()).collect()
+            };
+            assert_eq!(named("path"), in_braces, "{here}");
+            assert_eq!(named("path").len() + named("query").len(), parameters.len(), "{here}");
+            for parameter in parameters {
+                let needed = parameter["in"] != "path" || parameter["required"] == true;
+                assert!(needed && parameter["schema"].is_object(), "{here}: {parameter}");
+            }
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(status == "default" || status.parse::<u16>().is_ok(), "{here}: {status}");
+                assert!(response["description"].is_string(), "{here}: {status}");
+                media_types(&here, &response["content"]);
+            }
+            if let Some(body) = operation.get("requestBody") {
+                assert!(!body["content"].as_object().unwrap().is_empty(), "{here}");
+                media_types(&here, &body["content"]);
+            }
+            for scheme in operation["security"].as_array().unwrap_or(&none) {
+                let name = scheme.as_object().unwrap().keys().next().unwrap();
+                assert!(document["components"]["securitySchemes"][name].is_object(), "{here}");
+            }
+        }
+    }
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        assert!(name.chars().all(plain), "{name} is no name of a component");
+    }
+}
+
+fn media_types(here: &str, content: &serde_json::Value) {
+    for (media_type, value) in content.as_object().into_iter().flatten() {
+        assert!(media_type.contains('/') && value["schema"].is_object(), "{here}: {media_type}");
+    }
 }
 
 #[test]
