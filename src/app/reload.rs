@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::start::DRAIN_MAX;
 use super::{Handle, ReloadAnswer, ReloadRequest, Running, Trigger};
 use crate::config::{self, Loaded, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
@@ -81,8 +82,8 @@ impl Reloader {
             self.desk.rejected.store(Arc::new(vec![mass_delete_problem(running, removed)]));
             return ReloadAnswer::Blocked { running, removed };
         }
-        if let Err(error) = self.desk.store.adopt(config.moved.clone()).await {
-            let problem = store_problem(&error.to_string());
+        if let Err(error) = self.adopt(&before.config, &config).await {
+            let problem = store_problem(&error);
             self.desk.rejected.store(Arc::new(vec![problem.clone()]));
             return ReloadAnswer::Invalid { problems: vec![problem] };
         }
@@ -98,6 +99,39 @@ impl Reloader {
         self.keep(hash.clone(), files).await;
         let warnings = problems;
         ReloadAnswer::Applied { revision: hash, changes, warnings }
+    }
+
+    /// Carries renames out in the store. The pollers concerned end before: one that goes on under
+    /// the old name would record its mails as those of a new account, and the next one again.
+    async fn adopt(&self, before: &Config, config: &Config) -> Result<(), String> {
+        let renamed = renamed_accounts(before, config);
+        let adopted = match self.end(&renamed).await {
+            Ok(()) => {
+                let adopted = self.desk.store.adopt(config.moved.clone()).await;
+                adopted.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error),
+        };
+        if adopted.is_err() {
+            for slot in renamed {
+                drop(self.orders.send(Order::Start { slot, after: None }));
+            }
+        }
+        adopted
+    }
+
+    /// Lets pollers end, and waits until they have.
+    async fn end(&self, slots: &[Slot]) -> Result<(), String> {
+        for slot in slots {
+            let (told, ended) = oneshot::channel();
+            drop(self.orders.send(Order::Stop(slot.clone())));
+            drop(self.orders.send(Order::Ended(slot.clone(), told)));
+            // An error: the supervisor is gone, and with it the poller.
+            if tokio::time::timeout(DRAIN_MAX, ended).await.is_err() {
+                return Err(format!("the task of {slot:?} does not end; try again"));
+            }
+        }
+        Ok(())
     }
 
     /// Nothing in here can fail.
@@ -241,6 +275,19 @@ fn former(config: &Config, slot: &Slot) -> Option<Slot> {
         }
         Slot::Outbox | Slot::Clockwork => None,
     }
+}
+
+/// Slots of accounts that run under a name which the new revision gives up for another.
+fn renamed_accounts(running: &Config, desired: &Config) -> Vec<Slot> {
+    let moves = desired.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
+    let names = moves.map(|moved| &moved.from);
+    names
+        .filter(|name| {
+            running.accounts.get(*name).is_some_and(|old| plan::idle_account(old).is_none())
+        })
+        .filter(|name| !desired.accounts.contains_key(*name))
+        .map(|name| Slot::Poller(name.clone()))
+        .collect()
 }
 
 /// The digits of a revision that people compare.

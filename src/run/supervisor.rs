@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ pub enum Order {
         /// A slot whose task must have ended before: the same mailbox under its old name.
         after: Option<Slot>,
     },
+    /// Says when no task runs in this slot, at once if none does.
+    Ended(Slot, oneshot::Sender<()>),
 }
 
 /// Keeps the slots until `stop`; then asks every task to stop and waits for all of them.
@@ -82,6 +84,8 @@ struct Slots<'a, S, E> {
     resting: BTreeMap<Slot, Rest>,
     /// Which slot a task belongs to.
     names: HashMap<Id, Slot>,
+    /// Who waits for the end of the task in a slot.
+    waiting: Vec<(Slot, oneshot::Sender<()>)>,
     tasks: JoinSet<()>,
 }
 
@@ -109,6 +113,7 @@ where
             running: BTreeMap::new(),
             resting: BTreeMap::new(),
             names: HashMap::new(),
+            waiting: Vec::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -126,6 +131,18 @@ where
                     worker.stop.cancel();
                 }
             }
+            Order::Ended(slot, told) => {
+                self.waiting.push((slot, told));
+                self.tell_waiting();
+            }
+        }
+    }
+
+    fn tell_waiting(&mut self) {
+        let running = &self.running;
+        for (_, told) in self.waiting.extract_if(.., |(slot, _)| !running.contains_key(slot)) {
+            // Who asked may have stopped waiting.
+            let _ = told.send(());
         }
     }
 
@@ -155,6 +172,7 @@ where
         };
         let slot = self.names.remove(&id).expect("every task was entered when spawned");
         let worker = self.running.remove(&slot).expect("every task runs in its slot");
+        self.tell_waiting();
         if worker.stop.is_cancelled() {
             return;
         }
