@@ -212,8 +212,12 @@ pub struct Recorded {
     /// Label of the reason for which no automatic answer was given.
     pub suppressed: Option<&'static str>,
     /// Owed mails: label of the kind (`autoReply`, `notification`, `reply`) and, of
-    /// notifications, label of the event.
+    /// notifications, label of the event, of automatic answers the name.
     pub owed: Vec<(&'static str, String)>,
+    /// Of a duplicate, by what it was recognised: `location`, `bytes` or `content`.
+    pub duplicate: Option<&'static str>,
+    /// The queue of a new ticket, if it is declared disabled.
+    pub disabled_queue: Option<String>,
     /// How it was decided.
     pub why: Vec<Why>,
 }

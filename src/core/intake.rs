@@ -242,6 +242,8 @@ pub struct Decision {
     pub suppressed: Option<Suppression>,
     /// Names of the filters that matched.
     pub filters: Vec<String>,
+    /// Of a duplicate, by what it was recognised.
+    pub duplicate: Option<&'static str>,
     /// How it was decided.
     pub why: Vec<Why>,
 }

@@ -166,6 +166,12 @@ fn judge(
 fn report(desk: &Handle, account: &str, recorded: &[Recorded]) {
     for mail in recorded {
         desk.metrics.intake(mail.outcome.label());
+        if let Some(key) = mail.duplicate {
+            desk.metrics.duplicate(key);
+        }
+        if let Some(queue) = &mail.disabled_queue {
+            desk.metrics.disabled_queue(queue);
+        }
         if let Some(by) = mail.routed_by {
             desk.metrics.routed(by);
         }
@@ -173,12 +179,12 @@ fn report(desk: &Handle, account: &str, recorded: &[Recorded]) {
             desk.metrics.filter_matched(filter);
         }
         if let Some(reason) = mail.suppressed {
-            desk.metrics.auto_reply("suppressed", reason);
+            desk.metrics.auto_reply("any", reason);
         }
-        for (kind, event) in &mail.owed {
+        for (kind, name) in &mail.owed {
             match *kind {
-                "autoReply" => desk.metrics.auto_reply(event, "owed"),
-                "notification" => desk.metrics.notification(event, "owed"),
+                "autoReply" => desk.metrics.auto_reply(name, "owed"),
+                "notification" => desk.metrics.notification(name, "owed"),
                 _ => {}
             }
         }
@@ -212,6 +218,8 @@ fn line(account: &str, mail: &Recorded) {
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
+        // The process ends: whoever waits is ended with it.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

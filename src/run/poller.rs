@@ -92,8 +92,7 @@ impl Poller {
         let stop = self.stop.clone();
         let mut mailbox = step(&stop, mailbox::open(account, &self.desk.secrets)).await?;
         if let Some(expires) = mailbox.certificate_expires() {
-            let metrics = &self.desk.metrics;
-            metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
+            self.desk.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
         }
         intake::resume(&self.desk, account).await?;
         loop {
@@ -150,7 +149,9 @@ impl Poller {
         // What was recorded before an error is told to the server only by the next round: after
         // an error the session cannot be trusted.
         let taken = taken?;
+        let began_telling = Instant::now();
         telling.tell(mailbox, &self.stop).await?;
+        self.desk.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
         self.compare(account, listed).await?;
         if taken > 0 {
             let seconds = began.elapsed().as_secs_f64();
@@ -239,7 +240,7 @@ impl Poller {
             let fetched = self.fetch(account, mailbox, batch).await;
             // Waited for even if this fetch failed: no intake may outlive its poller.
             if let Some(batch) = before.take() {
-                taken += batch.finish(telling).await?;
+                taken += batch.finish(&self.desk, telling).await?;
             }
             before = Some(InProgress::start(&self.desk, account, fetched?));
             if telling.is_full() {
@@ -250,7 +251,7 @@ impl Poller {
             }
         }
         if let Some(batch) = before.take() {
-            taken += batch.finish(telling).await?;
+            taken += batch.finish(&self.desk, telling).await?;
         }
         if self.stop.is_cancelled() { Err(Ended::Stopped) } else { Ok(taken) }
     }
@@ -428,13 +429,19 @@ impl InProgress {
         InProgress { entries, whole, task }
     }
 
-    async fn finish(self, telling: &mut Telling) -> Result<usize, Ended> {
+    async fn finish(self, desk: &Handle, telling: &mut Telling) -> Result<usize, Ended> {
         let recorded = match self.task.await {
             Ok(recorded) => recorded?,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         faultpoint!("recorded");
-        // Of the others only the header is ours: the mail itself must stay where it is.
+        let now = desk.clock.now();
+        for arrived in self.entries.iter().filter_map(|entry| entry.arrived) {
+            // The server's clock may be ahead of ours.
+            desk.metrics.intake_lag(now.duration_since(arrived).as_secs_f64().max(0.0));
+        }
+        // Of a mail that is too large only its header is ours: it must stay where it is. The ledger
+        // says so too.
         let whole = self.entries.into_iter().zip(self.whole).filter(|(_, whole)| *whole);
         telling.add(whole.map(|(entry, _)| entry));
         Ok(recorded.len())

@@ -15,6 +15,7 @@ use super::rows::{LedgerState, MailRow, decode, encode};
 use super::transaction::Tx;
 use super::writer::said;
 use super::{MailId, MailRecord, Recorded, Rules, ToRecord};
+use crate::core::config::Switch;
 use crate::core::intake::{Decision, Effect, Judgement, Outcome, Why};
 use crate::core::outgoing::OutgoingKind;
 
@@ -75,6 +76,8 @@ impl Tx<'_> {
             routed_by: None,
             suppressed: None,
             owed: Vec::new(),
+            duplicate: Some("location"),
+            disabled_queue: None,
             why: record.why,
         })
     }
@@ -126,10 +129,11 @@ impl Tx<'_> {
     ) -> Result<Recorded, Fault> {
         let id = self.counters.mail;
         self.counters.mail += 1;
-        let Decision { outcome, effect, linked, suppressed, filters, why } = decision;
+        let Decision { outcome, effect, linked, suppressed, filters, duplicate, why } = decision;
         let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
         let queue = effect.as_ref().map(|effect| effect.ticket.queue.clone());
         let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
+        let disabled_queue = effect.as_ref().and_then(|effect| disabled_queue(mail, effect));
         for effect in effect.into_iter().chain(linked) {
             self.write_effect(effect, &day(&mail.config, mail.now))?;
         }
@@ -156,6 +160,8 @@ impl Tx<'_> {
             routed_by: judgement.filter(|_| created).map(|judged| judged.route.by.label()),
             suppressed: suppressed.map(|suppressed| suppressed.label()),
             owed,
+            duplicate,
+            disabled_queue,
             why,
             outcome,
         })
@@ -245,17 +251,25 @@ fn quarantined(reason: String, judgement: Option<&Judgement>) -> Decision {
         linked: None,
         suppressed: None,
         filters: judgement.map(|judged| judged.filters.clone()).unwrap_or_default(),
+        duplicate: None,
         why,
     }
 }
 
+/// Queue of a new ticket, if it is declared disabled.
+fn disabled_queue(mail: &ToRecord, effect: &Effect) -> Option<String> {
+    let queue = mail.config.queues.get(&effect.ticket.queue)?;
+    (effect.created && queue.state == Switch::Disabled).then(|| queue.name.clone())
+}
+
 fn owed_labels(effect: &Effect) -> Vec<(&'static str, String)> {
     let labels = |kind: &OutgoingKind| {
-        let event = match kind {
+        let name = match kind {
             OutgoingKind::Notification { event, .. } => event.clone(),
-            OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => String::new(),
+            OutgoingKind::AutoReply { reply } => reply.clone(),
+            OutgoingKind::Reply => String::new(),
         };
-        (kind.label(), event)
+        (kind.label(), name)
     };
     effect.owed.iter().map(|mail| labels(&mail.kind)).collect()
 }

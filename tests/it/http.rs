@@ -680,7 +680,7 @@ async fn what_a_ticket_rings_and_owes() {
 /// OpenAPI 3.1: what the specification requires of the parts that we use.
 #[test]
 fn the_openapi_document_has_the_required_shape() {
-    let document = postroom::http::openapi::document();
+    let document = postroom::http::openapi_document();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
     assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
     let mut ids = std::collections::BTreeSet::new();

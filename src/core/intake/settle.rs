@@ -42,7 +42,8 @@ pub(super) fn settle(
     }
     if let Some(duplicate) = &facts.duplicate {
         let text = format!("same {} as {}", duplicate.key, duplicate.first);
-        return sitting.nothing(Outcome::Duplicate, "duplicate", text);
+        let decision = sitting.nothing(Outcome::Duplicate, "duplicate", text);
+        return Decision { duplicate: Some(duplicate.key), ..decision };
     }
     if judgement.settings.ignore == Some(true) {
         return sitting.ignored();
@@ -154,7 +155,8 @@ impl<'a> Sitting<'a> {
         suppressed: Option<Suppression>,
     ) -> Decision {
         let filters = self.judgement.filters.clone();
-        Decision { outcome, effect, linked: None, suppressed, filters, why: self.why }
+        let why = self.why;
+        Decision { outcome, effect, linked: None, suppressed, filters, duplicate: None, why }
     }
 }
 

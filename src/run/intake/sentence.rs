@@ -86,6 +86,8 @@ mod tests {
             routed_by: None,
             suppressed: None,
             owed: Vec::new(),
+            duplicate: None,
+            disabled_queue: None,
             why: why.collect(),
         };
         assert_eq!(sentence(&mail), expected);

@@ -237,7 +237,15 @@ fn settle(
 
 fn decision(outcome: Outcome, effect: Option<Effect>, why: &str) -> Decision {
     let why = vec![Why { step: "settle".into(), text: why.to_owned() }];
-    Decision { outcome, effect, linked: None, suppressed: None, filters: Vec::new(), why }
+    Decision {
+        outcome,
+        effect,
+        linked: None,
+        suppressed: None,
+        filters: Vec::new(),
+        duplicate: None,
+        why,
+    }
 }
 
 fn ticket(id: TicketId, number: String, title: &str, now: Timestamp) -> Ticket {
