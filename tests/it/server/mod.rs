@@ -85,14 +85,16 @@ impl Behaviour {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let (behaviour, into) = (Arc::new(self), heard.clone());
+        let behaviour = Arc::new(Mutex::new(Arc::new(self)));
+        let (now, into) = (behaviour.clone(), heard.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let session = Session { behaviour: behaviour.clone(), heard: into.clone() };
+                let behaviour = now.lock().unwrap().clone();
+                let session = Session { behaviour, heard: into.clone() };
                 tokio::spawn(session.serve(stream));
             }
         });
-        Server { port, heard, task }
+        Server { port, behaviour, heard, task }
     }
 }
 
@@ -100,6 +102,7 @@ impl Behaviour {
 pub struct Server {
     /// Where it listens on 127.0.0.1.
     pub port: u16,
+    behaviour: Arc<Mutex<Arc<Behaviour>>>,
     heard: Arc<Mutex<Heard>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -117,6 +120,11 @@ impl Server {
     /// What it received until now.
     pub fn heard(&self) -> Heard {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// From the next connection on it behaves so.
+    pub fn now(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = Arc::new(behaviour);
     }
 }
 

@@ -1,0 +1,444 @@
+//! Servers that misbehave beside a healthy account, and become well again.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use postroom::core::intake::Outcome;
+use postroom::run::board::ConditionKind;
+
+use super::{condition, desk, mail, metric, of, records};
+use crate::daemon::{Daemon, until};
+use crate::server::certificates::Authority;
+use crate::server::imap::capabilities;
+use crate::server::{Act, Behaviour, PASSWORD, Server, imap, pop3, say};
+
+/// Longest time from a delivery to the ticket on the healthy account, which looks every second.
+const LAG_MAX: Duration = Duration::from_secs(3);
+
+/// Servers and what is needed to log in there.
+struct Ward {
+    folder: tempfile::TempDir,
+    authority: Authority,
+    patients: Vec<Patient>,
+}
+
+/// An account whose server is ill.
+struct Patient {
+    name: String,
+    kind: &'static str,
+    server: Server,
+    /// As the server is when it is well.
+    well: Behaviour,
+}
+
+impl Ward {
+    fn new() -> Ward {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+        let authority = Authority::new();
+        authority.write(folder.path());
+        Ward { folder, authority, patients: Vec::new() }
+    }
+
+    async fn admit(&mut self, name: &str, kind: &'static str, well: Behaviour, ill: Behaviour) {
+        let server = ill.start().await;
+        self.patients.push(Patient { name: name.to_owned(), kind, server, well });
+    }
+
+    async fn admit_imap(&mut self, name: &str, command: &'static str, acts: Vec<Act>) {
+        let ill = imap::proper().but(command, acts);
+        self.admit(name, "imap", imap::proper(), ill).await;
+    }
+
+    async fn admit_pop3(&mut self, name: &str, command: &'static str, acts: Vec<Act>) {
+        let ill = pop3::proper().but(command, acts);
+        self.admit(name, "pop3", pop3::proper(), ill).await;
+    }
+
+    /// Accounts in YAML; all of them delete what they fetched.
+    fn accounts(&self, more: &str) -> String {
+        let account = |patient: &Patient| {
+            let Patient { name, kind, server, .. } = patient;
+            let folder = self.folder.path().display();
+            let idle = if kind.starts_with("imap") { "idle: \"off\", " } else { "" };
+            let tls = match *kind {
+                "imap" | "pop3" => String::new(),
+                _ => format!("tls: {{ca: {folder}/ca.pem}}, "),
+            };
+            format!(
+                "  {name}: {{type: {kind}, host: localhost, port: {}, username: {name}, \
+                 password: {{file: {folder}/password}}, {tls}dispatch: {{by: recipient}}, since: all, \
+                 afterFetch: delete, {idle}pollInterval: 1s, timeout: 2s{more}}}\n",
+                server.port
+            )
+        };
+        self.patients.iter().map(account).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.patients.iter().map(|patient| patient.name.clone()).collect()
+    }
+
+    fn heal(&self) {
+        for patient in &self.patients {
+            patient.server.now(patient.well.clone());
+        }
+    }
+
+    /// What a server received before TLS.
+    fn plain(&self, name: &str) -> String {
+        let patient = self.patients.iter().find(|patient| patient.name == name).unwrap();
+        patient.server.heard().plain
+    }
+}
+
+/// Delivers to the healthy account until this is so, and answers how long its mails took at most.
+async fn meanwhile(daemon: &Daemon, what: &str, so: impl Fn() -> bool) -> Duration {
+    let (begun, mut longest, mut number) = (Instant::now(), Duration::ZERO, 0);
+    while !so() || number < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        let before = of(&records(daemon), "healthy").len();
+        let delivered = Instant::now();
+        let id = before + 1;
+        daemon.deliver(&format!("h{id}"), &mail("eve@customer.example", id, "Well?", ""));
+        until("the healthy account", || {
+            (of(&records(daemon), "healthy").len() > before).then_some(())
+        })
+        .await;
+        longest = longest.max(delivered.elapsed());
+        number += 1;
+    }
+    longest
+}
+
+/// After the servers are well, every mail is a ticket exactly once.
+async fn everything_arrives_once(daemon: &Daemon, ward: &Ward) {
+    ward.heal();
+    let handle = daemon.app().handle();
+    let mut waiting = ward.names();
+    let begun = Instant::now();
+    while !waiting.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not well again: {waiting:?}");
+        for name in &waiting {
+            handle.fetch_now(name).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let known = records(daemon);
+        waiting.retain(|name| of(&known, name).len() < 2 || !is_ready(daemon, name));
+    }
+    // Two more looks: the servers still list everything, as they ignore what they were told.
+    for _ in 0..2 {
+        let looks = |name: &str| {
+            let series =
+                format!("postroom_poll_runs_total{{account=\"{name}\",result=\"success\"}}");
+            metric(daemon, &series).unwrap_or_default()
+        };
+        for name in ward.names() {
+            let before = looks(&name);
+            handle.fetch_now(&name).await;
+            until("one more look", || (looks(&name) > before).then_some(())).await;
+        }
+    }
+    let known = records(daemon);
+    for name in ward.names() {
+        let mails = of(&known, &name);
+        assert_eq!(mails.len(), 2, "{name}");
+        assert!(mails.iter().all(|mail| mail.outcome == Outcome::Created), "{name}");
+    }
+}
+
+fn is_ready(daemon: &Daemon, name: &str) -> bool {
+    condition(daemon, name, ConditionKind::Ready).is_some_and(|(ready, ..)| ready)
+}
+
+fn is_ill(daemon: &Daemon, name: &str) -> bool {
+    condition(daemon, name, ConditionKind::Ready).is_some_and(|(ready, ..)| !ready)
+}
+
+#[track_caller]
+fn check_reason(daemon: &Daemon, name: &str, expected: &str) {
+    let (_, reason, message) = condition(daemon, name, ConditionKind::Ready).unwrap();
+    assert_eq!(reason, expected, "{name}: {message}");
+    assert!(!message.contains("CANARY"), "{name}: {message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_bad_bye_or_end_at_any_imap_command_delays_nobody_and_loses_nothing() {
+    let commands = [
+        "CAPABILITY",
+        "LOGIN",
+        "SELECT",
+        "NOOP",
+        "UID FETCH 1:*",
+        "UID FETCH 11:12",
+        "UID STORE",
+        "UID EXPUNGE",
+    ];
+    let mut ward = Ward::new();
+    for command in commands {
+        let word = command.to_lowercase().replace([' ', ':', '*'], "");
+        ward.admit_imap(&format!("{word}-no"), command, say("%T NO not now\r\n")).await;
+        ward.admit_imap(&format!("{word}-bad"), command, say("%T BAD what\r\n")).await;
+        let bye = vec![Act::Say("* BYE going down\r\n".into()), Act::Close];
+        ward.admit_imap(&format!("{word}-bye"), command, bye).await;
+        ward.admit_imap(&format!("{word}-end"), command, vec![Act::Close]).await;
+    }
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let names = ward.names();
+    let all_ill = || names.iter().all(|name| is_ill(&daemon, name));
+    let longest = meanwhile(&daemon, "all servers to fail", all_ill).await;
+    println!("{} ill servers; the healthy account took {longest:?} at most", names.len());
+    assert!(longest < LAG_MAX, "{longest:?}");
+    check_reason(&daemon, "select-no", "FolderMissing");
+    check_reason(&daemon, "uidstore-no", "CommandRefused");
+    check_reason(&daemon, "login-no", "LoginRefused");
+    check_reason(&daemon, "noop-end", "ConnectionLost");
+    let known = records(&daemon);
+    for name in &names {
+        let expected =
+            if name.starts_with("uidstore") || name.starts_with("uidexpunge") { 2 } else { 0 };
+        assert_eq!(of(&known, name).len(), expected, "{name}");
+        let series = format!("postroom_account_up{{account=\"{name}\"}}");
+        assert_eq!(metric(&daemon, &series), Some(0.0), "{name}");
+    }
+    everything_arrives_once(&daemon, &ward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_err_or_end_at_any_pop3_command_delays_nobody_and_loses_nothing() {
+    let mut ward = Ward::new();
+    for command in ["USER", "PASS", "LIST", "UIDL", "RETR 2", "DELE", "QUIT"] {
+        let word = command.to_lowercase().replace(' ', "");
+        ward.admit_pop3(&format!("{word}-end"), command, vec![Act::Close]).await;
+        if command != "RETR 2" {
+            ward.admit_pop3(&format!("{word}-err"), command, say("-ERR not now\r\n")).await;
+        }
+    }
+    let cut = vec![Act::Say("+OK\r\nSubject: two\r\n\r\nzw".into()), Act::Close];
+    ward.admit_pop3("retr-cut", "RETR 2", cut).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let names = ward.names();
+    let all_ill = || names.iter().all(|name| is_ill(&daemon, name));
+    let longest = meanwhile(&daemon, "all servers to fail", all_ill).await;
+    assert!(longest < LAG_MAX, "{longest:?}");
+    check_reason(&daemon, "pass-err", "LoginRefused");
+    everything_arrives_once(&daemon, &ward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_drips_and_garbage_delay_nobody() {
+    let mut ward = Ward::new();
+    ward.admit_imap("silent", "greeting", vec![Act::Hang]).await;
+    let head = "* 1 FETCH (UID 11 RFC822.SIZE 18 BODY[] {10000}\r\n";
+    let drip = vec![Act::Say(head.into()), Act::Drip(b'x')];
+    ward.admit_imap("dripping", "UID FETCH 11:12", drip).await;
+    ward.admit_imap("endless", "greeting", vec![Act::Repeat(b"* OK go on for ever ")]).await;
+    ward.admit_imap("web", "greeting", say("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+    ward.admit_imap("garbage", "greeting", say("\0\u{1}\u{7f}\u{fffd}\r\n\r\n")).await;
+    ward.admit_imap("preauth", "greeting", say("* PREAUTH welcome\r\n")).await;
+    ward.admit_imap("hung", "UID FETCH 11:12", vec![Act::Hang]).await;
+    ward.admit_imap("huge", "UID FETCH 11:12", say("* 1 FETCH (UID 11 BODY[] {4000000000}\r\n"))
+        .await;
+    ward.admit_imap(
+        "foreign",
+        "UID FETCH 11:12",
+        say("* 1 FETCH (UID 99 BODY[] {1}\r\nx)\r\n%T OK\r\n"),
+    )
+    .await;
+    ward.admit_imap("flood", "NOOP", vec![Act::Repeat(b"* OK still here\r\n")]).await;
+    ward.admit_pop3("endless-pop", "RETR 1", vec![Act::Say("+OK\r\n".into()), Act::Repeat(b"x")])
+        .await;
+    ward.admit_pop3("hung-pop", "LIST", vec![Act::Hang]).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let names = ward.names();
+    let all_ill = || names.iter().all(|name| name == "preauth" || is_ill(&daemon, name));
+    let longest = meanwhile(&daemon, "all servers to fail", all_ill).await;
+    println!("{} ill servers; the healthy account took {longest:?} at most", names.len());
+    assert!(longest < LAG_MAX, "{longest:?}");
+    for (name, reason) in [
+        ("silent", "Timeout"),
+        ("dripping", "Timeout"),
+        ("web", "ProtocolViolation"),
+        ("hung", "Timeout"),
+        ("huge", "ProtocolViolation"),
+        ("foreign", "ProtocolViolation"),
+        ("hung-pop", "Timeout"),
+    ] {
+        check_reason(&daemon, name, reason);
+    }
+    let violations = metric(&daemon, "postroom_protocol_violations_total{protocol=\"imap\"}");
+    assert!(violations >= Some(3.0), "{violations:?}");
+    everything_arrives_once(&daemon, &ward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_declared_encryption_no_credential_leaves_us() {
+    let mut ward = Ward::new();
+    let right = ward.authority.issue(&["localhost"], 2099);
+    let well = || imap::proper().with_tls(right.server(), false);
+    let well_first = || imap::proper().with_tls(right.server(), true);
+    let starttls = |names: &str| well().but("CAPABILITY", capabilities(names));
+    let stripped = starttls("IDLE").but("STARTTLS", say("%T BAD what?\r\n"));
+    let named = starttls("STARTTLS UIDPLUS MOVE IDLE");
+    ward.admit("stripped", "imaptls", named.clone(), stripped).await;
+    let refused = named.clone().but("STARTTLS", say("%T NO not now\r\n"));
+    ward.admit("refused", "imaptls", named.clone(), refused).await;
+    let injected =
+        vec![Act::Say("%T OK go on\r\n* OK [CAPABILITY IMAP4rev1] x\r\n".into()), Act::Encrypt];
+    ward.admit("injected", "imaptls", named.clone(), named.clone().but("STARTTLS", injected)).await;
+    let preauth = named.clone().but("greeting", say("* PREAUTH come in\r\n"));
+    ward.admit("preauth", "imaptls", named, preauth).await;
+    let foreign = ward.authority.issue(&["mail.example.net"], 2099);
+    let old = ward.authority.issue(&["localhost"], 2020);
+    let unknown = Authority::new().issue(&["localhost"], 2099);
+    for (name, wrong) in [("foreign", foreign), ("expired", old), ("unknown", unknown)] {
+        let ill = imap::proper().with_tls(wrong.server(), true);
+        ward.admit(name, "imaps", well_first(), ill).await;
+    }
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let names = ward.names();
+    let all_ill = || names.iter().all(|name| is_ill(&daemon, name));
+    let longest = meanwhile(&daemon, "all servers to fail", all_ill).await;
+    assert!(longest < LAG_MAX, "{longest:?}");
+    for patient in &ward.patients {
+        let heard = patient.server.heard();
+        for text in [heard.plain, heard.encrypted] {
+            assert!(
+                !text.contains("CANARY") && !text.contains("LOGIN"),
+                "{}: {text}",
+                patient.name
+            );
+        }
+    }
+    for name in ["foreign", "expired", "unknown", "stripped", "refused"] {
+        check_reason(&daemon, name, "TlsFailed");
+    }
+    let certificates =
+        metric(&daemon, "postroom_poll_errors_total{protocol=\"imap\",reason=\"certificate\"}");
+    assert!(certificates >= Some(3.0), "{certificates:?}");
+    everything_arrives_once(&daemon, &ward).await;
+    assert!(!ward.plain("stripped").contains("CANARY"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_is_said_and_retried_slowly() {
+    let mut ward = Ward::new();
+    let no = say("%T NO [AUTHENTICATIONFAILED] who are you?\r\n");
+    ward.admit_imap("locked", "LOGIN", no).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    until("a refusal", || is_ill(&daemon, "locked").then_some(())).await;
+    let (authenticated, reason, _) =
+        condition(&daemon, "locked", ConditionKind::Authenticated).unwrap();
+    assert_eq!((authenticated, reason.as_str()), (false, "LoginRefused"));
+    assert!(condition(&daemon, "locked", ConditionKind::Reachable).unwrap().0);
+    let all = daemon.app().handle().board.all();
+    let status = all.iter().find(|status| status.name == "locked").unwrap();
+    let pause = status.next_poll.unwrap().duration_since(Timestamp::now());
+    assert!(pause > SignedDuration::from_secs(40), "{pause:?}");
+    let errors = metric(&daemon, "postroom_poll_errors_total{protocol=\"imap\",reason=\"login\"}");
+    assert_eq!(errors, Some(1.0));
+    let longest = meanwhile(&daemon, "three mails", || true).await;
+    assert!(longest < LAG_MAX, "{longest:?}");
+    everything_arrives_once(&daemon, &ward).await;
+}
+
+/// A server with messages of these sizes, UIDs from 1; it gives their headers, and nothing else.
+fn with_sizes(sizes: &[u64]) -> Behaviour {
+    let mut behaviour = imap::proper();
+    let mut listing = String::new();
+    for (at, size) in sizes.iter().enumerate() {
+        let uid = at + 1;
+        let header = format!("Subject: mail {uid}\r\nMessage-ID: <{uid}@customer.example>\r\n\r\n");
+        listing += &format!(
+            "* {uid} FETCH (UID {uid} RFC822.SIZE {size} FLAGS () INTERNALDATE \
+             \"17-Jul-2026 02:44:25 +0900\")\r\n"
+        );
+        let command: &'static str = format!("UID FETCH {uid} (UID BODY.PEEK[HEADER]").leak();
+        let answer = format!(
+            "* {uid} FETCH (UID {uid} BODY[HEADER]<0> {{{}}}\r\n{header})\r\n%T OK done\r\n",
+            header.len()
+        );
+        behaviour = behaviour.but(command, say(&answer));
+        let command: &'static str = format!("UID FETCH {uid} (").leak();
+        let answer = format!(
+            "* {uid} FETCH (UID {uid} RFC822.SIZE {size} BODY[] {{{}}}\r\n{header})\r\n%T OK done\r\n",
+            header.len()
+        );
+        behaviour.answers.push((command, say(&answer)));
+    }
+    let exists = format!(
+        "* {} EXISTS\r\n* OK [UIDVALIDITY 7] valid\r\n%T OK [READ-WRITE] open\r\n",
+        sizes.len()
+    );
+    behaviour.but("SELECT", say(&exists)).but("UID FETCH 1:*", say(&(listing + "%T OK listed\r\n")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oversized_mails_at_the_head_do_not_hide_the_one_behind_them() {
+    const LARGE: u64 = 100_000_000;
+    let mut sizes = vec![LARGE; 21];
+    // The size of the header that `with_sizes` gives.
+    sizes.push("Subject: mail 22\r\nMessage-ID: <22@customer.example>\r\n\r\n".len() as u64);
+    let mut ward = Ward::new();
+    let refusing = || with_sizes(&sizes).but("UID STORE", say("%T NO read-only today\r\n"));
+    ward.admit("headers", "imap", with_sizes(&sizes), with_sizes(&sizes)).await;
+    ward.admit("refusing", "imap", with_sizes(&sizes), refusing()).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(", maxSize: 64KiB"))).await;
+    until("all mails", || (records(&daemon).len() >= 44).then_some(())).await;
+    // However often it is told again, and whatever went wrong in between: only mail 22.
+    let stores = |name: &str| {
+        let plain = ward.plain(name);
+        let lines = plain.lines().filter(|line| line.contains("UID STORE"));
+        lines.map(|line| line.split_once(' ').unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    for name in ["headers", "refusing"] {
+        until("three rounds", || {
+            tokio::task::block_in_place(|| (stores(name).len() >= 3).then_some(()))
+        })
+        .await;
+    }
+    ward.heal();
+    daemon.app().handle().fetch_now("refusing").await;
+    until("a healthy account", || is_ready(&daemon, "refusing").then_some(())).await;
+    for name in ["headers", "refusing"] {
+        let told = stores(name);
+        assert!(told.iter().all(|line| line.starts_with("UID STORE 22 ")), "{told:?}");
+    }
+    assert_eq!(records(&daemon).len(), 44);
+    assert!(records(&daemon).iter().all(|record| record.outcome == Outcome::Created));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undeclared_account_hears_nothing_more() {
+    let mut ward = Ward::new();
+    ward.admit_imap("leaving", "UID FETCH 11:12", vec![Act::Hang]).await;
+    ward.admit_imap("waiting", "IDLE", say("+ waiting\r\n")).await;
+    let accounts = ward
+        .accounts("")
+        .replace("idle: \"off\"", "idle: auto")
+        .replace("timeout: 2s", "timeout: 60s");
+    let daemon = Daemon::start(&desk(&accounts)).await;
+    until("a fetch", || ward.plain("leaving").contains("UID FETCH 11:12").then_some(())).await;
+    until("a wait", || ward.plain("waiting").contains("IDLE").then_some(())).await;
+    daemon.write(&desk(""));
+    let handle = daemon.app().handle();
+    until("a desk without them", || {
+        (handle.running.load().config.accounts.len() == 1).then_some(())
+    })
+    .await;
+    let longest = meanwhile(&daemon, "three mails", || true).await;
+    assert!(longest < LAG_MAX);
+    let heard = (ward.plain("leaving"), ward.plain("waiting"));
+    let longest = meanwhile(&daemon, "three more", || true).await;
+    assert!(longest < LAG_MAX);
+    assert_eq!((ward.plain("leaving"), ward.plain("waiting")), heard);
+    assert!(!heard.0.contains("STORE"));
+    let text = daemon.app().handle().metrics.text();
+    let left: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("\"leaving\"") || line.contains("\"waiting\""))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    daemon.write(&desk(&ward.accounts("")));
+    everything_arrives_once(&daemon, &ward).await;
+}
