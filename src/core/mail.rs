@@ -2,7 +2,10 @@
 //!
 //! A mail is read in three steps: `structure` finds the parts, `body` says which of them are the
 //! text, and the rest are attachments. All of it is our own code over byte ranges of the raw
-//! mail, with a stack of its own in place of recursion: no mail can overflow the stack.
+//! mail, with a stack of its own in place of recursion: no mail can overflow the stack. The
+//! parser of the crate `mail-parser` recurses, and less than a megabyte of mails within mails
+//! ends the process; what we take from it are its tables, of rare charsets and of HTML entities.
+//! The other charsets are those of `encoding_rs`.
 //!
 //! Architecture invariant: no clock, no randomness; the same bytes give the same [`Mail`] for
 //! ever. Time and memory are linear in the mail, whatever it says.

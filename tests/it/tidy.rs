@@ -48,7 +48,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("lettre::", &["transport", "core/render"]),
     ("mail_parser::", &["core/mail"]),
     ("encoding_rs::", &["core/mail"]),
-    ("html2text::", &["core/mail"]),
     ("minijinja::", &["core/render"]),
     ("prometheus::", &["metrics"]),
     ("axum::", &["http"]),
