@@ -216,8 +216,6 @@ pub struct Recorded {
     pub owed: Vec<(&'static str, String)>,
     /// Of a duplicate, by what it was recognised: `location`, `bytes` or `content`.
     pub duplicate: Option<&'static str>,
-    /// The queue of a new ticket, if it is declared disabled.
-    pub disabled_queue: Option<String>,
     /// How it was decided.
     pub why: Vec<Why>,
 }

@@ -151,7 +151,7 @@ impl<'a> Work<'a> {
         subject: Option<&str>,
     ) -> Result<(), Refused> {
         let text = written(text, "an answer")?;
-        let customer = self.ticket.customer.as_ref().map(|customer| customer.address.clone());
+        let customer = self.ticket.customer.as_ref().map(|customer| customer.answer_to().clone());
         let to = if to.is_empty() { customer.into_iter().collect() } else { to.to_vec() };
         if to.len() + cc.len() > render::LETTER_RECIPIENTS_MAX {
             let max = render::LETTER_RECIPIENTS_MAX;
@@ -294,6 +294,7 @@ impl<'a> Work<'a> {
             address: address.clone(),
             name: profile.and_then(|profile| profile.name.clone()).unwrap_or_default(),
             company: profile.and_then(|profile| profile.company.clone()),
+            reply_to: None,
         });
         self.ticket.participants.insert(address.clone());
         let watch = old.clone().map(Watcher::Customer);
@@ -836,6 +837,7 @@ mod tests {
             address: address("max@cust.test"),
             name: "Max Muster".into(),
             company: Some("Muster".into()),
+            reply_to: None,
         };
         assert_eq!((after.customer.as_ref(), after.watchers.len()), (Some(&max), 0));
         assert!(after.participants.contains(&address("max@cust.test")));

@@ -90,6 +90,8 @@ pub struct Judgement {
     pub on_follow_up: Settings,
     /// Why it must not be answered, as far as the mail alone says.
     pub suppression: Option<Suppression>,
+    /// The same if the mail turns out to be a follow-up.
+    pub suppression_on_follow_up: Option<Suppression>,
     /// What a bounce says.
     pub report: Option<Report>,
     /// The article it becomes; `id` and `ticket` are placeholders until `settle`.
@@ -240,10 +242,10 @@ pub struct Decision {
     pub linked: Option<Effect>,
     /// An automatic answer that was held back, and why.
     pub suppressed: Option<Suppression>,
+    /// Key that told of a repeated delivery: `bytes` or `content`.
+    pub duplicate: Option<&'static str>,
     /// Names of the filters that matched.
     pub filters: Vec<String>,
-    /// Of a duplicate, by what it was recognised.
-    pub duplicate: Option<&'static str>,
     /// How it was decided.
     pub why: Vec<Why>,
 }

@@ -33,6 +33,8 @@ mod texts;
 const ID_DOMAIN_BYTES_MAX: usize = 120;
 /// Stands in our Message-IDs for a domain that may not (RFC 2606 section 2 keeps it free).
 const ID_DOMAIN_ELSE: &str = "postroom.invalid";
+/// Files that a letter names which does not carry them.
+const FILES_NAMED_MAX: usize = 20;
 /// Recipients of one letter.
 pub const LETTER_RECIPIENTS_MAX: usize = 50;
 
@@ -64,6 +66,17 @@ pub struct Letter<'a> {
     pub thread: &'a [String],
 }
 
+/// An automatic answer: the mail, and its words for the ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AutomaticAnswer {
+    /// The owed mail.
+    pub owed: Outgoing,
+    /// Its subject with the ticket's tag.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+}
+
 /// The automatic answer to one mail. `None` if its texts fail at render time.
 ///
 /// `language` is the customer's; without it, or without a text in it, the desk's, then any.
@@ -75,13 +88,14 @@ pub fn auto_reply(
     answered: &Article,
     to: &Address,
     id: OutgoingId,
-) -> Option<Outgoing> {
+) -> Option<AutomaticAnswer> {
     let config = stationery.config;
     let language = language.unwrap_or(config.desk.language);
     let recipient = Person { name: page::customer_name(ticket, to), address: to.as_str() };
     let mut page = page::of(config, language, ticket, Some(answered), recipient);
     page.make_harmless();
     let subject = template::fill(in_language(&reply.subject, config, language)?, &page).ok()?;
+    let subject = tagged(config, ticket, &subject);
     let text = template::fill(in_language(&reply.text, config, language)?, &page).ok()?;
 
     let from_name = config.system_addresses.get(&reply.from).map_or("", |one| one.name.as_str());
@@ -93,15 +107,15 @@ pub fn auto_reply(
         reply_to: None,
         to: vec![("", to)],
         cc: Vec::new(),
-        subject: tagged(config, ticket, &subject),
+        subject: subject.clone(),
         date: stationery.now,
         message_id: &message_id,
         in_reply_to: answered.message_id.as_deref(),
         references,
         fields: robot_fields("auto-replied", &reply.from),
-        text,
+        text: text.clone(),
     });
-    Some(Outgoing {
+    let owed = Outgoing {
         id,
         ticket: Some(ticket.id),
         kind: OutgoingKind::AutoReply { reply: reply.name.clone() },
@@ -112,7 +126,8 @@ pub fn auto_reply(
         raw,
         created: stationery.now,
         delivery: first_attempt(stationery.now),
-    })
+    };
+    Some(AutomaticAnswer { owed, subject, text })
 }
 
 /// A notification to one person, in his language. `None` if there is nobody to send it as.
@@ -221,6 +236,19 @@ pub fn letter(
         delivery: first_attempt(stationery.now),
     };
     recipients.iter().map(owed).collect()
+}
+
+/// The text of an article as a letter that carries none of its files, but names them.
+pub fn without_files(article: &Article, language: Language) -> String {
+    if article.attachments.is_empty() {
+        return article.text.clone();
+    }
+    let names = article.attachments.iter().take(FILES_NAMED_MAX);
+    let names: Vec<String> =
+        names.map(|file| clean::line(&file.name, clean::NAME_CHARS_MAX)).collect();
+    let more = if article.attachments.len() > FILES_NAMED_MAX { ", ..." } else { "" };
+    let files = format!("{}{more}", names.join(", "));
+    format!("{}\n\n{}\n", article.text.trim_end(), texts::files_kept(language, &files))
 }
 
 /// Tells everybody who should know of the events of this effect: owed mails, bells and history.
@@ -422,6 +450,7 @@ mod tests {
             &to,
             OutgoingId(10),
         )
+        .map(|answer| answer.owed)
     }
 
     #[test]
@@ -516,6 +545,7 @@ mod tests {
                 address: address("victim@cust.test"),
                 name: "see www.evil.example".into(),
                 company: None,
+                reply_to: None,
             }),
             ..ticket()
         };
@@ -532,7 +562,7 @@ mod tests {
             &to,
             OutgoingId(1),
         );
-        let read = read(&mail.unwrap().raw);
+        let read = read(&mail.unwrap().owed.raw);
         let whole = format!("{}\n{}", read.field("Subject"), read.text);
         assert!(!whole.contains("://") && !whole.contains("evil.example"), "{whole}");
         assert!(read.field("Subject").chars().count() < 120);
@@ -554,6 +584,28 @@ mod tests {
     fn notify_with(config: &Config, notice: &Notice) -> Option<Outgoing> {
         let article = article(1, ArticleKind::MailIn);
         notification(stationery(config, &key()), notice, &ticket(), Some(&article), OutgoingId(10))
+    }
+
+    #[test]
+    fn files_that_stay_are_named() {
+        let mut letter = article(1, ArticleKind::MailIn);
+        letter.text = "See the plan.\n".into();
+        assert_eq!(without_files(&letter, Language::En), "See the plan.\n");
+        let file = |name: String| crate::core::mail::Attachment {
+            index: 0,
+            name,
+            content_type: "application/pdf".into(),
+            bytes: 1,
+            content_id: None,
+            inline: false,
+        };
+        letter.attachments = vec![file("plan\r\nBcc: a.pdf".into()), file("b.png".into())];
+        let expected =
+            "See the plan.\n\n[Not sent along, but kept with the ticket: plan Bcc: a.pdf, b.png]\n";
+        assert_eq!(without_files(&letter, Language::En), expected);
+        assert!(without_files(&letter, Language::Ja).ends_with("plan Bcc: a.pdf, b.png]\n"));
+        letter.attachments = (0..50).map(|at| file(format!("{at}.pdf"))).collect();
+        assert!(without_files(&letter, Language::En).ends_with("19.pdf, ...]\n"));
     }
 
     #[test]
@@ -916,6 +968,7 @@ mod tests {
                     address: address("eve@cust.test"),
                     name: name.clone(),
                     company: None,
+                    reply_to: None,
                 }),
                 ..ticket()
             };
@@ -945,7 +998,8 @@ mod tests {
             };
             let id = OutgoingId(1);
             let mut mails = letter(paper, &words, &ticket, &mut next_ids());
-            mails.extend(auto_reply(paper, &reply, None, &ticket, &article, &to[0], id));
+            let answer = auto_reply(paper, &reply, None, &ticket, &article, &to[0], id);
+            mails.extend(answer.map(|answer| answer.owed));
             mails.extend(notification(paper, &who, &ticket, Some(&article), id));
             prop_assert_eq!(mails.len(), 4);
             for mail in mails {

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::config::{Config, Sender, Switch};
-use super::filter::Settings;
 use super::header;
 use super::intake::{Answered, SenderOfMail};
 use super::mail::Mail;
@@ -59,6 +58,9 @@ pub enum Suppression {
     PerThreeHours,
     /// Mail to this address failed for good before.
     Undeliverable,
+    /// A follow-up that anybody could have written names a Reply-To that takes no part in the
+    /// ticket.
+    UnknownReplyTo,
 }
 
 impl Suppression {
@@ -80,6 +82,7 @@ impl Suppression {
             Suppression::PerDay => "perDay",
             Suppression::PerThreeHours => "perThreeHours",
             Suppression::Undeliverable => "undeliverable",
+            Suppression::UnknownReplyTo => "unknownReplyTo",
         }
     }
 }
@@ -87,18 +90,18 @@ impl Suppression {
 /// What speaks against an answer, as far as mail and configuration tell; the first reason counts,
 /// in the order of [`Suppression`].
 ///
-/// `auto_reply: true` lifts the two reasons that speak of the way a mail was distributed and not
+/// `auto_reply` is what filters want; `Some(true)` lifts the two reasons that speak of the way a mail was distributed and not
 /// of who wrote it: list headers and Precedence. Nothing lifts the others: an answer to a robot
 /// or to ourselves is how loops begin (RFC 3834 section 2).
 pub fn suppression(
     config: &Config,
     mail: &Mail,
     sender: &SenderOfMail,
-    settings: &Settings,
+    auto_reply: Option<bool>,
 ) -> Option<Suppression> {
-    by_header(mail, settings.auto_reply == Some(true))
+    by_header(mail, auto_reply == Some(true))
         .or_else(|| by_sender(config, mail, sender))
-        .or_else(|| (settings.auto_reply == Some(false)).then_some(Suppression::Filter))
+        .or_else(|| (auto_reply == Some(false)).then_some(Suppression::Filter))
 }
 
 /// What speaks against it, given how often this address was answered.
@@ -267,9 +270,8 @@ mod tests {
     #[track_caller]
     fn check_with(auto_reply: Option<bool>, headers: &str, expected: Option<Suppression>) {
         let (config, mail) = (config(), mail(headers));
-        let settings = Settings { auto_reply, ..Settings::default() };
         let sender = sender_of(&config, &mail);
-        assert_eq!(suppression(&config, &mail, &sender, &settings), expected, "{headers}");
+        assert_eq!(suppression(&config, &mail, &sender, auto_reply), expected, "{headers}");
     }
 
     #[track_caller]

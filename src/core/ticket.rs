@@ -68,12 +68,21 @@ pub struct Ticket {
 /// Whose case a ticket is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
-    /// Address that answers go to.
+    /// Who he is: the address he writes from.
     pub address: Address,
     /// Name as declared, or as the mail said.
     pub name: String,
     /// Company, if known.
     pub company: Option<String>,
+    /// Where he wants answers, if elsewhere: Reply-To of his mail.
+    pub reply_to: Option<Address>,
+}
+
+impl Customer {
+    /// Address that answers go to.
+    pub fn answer_to(&self) -> &Address {
+        self.reply_to.as_ref().unwrap_or(&self.address)
+    }
 }
 
 /// Somebody who follows a ticket.

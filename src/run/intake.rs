@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::app::Handle;
-use crate::core::config::{Account, Config, Oversize};
+use crate::core::config::{Account, Config, Oversize, Switch};
 use crate::core::intake::{self, Judgement, Outcome};
 use crate::core::mail::{self, Digest, Location, Oddity};
 use crate::faultpoint;
@@ -69,7 +69,7 @@ pub async fn release(
     let recorded = desk
         .store
         .record(vec![ToRecord {
-            config,
+            config: config.clone(),
             account: account.clone(),
             location,
             digest,
@@ -79,7 +79,7 @@ pub async fn release(
         }])
         .await?;
     let recorded = recorded.into_iter().next().expect("one answer for each mail");
-    report(desk, &account.name, std::slice::from_ref(&recorded));
+    report(desk, &config, &account.name, std::slice::from_ref(&recorded));
     Ok(recorded)
 }
 
@@ -117,7 +117,7 @@ async fn finish(
     let started = Instant::now();
     let recorded = desk.store.record(to_record).await?;
     desk.metrics.intake_stage("record", started.elapsed().as_secs_f64());
-    report(desk, &account.name, &recorded);
+    report(desk, &config, &account.name, &recorded);
     Ok(recorded)
 }
 
@@ -163,13 +163,17 @@ fn judge(
 }
 
 /// One clear line per mail, and the metrics.
-fn report(desk: &Handle, account: &str, recorded: &[Recorded]) {
+fn report(desk: &Handle, config: &Config, account: &str, recorded: &[Recorded]) {
+    let disabled = |queue: &&String| {
+        config.queues.get(*queue).is_some_and(|queue| queue.state == Switch::Disabled)
+    };
     for mail in recorded {
         desk.metrics.intake(mail.outcome.label());
         if let Some(key) = mail.duplicate {
             desk.metrics.duplicate(key);
         }
-        if let Some(queue) = &mail.disabled_queue {
+        let new = mail.queue.as_ref().filter(|_| mail.outcome == Outcome::Created);
+        if let Some(queue) = new.filter(disabled) {
             desk.metrics.disabled_queue(queue);
         }
         if let Some(by) = mail.routed_by {

@@ -15,7 +15,6 @@ use super::rows::{LedgerState, MailRow, decode, encode};
 use super::transaction::Tx;
 use super::writer::said;
 use super::{MailId, MailRecord, Recorded, Rules, ToRecord};
-use crate::core::config::Switch;
 use crate::core::intake::{Decision, Effect, Judgement, Outcome, Why};
 use crate::core::outgoing::OutgoingKind;
 
@@ -77,7 +76,6 @@ impl Tx<'_> {
             suppressed: None,
             owed: Vec::new(),
             duplicate: Some("location"),
-            disabled_queue: None,
             why: record.why,
         })
     }
@@ -133,7 +131,6 @@ impl Tx<'_> {
         let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
         let queue = effect.as_ref().map(|effect| effect.ticket.queue.clone());
         let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
-        let disabled_queue = effect.as_ref().and_then(|effect| disabled_queue(mail, effect));
         for effect in effect.into_iter().chain(linked) {
             self.write_effect(effect, &day(&mail.config, mail.now))?;
         }
@@ -161,7 +158,6 @@ impl Tx<'_> {
             suppressed: suppressed.map(|suppressed| suppressed.label()),
             owed,
             duplicate,
-            disabled_queue,
             why,
             outcome,
         })
@@ -254,12 +250,6 @@ fn quarantined(reason: String, judgement: Option<&Judgement>) -> Decision {
         duplicate: None,
         why,
     }
-}
-
-/// Queue of a new ticket, if it is declared disabled.
-fn disabled_queue(mail: &ToRecord, effect: &Effect) -> Option<String> {
-    let queue = mail.config.queues.get(&effect.ticket.queue)?;
-    (effect.created && queue.state == Switch::Disabled).then(|| queue.name.clone())
 }
 
 fn owed_labels(effect: &Effect) -> Vec<(&'static str, String)> {

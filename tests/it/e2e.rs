@@ -82,6 +82,29 @@ async fn the_same_mail_again_is_a_duplicate() {
     let again = daemon.mails(2).await.remove(1);
     assert_eq!(again.outcome, Outcome::Duplicate);
     assert_eq!(daemon.owed().len(), 2, "no second answer");
+    let counted = r#"postroom_intake_duplicates_total{key="bytes"} 1"#;
+    until("a counted duplicate", || {
+        daemon.app().handle().metrics.text().contains(counted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_ticket_of_a_disabled_queue_and_its_answer_are_counted() {
+    let disabled = DESK.replace("{new: thanks}}", "{new: thanks}, state: disabled}");
+    assert_ne!(disabled, DESK);
+    let daemon = Daemon::start(&disabled).await;
+    daemon.deliver("1", &mail(1, "The lift is stuck", ""));
+    assert_eq!(daemon.mails(1).await[0].outcome, Outcome::Created);
+    let counted = [
+        r#"postroom_intake_disabled_queue_total{queue="support"} 1"#,
+        r#"postroom_autoreplies_total{kind="thanks",result="owed"} 1"#,
+    ];
+    until("both counted", || {
+        let text = daemon.app().handle().metrics.text();
+        counted.iter().all(|line| text.contains(line)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,10 @@
 //! Architecture invariant: at most one answer to one mail, to one address, and none that
 //! [`reply`] speaks against. Every answer held back leaves its reason in the ticket's history.
 
-use super::Effect;
 use super::settle::{Sitting, automatic_article};
+use super::{Effect, people};
 use crate::core::config::{AutoReply, Language, QueueReplies, Switch};
-use crate::core::outgoing::Outgoing;
-use crate::core::render;
+use crate::core::render::{self, AutomaticAnswer};
 use crate::core::reply::{self, Suppression};
 use crate::core::ticket::{Article, ArticleKind, Ticket, What};
 
@@ -78,16 +77,26 @@ fn reply_for<'a>(
 
 fn against(sitting: &Sitting<'_>, ticket: &Ticket, occasion: Occasion) -> Option<Suppression> {
     let judgement = sitting.judgement;
-    let filter = || {
-        let never = judgement.on_follow_up.auto_reply == Some(false);
-        (never && occasion != Occasion::New).then_some(Suppression::Filter)
+    let suppression = match occasion {
+        Occasion::New => &judgement.suppression,
+        Occasion::FollowUp | Occasion::Reject | Occasion::NewTicket => {
+            &judgement.suppression_on_follow_up
+        }
     };
     let unreachable = || {
         let to = judgement.sender.answer_to.as_ref()?;
         ticket.undeliverable.contains(to).then_some(Suppression::Undeliverable)
     };
+    // Whoever forges a customer's address would have our answer, and with it a Message-ID that we
+    // signed, sent to himself.
+    let elsewhere = || {
+        let to = judgement.sender.answer_to.as_ref()?;
+        let known = judgement.sender.mailbox.address.as_ref() == Some(to)
+            || people::is_participant(ticket, to);
+        (!known && occasion != Occasion::New).then_some(Suppression::UnknownReplyTo)
+    };
     let limit = || reply::over_limit(sitting.config, &judgement.sender, sitting.facts.answered);
-    judgement.suppression.clone().or_else(filter).or_else(unreachable).or_else(limit)
+    suppression.clone().or_else(elsewhere).or_else(unreachable).or_else(limit)
 }
 
 fn owe(sitting: &mut Sitting<'_>, effect: &mut Effect, reply: &AutoReply) {
@@ -97,18 +106,18 @@ fn owe(sitting: &mut Sitting<'_>, effect: &mut Effect, reply: &AutoReply) {
     };
     let id = sitting.next().outgoing;
     let (stationery, language) = (sitting.stationery(), language(sitting));
-    let owed = render::auto_reply(stationery, reply, language, &effect.ticket, answered, to, id);
-    let Some(owed) = owed else {
+    let answer = render::auto_reply(stationery, reply, language, &effect.ticket, answered, to, id);
+    let Some(answer) = answer else {
         sitting.note("autoReply", format!("none: the texts of {} fail", reply.name));
         return;
     };
     sitting.next().outgoing.0 += 1;
-    let article = article(sitting, effect, reply, &owed);
+    let article = article(sitting, effect, reply, &answer);
     sitting.note("autoReply", format!("{} to {to}", reply.name));
     let what = What::AutoReplyOwed { to: to.clone(), reply: reply.name.clone() };
     effect.events.push(sitting.event(what, ""));
     effect.articles.push(article);
-    effect.owed.push(owed);
+    effect.owed.push(answer.owed);
 }
 
 /// The language of the customer, if he is declared with one.
@@ -119,20 +128,21 @@ fn language(sitting: &Sitting<'_>) -> Option<Language> {
     profiles.find_map(|profile| profile.language)
 }
 
-/// The answer as an entry of the ticket; its words are in the owed mail.
+/// The answer as an entry of the ticket.
 fn article(
     sitting: &mut Sitting<'_>,
     effect: &Effect,
     reply: &AutoReply,
-    owed: &Outgoing,
+    answer: &AutomaticAnswer,
 ) -> Article {
     let id = sitting.next_article();
     let article = automatic_article(id, effect.ticket.id, ArticleKind::AutoReply, sitting.now);
     Article {
         from: reply.from.to_string(),
-        to: owed.recipient.to_string(),
-        subject: reply.name.clone(),
-        message_id: Some(owed.message_id.clone()),
+        to: answer.owed.recipient.to_string(),
+        subject: answer.subject.clone(),
+        text: answer.text.clone(),
+        message_id: Some(answer.owed.message_id.clone()),
         references: vec![sitting.judgement.message_id.clone()],
         ..article
     }

@@ -1,7 +1,8 @@
 //! Changes of a ticket, each with its event. What is as wanted already is no change.
 //!
-//! Architecture invariant: nothing on a ticket changes without an event that says so, but for
-//! participants and free fields, which belong to the mail that brings them.
+//! Architecture invariant: nothing on a ticket changes without an event that says so, but for what
+//! belongs to the mail that brings it: participants, free fields, where the customer wants
+//! answers, and that an address can be reached again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,7 +11,7 @@ use super::{Effect, people};
 use crate::core::address::Address;
 use crate::core::config::When;
 use crate::core::filter::Settings;
-use crate::core::ticket::{Event, State, Ticket, What};
+use crate::core::ticket::{Event, State, Ticket, Watcher, What};
 
 /// How long a ticket is pending if nobody says how long.
 const PENDING_DEFAULT_HOURS: i64 = 24;
@@ -84,10 +85,24 @@ impl Change {
             self.push_if(from != to, sitting, What::Responsible { from, to });
         }
         if let Some(address) = settings.customer.as_deref().and_then(Address::parse) {
-            let customer = people::described(sitting.config, address.clone(), "", settings);
-            let from = self.ticket.customer.replace(customer).map(|customer| customer.address);
-            let to = Some(address);
-            self.push_if(from != to, sitting, What::Customer { from, to });
+            self.set_customer(sitting, settings, address);
+        }
+    }
+
+    /// The old customer ceases to follow what is no longer his case.
+    fn set_customer(&mut self, sitting: &Sitting<'_>, settings: &Settings, address: Address) {
+        let from = self.ticket.customer.as_ref().map(|customer| customer.address.clone());
+        if from.as_ref() == Some(&address) {
+            return;
+        }
+        let customer = people::described(sitting.config, address.clone(), "", settings);
+        self.ticket.customer = Some(customer);
+        self.ticket.participants.insert(address.clone());
+        let watch = from.clone().map(Watcher::Customer);
+        self.push(sitting.event(What::Customer { from, to: Some(address.clone()) }, BY_FILTER));
+        if let Some(who) = watch.filter(|watch| self.ticket.watchers.remove(watch)) {
+            let why = format!("the customer is now {address}");
+            self.push(sitting.event(What::WatcherRemoved { who }, why));
         }
     }
 

@@ -79,7 +79,7 @@ fn set_beginning(ticket: &mut Ticket, config: &Config, settings: &Settings, sitt
         set_pending_time(ticket, when, sitting.now);
     }
     set_fields(ticket, settings);
-    people::join_in(config, ticket, sitting.judgement);
+    people::join_in(config, ticket, sitting.judgement, true);
     if let Some(customer) = &ticket.customer {
         ticket.participants.insert(customer.address.clone());
     }

@@ -198,11 +198,15 @@ fn follow(
     let locked = change.ticket.locked_since.is_some();
     let words = proof.words();
     change.push(sitting.event(What::FollowedUp { article: id, locked }, words));
-    people::join_in(sitting.config, &mut change.ticket, sitting.judgement);
+    let proven = proof == Proof::Keyed || sitting.judgement.trusted;
+    let welcome = proven || rules.from == FollowUpFrom::Anyone;
+    people::join_in(sitting.config, &mut change.ticket, sitting.judgement, welcome);
+    people::note_reply_to(sitting.config, &mut change.ticket, sitting.judgement, proven);
     let mut effect = change.effect(sitting.now);
     effect.articles.push(article);
     go_on_to_customer(&mut sitting, &mut effect);
     let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::FollowUp);
+    forget_failure(&mut sitting, &mut effect.ticket);
     sitting.announce(Outcome::FollowUp, Some(&before), effect, suppressed)
 }
 
@@ -240,7 +244,18 @@ fn goes_on(sitting: &Sitting<'_>) -> bool {
     sitting.is_surely_agent() && by_hand
 }
 
-/// Owes the customer an agent's mail, unless he has it already. Attachments stay with the article.
+/// Somebody whose mail came back writes again: he is taken for reachable from his next mail on.
+/// This one is not answered yet, lest an address that can only send is answered each time.
+fn forget_failure(sitting: &mut Sitting<'_>, ticket: &mut Ticket) {
+    let judgement = sitting.judgement;
+    let Some(address) = &judgement.sender.mailbox.address else { return };
+    if judgement.suppression_on_follow_up.is_none() && ticket.undeliverable.remove(address) {
+        sitting.note("bounce", format!("{address} writes again: taken for reachable"));
+    }
+}
+
+/// Owes the customer an agent's mail, unless he has it already. Attachments stay with the
+/// article, and the letter says so.
 fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     let judgement = sitting.judgement;
     if !helps(sitting, &effect.ticket) {
@@ -252,24 +267,33 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
         sitting.note("letter", "stays with the ticket: not surely written by the agent himself");
         return;
     }
-    if judgement.addressed.contains(&customer.address) {
+    let to = customer.answer_to();
+    if judgement.addressed.contains(&customer.address) || judgement.addressed.contains(to) {
         sitting.note("letter", "the customer was addressed in the mail itself");
         return;
     }
     let thread: Vec<String> = judgement.references.iter().rev().cloned().collect();
     let author =
         judgement.sender.agent.as_deref().and_then(|agent| sitting.config.users.get(agent));
+    let profile = sitting.config.customers.get(&customer.address);
+    let language = profile.and_then(|profile| profile.language);
+    let language = language.unwrap_or(sitting.config.desk.language);
+    let text = render::without_files(&judgement.article, language);
     let letter = Letter {
         author: author.map_or("", |user| &user.full_name),
         subject: &effect.ticket.title,
-        text: &judgement.article.text,
-        to: std::slice::from_ref(&customer.address),
+        text: &text,
+        to: std::slice::from_ref(to),
         cc: &[],
         thread: &thread,
     };
     let stationery = sitting.stationery();
     let owed = render::letter(stationery, &letter, &effect.ticket, sitting.next());
-    sitting.note("letter", format!("goes on to {}", customer.address));
+    let files = match judgement.article.attachments.len() {
+        0 => String::new(),
+        count => format!(", without its files ({count})"),
+    };
+    sitting.note("letter", format!("goes on to {to}{files}"));
     effect.owed.extend(owed);
 }
 

@@ -57,6 +57,7 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
     let filtered = filter::run(config, &account.name, mail, initial(config, account, mail));
     let route = route::route(config, account, mail, &filtered.settings);
     let sender = sender_of(config, mail);
+    let on_follow_up = filtered.on_follow_up.auto_reply.or(filtered.settings.auto_reply);
     why.extend(filtered.why);
     Judgement {
         account: account.name.clone(),
@@ -66,7 +67,8 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         body_tag: thread::find_tag(&config.desk, &mail.text),
         references: references(mail),
         route,
-        suppression: reply::suppression(config, mail, &sender, &filtered.settings),
+        suppression: reply::suppression(config, mail, &sender, filtered.settings.auto_reply),
+        suppression_on_follow_up: reply::suppression(config, mail, &sender, on_follow_up),
         report: mail.report.clone(),
         article: article(mail, &sender, &filtered.settings),
         addressed: addressed(config, mail),

@@ -27,10 +27,12 @@ pub(super) fn is_participant(ticket: &Ticket, address: &Address) -> bool {
         || ticket.watchers.contains(&Watcher::Customer(address.clone()))
 }
 
-/// Lets the sender and everybody he wrote to take part in the ticket from now on.
-pub(super) fn join_in(config: &Config, ticket: &mut Ticket, judgement: &Judgement) {
+/// Lets the sender and everybody he wrote to take part in the ticket from now on; `proven` says
+/// whether that counts for his Reply-To, too.
+pub(super) fn join_in(config: &Config, ticket: &mut Ticket, judgement: &Judgement, proven: bool) {
     let sender = &judgement.sender;
-    let wrote = sender.mailbox.address.iter().chain(&sender.answer_to);
+    let answer_to = sender.answer_to.as_ref().filter(|_| proven);
+    let wrote = sender.mailbox.address.iter().chain(answer_to);
     for address in wrote.chain(&judgement.addressed) {
         let outside =
             !reply::is_ours(config, address) && reply::agent_with(config, address).is_none();
@@ -47,7 +49,32 @@ pub(super) fn customer(config: &Config, judgement: &Judgement) -> Option<Custome
     let address = set.clone().or_else(|| person(config, sender))?;
     let is_sender = sender.mailbox.address.as_ref() == Some(&address);
     let as_written = if is_sender { sender.mailbox.name.as_str() } else { "" };
-    Some(described(config, address, as_written, &judgement.settings))
+    let reply_to = if is_sender { reply_to(config, sender) } else { None };
+    Some(Customer { reply_to, ..described(config, address, as_written, &judgement.settings) })
+}
+
+/// Notes where the customer wants answers, as his latest mail says. Only a mail that surely is
+/// his counts: otherwise anybody who knows the number could have the answers sent to himself.
+pub(super) fn note_reply_to(
+    config: &Config,
+    ticket: &mut Ticket,
+    judgement: &Judgement,
+    proven: bool,
+) {
+    let by_hand = judgement.suppression_on_follow_up.is_none();
+    let sender = &judgement.sender;
+    let Some(customer) = &mut ticket.customer else { return };
+    if Some(&customer.address) == sender.mailbox.address.as_ref() && proven && by_hand {
+        customer.reply_to = reply_to(config, sender);
+    }
+}
+
+/// Where the sender wants answers, if elsewhere than where he writes from.
+fn reply_to(config: &Config, sender: &SenderOfMail) -> Option<Address> {
+    let wanted = sender.answer_to.as_ref()?;
+    let elsewhere = Some(wanted) != sender.mailbox.address.as_ref();
+    let inside = reply::is_ours(config, wanted) || reply::agent_with(config, wanted).is_some();
+    (elsewhere && !inside && !reply::is_robot(wanted)).then(|| wanted.clone())
 }
 
 /// What is known of a customer by declaration comes before what the mail says.
@@ -63,6 +90,7 @@ pub(super) fn described(
     Customer {
         name: declared.unwrap_or_else(|| as_written.to_owned()),
         company: settings.company.clone().or(company),
+        reply_to: None,
         address,
     }
 }

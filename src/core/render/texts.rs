@@ -51,6 +51,14 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ja/pendingReached/text", JA_PENDING_REACHED),
 ];
 
+/// Stands below a letter whose files stay with the ticket.
+pub fn files_kept(language: Language, files: &str) -> String {
+    match language {
+        Language::En => format!("[Not sent along, but kept with the ticket: {files}]"),
+        Language::Ja => format!("[添付ファイルは送信せず、チケットに保管しています: {files}]"),
+    }
+}
+
 /// Name of a built-in template; `part` is `subject` or `text`.
 pub fn name(language: Language, event: EventKind, part: &str) -> String {
     let language = match language {

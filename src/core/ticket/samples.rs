@@ -114,6 +114,7 @@ pub fn ticket() -> Ticket {
             address: address("eve@cust.test"),
             name: "Eve Example".into(),
             company: None,
+            reply_to: None,
         }),
         participants: BTreeSet::from([address("eve@cust.test")]),
         watchers: BTreeSet::new(),

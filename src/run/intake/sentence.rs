@@ -87,7 +87,6 @@ mod tests {
             suppressed: None,
             owed: Vec::new(),
             duplicate: None,
-            disabled_queue: None,
             why: why.collect(),
         };
         assert_eq!(sentence(&mail), expected);

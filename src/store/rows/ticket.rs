@@ -44,6 +44,8 @@ pub(in crate::store) struct CustomerRow {
     address: Address,
     name: String,
     company: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<Address>,
 }
 
 /// Who follows it.
@@ -266,14 +268,14 @@ pub(super) fn priority(label: &str) -> Result<Priority, Fault> {
 }
 
 impl From<Customer> for CustomerRow {
-    fn from(Customer { address, name, company }: Customer) -> CustomerRow {
-        CustomerRow { address, name, company }
+    fn from(Customer { address, name, company, reply_to }: Customer) -> CustomerRow {
+        CustomerRow { address, name, company, reply_to }
     }
 }
 
 impl From<CustomerRow> for Customer {
-    fn from(CustomerRow { address, name, company }: CustomerRow) -> Customer {
-        Customer { address, name, company }
+    fn from(CustomerRow { address, name, company, reply_to }: CustomerRow) -> Customer {
+        Customer { address, name, company, reply_to }
     }
 }
 

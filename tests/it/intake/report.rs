@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use jiff::SignedDuration;
 use postroom::config::{Loaded, Severity};
+use postroom::core::address::Address;
 use postroom::core::config::Config;
 use postroom::core::intake::{Decision, Effect};
 use postroom::core::outgoing::{Outgoing, OutgoingKind};
 use postroom::core::ticket::{
-    Actor, Article, ArticleKind, AuthorKind, Command, State, Ticket, What,
+    Actor, Article, ArticleKind, AuthorKind, Command, State, Ticket, Watcher, What,
 };
 
 use super::case::{Case, Step};
@@ -232,6 +233,7 @@ fn command(world: &World, verb: &str, rest: &str) -> Command {
         "reply" => {
             Command::Reply { text: rest.into(), to: Vec::new(), cc: Vec::new(), subject: None }
         }
+        "watch" => Command::Watch(Watcher::Customer(Address::parse(rest).expect("an address"))),
         "merge" => {
             let main = rest.trim_start_matches('t').parse().expect("a ticket such as t1");
             Command::MergeInto(world.number(main))

@@ -155,6 +155,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
         settings: Settings::default(),
         on_follow_up: Settings::default(),
         suppression: None,
+        suppression_on_follow_up: None,
         report: None,
         article: Article {
             id: ArticleId(0),
