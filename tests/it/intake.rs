@@ -8,6 +8,7 @@ mod case;
 mod report;
 mod world;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use case::Case;
@@ -35,23 +36,103 @@ fn golden() {
     );
 }
 
-/// Every difference of behaviour that is documented is shown by a file that exists.
+/// What the page for people who come from OTOBO says becomes of mails is what the golden files say:
+/// each row names files with the outcomes of their mails, and every file is named.
 #[test]
-fn documented_differences_are_shown() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from-otobo.md");
-    let text = std::fs::read_to_string(page).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what"));
+fn documented_outcomes_are_the_recorded_ones() {
+    let mut wrong = Vec::new();
+    let mut named = BTreeSet::new();
+    for row in rows("`.txt`") {
+        let entries = row.rsplit(" | ").next().expect("a row has a last column");
+        let entries: Vec<&str> = entries.trim_end_matches(" |").split("; ").collect();
+        for entry in entries {
+            let (name, outcomes) = named_with_outcomes(entry)
+                .unwrap_or_else(|| panic!("{entry:?} is no golden file with outcomes in {row}"));
+            let file = directory().join(name);
+            assert!(file.is_file(), "there is no golden file {name}");
+            let recorded = outcomes_of(&std::fs::read_to_string(&file).unwrap());
+            if recorded != outcomes {
+                wrong.push(format!("{name}: the page says {outcomes:?}, the file {recorded:?}"));
+            }
+            named.insert(name.to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let files: BTreeSet<String> = files().iter().map(|path| file_name(path)).collect();
+    let unnamed: Vec<&String> = files.difference(&named).collect();
+    assert!(unnamed.is_empty(), "the page names no row for {unnamed:?}");
+}
+
+/// Every mail whose reading the page compares with OTOBO's exists, with what is read of it.
+#[test]
+fn documented_mails_exist() {
+    let mails = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mails");
     let mut named = 0;
-    for row in rows {
-        let names: Vec<&str> =
-            row.split('`').filter(|word| word.ends_with(".txt") && !word.contains(' ')).collect();
-        assert!(!names.is_empty(), "this row names no golden file: {row}");
+    for row in rows("`.eml`") {
+        let last = row.rsplit(" | ").next().expect("a row has a last column");
+        let names: Vec<&str> = last.split('`').filter(|word| word.ends_with(".eml")).collect();
+        assert!(!names.is_empty(), "this row names no mail: {row}");
         for name in names {
-            assert!(directory().join(name).is_file(), "there is no golden file {name}");
+            assert!(mails.join(name).is_file(), "there is no mail {name}");
+            assert!(mails.join(name).with_extension("txt").is_file(), "{name} is read nowhere");
             named += 1;
         }
     }
-    assert!(named > 20, "the page has its table");
+    assert!(named > 50, "the page has its table of mails");
+}
+
+/// Rows of the tables of the page whose last heading names files of this kind.
+fn rows(kind: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from-otobo.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let mut wanted = false;
+    let mut rows = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with('|')) {
+        match line {
+            head if head.starts_with("| what") => wanted = head.contains(kind),
+            line if line.starts_with("|--") => {}
+            row if wanted => rows.push(row.to_owned()),
+            _ => {}
+        }
+    }
+    assert!(!rows.is_empty(), "the page has tables that name {kind} files");
+    rows
+}
+
+/// Takes "`name.txt` created, followUp" apart.
+fn named_with_outcomes(entry: &str) -> Option<(&str, &str)> {
+    entry.trim().strip_prefix('`')?.split_once("` ")
+}
+
+/// What became of the mails of a golden file, in order; the same outcome again and again counts
+/// once, with the number.
+fn outcomes_of(golden: &str) -> String {
+    let (_, expected) = golden.split_once("--- expected\n").expect("it has an expectation");
+    if expected.contains("configuration refused\n") {
+        return "refused at load".into();
+    }
+    let heads = expected.lines().filter(|line| !line.starts_with(' '));
+    let labels = heads.map(|line| line.rsplit(". ").next().unwrap_or(line));
+    let mut outcomes: Vec<(&str, usize)> = Vec::new();
+    for label in labels.filter(|label| OUTCOMES.contains(label)) {
+        match outcomes.last_mut() {
+            Some((last, count)) if *last == label => *count += 1,
+            _ => outcomes.push((label, 1)),
+        }
+    }
+    let words = outcomes.iter().map(|(label, count)| match count {
+        1 => (*label).to_owned(),
+        count => format!("{label} x{count}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Labels of outcomes.
+const OUTCOMES: [&str; 7] =
+    ["created", "followUp", "rejected", "bounce", "ignored", "duplicate", "quarantined"];
+
+fn file_name(path: &Path) -> String {
+    path.file_name().expect("a file has a name").to_string_lossy().into_owned()
 }
 
 /// A signed Message-ID or a number is worth nothing to somebody who can only guess.
@@ -91,7 +172,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn run(file: &Path) -> Result<(), String> {
-    let name = file.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    let name = file_name(file);
     let written = std::fs::read_to_string(file).unwrap();
     let case = Case::read(&written).map_err(|error| format!("{name}: {error}"))?;
     let found = report::of(&case, &loaded(&case.config));
