@@ -300,6 +300,17 @@ pub fn settle(
 #[cfg(test)]
 pub(crate) use judge::sender_of;
 
+impl Judgement {
+    /// Whether a person wrote it, and not his mailbox or another program: nothing but the sender's
+    /// being an agent, or a filter, speaks against an answer.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        match &self.suppression {
+            None | Some(Suppression::Agent | Suppression::Filter) => true,
+            Some(_) => false,
+        }
+    }
+}
+
 impl Why {
     /// One step with its result.
     pub fn new(step: &str, text: impl Into<String>) -> Why {

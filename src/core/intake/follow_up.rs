@@ -12,7 +12,6 @@ use super::settle::Sitting;
 use super::{Decision, Effect, Outcome, create, people};
 use crate::core::config::{FollowUpFrom, FollowUpRules, OnClosed};
 use crate::core::render::{self, Letter};
-use crate::core::reply::Suppression;
 use crate::core::ticket::{State, Ticket, What};
 
 /// What speaks for a mail belonging to a ticket.
@@ -237,11 +236,7 @@ fn is_visible(sitting: &Sitting<'_>, ticket: &Ticket) -> bool {
 /// Whether this is an agent's own letter to the customer: it is surely the agent, and it is he
 /// who writes and not his mailbox.
 fn goes_on(sitting: &Sitting<'_>) -> bool {
-    let by_hand = match &sitting.judgement.suppression {
-        None | Some(Suppression::Agent | Suppression::Filter) => true,
-        Some(_) => false,
-    };
-    sitting.is_surely_agent() && by_hand
+    sitting.is_surely_agent() && sitting.judgement.is_by_hand()
 }
 
 /// Somebody whose mail came back writes again: he is taken for reachable from his next mail on.
@@ -249,7 +244,7 @@ fn goes_on(sitting: &Sitting<'_>) -> bool {
 fn forget_failure(sitting: &mut Sitting<'_>, ticket: &mut Ticket) {
     let judgement = sitting.judgement;
     let Some(address) = &judgement.sender.mailbox.address else { return };
-    if judgement.suppression_on_follow_up.is_none() && ticket.undeliverable.remove(address) {
+    if judgement.is_by_hand() && ticket.undeliverable.remove(address) {
         sitting.note("bounce", format!("{address} writes again: taken for reachable"));
     }
 }

@@ -61,10 +61,12 @@ pub(super) fn note_reply_to(
     judgement: &Judgement,
     proven: bool,
 ) {
-    let by_hand = judgement.suppression_on_follow_up.is_none();
     let sender = &judgement.sender;
     let Some(customer) = &mut ticket.customer else { return };
-    if Some(&customer.address) == sender.mailbox.address.as_ref() && proven && by_hand {
+    if Some(&customer.address) == sender.mailbox.address.as_ref()
+        && proven
+        && judgement.is_by_hand()
+    {
         customer.reply_to = reply_to(config, sender);
     }
 }
