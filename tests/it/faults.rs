@@ -1,6 +1,7 @@
 //! The whole daemon in a hostile world: servers, mails and files that are wrong.
 
 mod edits;
+mod figures;
 mod hostile;
 mod servers;
 

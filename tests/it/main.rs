@@ -22,6 +22,7 @@ mod peers_smtp;
 mod process;
 mod program;
 mod reconcile;
+mod secrets;
 mod server;
 mod sink;
 mod store;

@@ -1,0 +1,121 @@
+//! What a live daemon measures of itself.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use postroom::metrics::{ALL, MetricKind};
+
+use super::{desk, mail, metric};
+use crate::daemon::{Daemon, until};
+use crate::program::ask;
+use crate::server::{imap, say};
+
+/// Metrics that have a value only with what is not in this test: a profile, an unverified
+/// certificate, a worker that ended, a renumbered mailbox, TLS.
+const ABSENT: [&str; 7] = [
+    "postroom_account_uidvalidity_changes_total",
+    "postroom_oauth_access_token_expiry_timestamp_seconds",
+    "postroom_oauth_client_secret_expiry_timestamp_seconds",
+    "postroom_oauth_refreshes_total",
+    "postroom_tls_insecure",
+    "postroom_tls_peer_cert_expiry_timestamp_seconds",
+    "postroom_worker_restarts_total",
+];
+
+const FILTER: &str = "filters:\n  vip: {order: 1, match: [{header: Subject, regex: vip}], set: {priority: 5 very high}}\n";
+const USERS: &str = "users:\n  alice: {email: alice@desk.example, name: Alice, role: user, subscriptions: {queues: [support], events: [ticketCreated]}}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_has_a_value_and_prometheus_has_no_complaint() {
+    let healthy = imap::proper().start().await;
+    let broken = imap::proper().but("NOOP", say("nonsense\r\n")).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, crate::server::PASSWORD).unwrap();
+    let account = |name: &str, port: u16| {
+        format!(
+            "  {name}: {{type: imap, host: localhost, port: {port}, username: {name}, password: {{file: {}}}, \
+             dispatch: {{by: queue, queue: closed}}, since: all, afterFetch: keep, idle: \"off\", pollInterval: 1s}}\n",
+            password.display()
+        )
+    };
+    let accounts = account("remote", healthy.port) + &account("broken", broken.port);
+    let rest = format!("{FILTER}{USERS}");
+    let with =
+        desk(&accounts).replace("queues:\n", "queues:\n  closed: {state: disabled}\n") + &rest;
+    let daemon = Daemon::start(&with).await;
+    daemon.deliver("1", &mail("eve@customer.example", 1, "vip", ""));
+    daemon.deliver(
+        "2",
+        &mail("eve@customer.example", 2, "Broadcast", "Auto-Submitted: auto-generated\r\n"),
+    );
+    daemon.mails(4).await;
+    daemon.deliver("3", &mail("eve@customer.example", 1, "vip", ""));
+    daemon.mails(5).await;
+    daemon.write(&(with.clone() + "\n# another revision\n"));
+    let addr = daemon.app().addr();
+    ask(addr, "GET", "/-/healthy", "", "").await;
+    until("everything to be sent and counted", || {
+        let failed = metric(&daemon, "postroom_account_up{account=\"broken\"}") == Some(0.0);
+        let sent = daemon.app().handle().store.outbox_counts().unwrap().due == 0;
+        let sized = metric(&daemon, "postroom_store_size_bytes").is_some();
+        let again =
+            metric(&daemon, "postroom_config_reloads_total{result=\"applied\",trigger=\"file\"}");
+        (failed && sent && sized && again.is_some()).then_some(())
+    })
+    .await;
+    let (status, answer) = ask(addr, "GET", "/metrics", "", "").await;
+    assert_eq!(status, 200);
+    let text = answer.split_once("\r\n\r\n").unwrap().1;
+    let missing: BTreeSet<&str> = ALL
+        .iter()
+        .filter(|row| {
+            let sample = match row.kind {
+                MetricKind::Histogram(_) => format!("{}_count", row.name),
+                MetricKind::Counter | MetricKind::Gauge => row.name.to_owned(),
+            };
+            !text.lines().any(|line| {
+                line.strip_prefix(&sample).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            })
+        })
+        .map(|row| row.name)
+        .collect();
+    assert_eq!(missing, BTreeSet::from(ABSENT));
+    assert!(!text.contains("customer.example"), "no address is a label");
+    assert!(text.contains("postroom_autoreplies_total{kind=\"thanks\",result=\"owed\"} "));
+    assert_eq!(metric(&daemon, "postroom_intake_duplicates_total{key=\"bytes\"}"), Some(1.0));
+    assert_eq!(
+        metric(&daemon, "postroom_intake_disabled_queue_total{queue=\"closed\"}"),
+        Some(2.0)
+    );
+    promtool(text);
+
+    daemon.write(&desk(""));
+    until("a desk of one account", || {
+        (daemon.app().handle().running.load().config.accounts.len() == 1).then_some(())
+    })
+    .await;
+    let text = daemon.app().handle().metrics.text();
+    for gone in ["\"remote\"", "\"broken\"", "\"vip\"", "\"closed\""] {
+        let left: Vec<&str> = text.lines().filter(|line| line.contains(gone)).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+fn promtool(text: &str) {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        println!("skipped: promtool is not installed");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}

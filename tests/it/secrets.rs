@@ -1,0 +1,309 @@
+//! Canaries in every secret field of the real program, at its most talkative: whatever goes wrong,
+//! none of them is ever seen again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
+use crate::daemon::{deliver, until};
+use crate::program::{Program, ask};
+use crate::server::certificates::Authority;
+use crate::server::{Behaviour, Server, imap, pop3, say};
+use crate::sink::{Do, Script, Sink};
+use postroom::core::config::Security;
+
+const BY_ENV: &str = "CANARY-by-env-5ea1";
+const BY_FILE: &str = "CANARY-by-file-0b7d";
+const BY_NAME: &str = "CANARY-by-name-93c4";
+const SMTP: &str = "CANARY-smtp-77f0";
+const CLIENT: &str = "CANARY-client-e21b";
+const TOKEN: &str = "CANARY-token-4d9a-and-long-enough";
+/// What people type where it does not belong: into a query, into YAML.
+const MISPLACED: &str = "CANARY-misplaced-18aa";
+
+const ALL: [&str; 7] = [BY_ENV, BY_FILE, BY_NAME, SMTP, CLIENT, TOKEN, MISPLACED];
+
+/// Everything a password may look like on its way.
+fn forms(canary: &str) -> Vec<String> {
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    vec![canary.to_owned(), encode(canary), encode(&format!("\0desk\0{canary}"))]
+}
+
+#[track_caller]
+fn check(what: &str, seen: &[u8]) {
+    let text = String::from_utf8_lossy(seen);
+    for canary in ALL {
+        for form in forms(canary) {
+            let found = text.find(&form).map(|at| {
+                let from = text[..at].char_indices().rev().nth(200).map_or(0, |(at, _)| at);
+                &text[from..at + form.len()]
+            });
+            assert_eq!(found, None, "{what} shows a secret");
+        }
+    }
+}
+
+/// Every file beneath a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().flatten();
+    let found = entries.flat_map(|entry| match entry.path() {
+        path if path.is_dir() => files(&path),
+        path => vec![path],
+    });
+    found.collect()
+}
+
+/// Servers that take the password and throw it back.
+struct Servers {
+    well: Server,
+    no: Server,
+    bad: Server,
+    pop: Server,
+    certificate: Server,
+    smtp: Sink,
+}
+
+impl Servers {
+    async fn start() -> Servers {
+        let strange = Authority::new().issue(&["localhost"], 2099);
+        let imap_no = format!("%T NO [AUTHENTICATIONFAILED] wrong password {BY_FILE}\r\n");
+        let imap_bad = format!("%T BAD unknown command: LOGIN \"name\" \"{BY_NAME}\"\r\n");
+        let answer = |behaviour: Behaviour, command, text: &str| behaviour.but(command, say(text));
+        let encoded: &'static str = format!("535 5.7.8 not {SMTP} nor {}", forms(SMTP)[2]).leak();
+        let script = Script {
+            security: Security::StartTls,
+            rules: vec![("AUTH", Do::Say(encoded))],
+            ..Script::default()
+        };
+        Servers {
+            well: imap::proper().start().await,
+            no: answer(imap::proper(), "LOGIN", &imap_no).start().await,
+            bad: answer(imap::proper(), "LOGIN", &imap_bad).start().await,
+            pop: answer(pop3::proper(), "PASS", &format!("-ERR not {BY_FILE}\r\n")).start().await,
+            certificate: imap::proper().with_tls(strange.server(), true).start().await,
+            smtp: Sink::start(script).await,
+        }
+    }
+
+    fn yaml(&self) -> String {
+        let sha256: String =
+            Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+        let after = "dispatch: {by: recipient}, since: all, afterFetch: keep, pollInterval: 1s";
+        format!(
+            r#"version: 1
+mailAccounts:
+  healthy: {{type: maildir, path: "{{dir}}/mail", {after}}}
+  well: {{type: imap, host: localhost, port: {}, username: well, password: {{env: CANARY_PASSWORD}}, {after}}}
+  "no": {{type: imap, host: localhost, port: {}, username: refused, password: {{file: "{{dir}}/password"}}, {after}}}
+  bad: {{type: imap, host: localhost, port: {}, username: bad, password: {{secret: imap}}, {after}}}
+  pop: {{type: pop3, host: localhost, port: {}, username: pop, password: {{file: "{{dir}}/password"}}, {after}}}
+  certificate: {{type: imaps, host: localhost, port: {}, username: certificate, password: {{secret: imap}}, {after}}}
+smtp:
+  relay: {{type: smtptls, host: 127.0.0.1, port: {}, auth: {{username: desk, password: {{secret: smtp}}}}, tls: {{ca: "{}", serverName: localhost}}}}
+senders:
+  default: {{from: "Desk <desk@desk.example>", via: [relay]}}
+oauth2:
+  providers:
+    cloud: {{authUrl: "https://login.example/authorize", tokenUrl: "https://login.example/token", imap: {{host: imap.example, scopes: [mail]}}}}
+  profiles:
+    cloud: {{provider: cloud, clientId: desk, clientSecret: {{secret: client}}, grant: clientCredentials}}
+queues:
+  support: {{autoReplies: {{new: thanks}}}}
+systemAddresses:
+  support@desk.example: {{queue: support}}
+autoReplies:
+  thanks: {{from: support@desk.example, subject: {{en: Received}}, text: {{en: "Your number is {{{{ ticket.number }}}}."}}}}
+apiTokens:
+  ci: {{sha256: {sha256}, role: admin}}
+"#,
+            self.well.port,
+            self.no.port,
+            self.bad.port,
+            self.pop.port,
+            self.certificate.port,
+            self.smtp.addr.port(),
+            self.smtp.ca_path().display(),
+        )
+    }
+}
+
+/// Files in which somebody wrote the secrets themselves, in every way that is refused.
+fn literals(yaml: &str) -> Vec<String> {
+    let instead = [
+        format!("password: {MISPLACED}"),
+        format!("password: \"{MISPLACED}"),
+        format!("password: {{value: {MISPLACED}}}"),
+        format!("password: {{env: {MISPLACED}, secret: {MISPLACED}}}"),
+        format!("password: [{MISPLACED}]"),
+        format!("password: {MISPLACED}, password: {MISPLACED}"),
+    ];
+    let mut all: Vec<String> =
+        instead.iter().map(|text| yaml.replace("password: {secret: imap}", text)).collect();
+    all.push(yaml.replace("clientSecret: {secret: client}", &format!("clientSecret: {MISPLACED}")));
+    all.push(yaml.replace("password: {secret: smtp}", &format!("password: {MISPLACED}")));
+    all.push(yaml.replace("  ci: {sha256: ", &format!("  ci: {{token: {MISPLACED}, sha256: ")));
+    all.push(yaml.replace("  ci: {sha256: ", &format!("  ci: {{sha256: {MISPLACED}")));
+    all
+}
+
+const MAIL: &str = "From: eve@customer.example\r\nTo: support@desk.example\r\nSubject: Hello\r\n\
+                    Message-ID: <1@customer.example>\r\n\r\nHello\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_in_every_secret_field_is_never_seen_again() {
+    let servers = Servers::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    for (name, value) in [
+        ("password", BY_FILE),
+        ("secrets/imap", BY_NAME),
+        ("secrets/smtp", SMTP),
+        ("secrets/client", CLIENT),
+    ] {
+        fs::write(folder.path().join(name), value).unwrap();
+    }
+    let yaml = servers.yaml();
+    let variables = [("CANARY_PASSWORD", BY_ENV)];
+    let program = Program::start_in(folder, &yaml, &variables).await;
+    deliver(&program.path("mail"), "1", MAIL.as_bytes());
+
+    // All that can go wrong with a server goes wrong.
+    let status = until_all_failed(&program).await;
+    assert!(servers.well.heard().plain.contains(BY_ENV), "the right server got its password");
+    assert!(servers.certificate.heard().encrypted.is_empty());
+    check("status", status.as_bytes());
+
+    // Files with secrets in them, for the running program and for the one who is asked.
+    for (number, broken) in literals(&yaml).iter().enumerate() {
+        assert_ne!(*broken, yaml, "variant {number} is another one");
+        program.write(broken);
+        let (status, answer) = ask(program.addr, "POST", "/-/reload", TOKEN, "").await;
+        assert_eq!(status, 422, "variant {number}: {answer}");
+        check("reload", answer.as_bytes());
+        let (_, answer) = ask(program.addr, "POST", "/api/v1/check", TOKEN, broken).await;
+        check("check over HTTP", answer.as_bytes());
+        let (_, answer) = ask(program.addr, "GET", "/api/v1/status", TOKEN, "").await;
+        check("status after a refusal", answer.as_bytes());
+        for format in ["human", "json", "github"] {
+            command(&program, &["check", "--format", format]);
+        }
+        command(&program, &["plan"]);
+    }
+    program.write(&yaml);
+
+    every_answer(&program).await;
+    let mail = program.path("mail.eml");
+    fs::write(&mail, MAIL).unwrap();
+    let mail = mail.display().to_string();
+    command(&program, &["explain", &mail, "--account", "healthy"]);
+    command(&program, &["check", "--strict"]);
+    command(&program, &["plan", "--format", "json"]);
+    for name in ["healthy", "well", "no", "bad", "pop", "certificate", "relay"] {
+        command(&program, &["probe", name]);
+    }
+    for what in [&["status"][..], &["tickets", "ls"], &["mails", "ls"], &["outbox", "ls"]] {
+        asking(&program, what);
+    }
+    program.signal("TERM");
+    until("the end of the program", || program.log().contains("stopping").then_some(())).await;
+
+    let log = program.log();
+    assert!(log.contains("DEBUG") || log.contains("TRACE"), "it was asked to say much");
+    check("log", log.as_bytes());
+    let files = files(&program.path("data"));
+    assert!(!files.is_empty());
+    for file in files {
+        // The local token may have been removed in between.
+        let bytes = fs::read(&file).unwrap_or_default();
+        check(&file.display().to_string(), &bytes);
+    }
+}
+
+async fn until_all_failed(program: &Program) -> String {
+    for _ in 0..200 {
+        let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
+        check("metrics", metrics.as_bytes());
+        let failed = ["no", "bad", "pop", "certificate"]
+            .iter()
+            .all(|name| metrics.contains(&format!("postroom_account_up{{account=\"{name}\"}} 0")));
+        let well = metrics.contains("postroom_account_up{account=\"well\"} 1");
+        let tried = metrics.contains("postroom_outbox_attempts_total{");
+        if failed && well && tried {
+            return ask(program.addr, "GET", "/api/v1/status", TOKEN, "").await.1;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the servers do not fail as they should");
+}
+
+async fn every_answer(program: &Program) {
+    let (_, tickets) = ask(program.addr, "GET", "/api/v1/tickets", TOKEN, "").await;
+    let number =
+        tickets.split("\"number\":\"").nth(1).expect("a ticket").split('"').next().unwrap();
+    let paths = [
+        "/metrics",
+        "/-/healthy",
+        "/-/ready",
+        "/api/v1/openapi.json",
+        "/api/v1/status",
+        "/api/v1/tickets",
+        &format!("/api/v1/tickets/{number}"),
+        "/api/v1/mails",
+        "/api/v1/mails/1",
+        "/api/v1/outbox",
+        "/api/v1/quarantine",
+        "/api/v1/config",
+        "/api/v1/config/files",
+        &format!("/api/v1/status?access_token={MISPLACED}"),
+        &format!("/{MISPLACED}"),
+    ];
+    for path in paths {
+        for token in [TOKEN, "", &format!("{TOKEN}x"), MISPLACED] {
+            let (status, answer) = ask(program.addr, "GET", path, token, "").await;
+            assert!(
+                token != TOKEN || path.contains(MISPLACED) || status == 200,
+                "{path}: {answer}"
+            );
+            if !path.contains(MISPLACED) {
+                check(path, answer.as_bytes());
+            }
+        }
+    }
+    let explain = "/api/v1/explain?account=healthy";
+    let (status, answer) = ask(program.addr, "POST", explain, TOKEN, MAIL).await;
+    assert_eq!(status, 200, "{answer}");
+    check("explain over HTTP", answer.as_bytes());
+}
+
+/// A command on the files.
+#[track_caller]
+fn command(program: &Program, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
+    command.args(arguments).arg("-c").arg(program.path("config"));
+    if arguments[0] == "plan" {
+        command.args(["--url", &format!("http://{}", program.addr)]).env("POSTROOM_TOKEN", TOKEN);
+    }
+    command.env("POSTROOM_SECRETS_DIR", program.path("secrets"));
+    finish(command, arguments);
+}
+
+/// A command that asks the daemon.
+#[track_caller]
+fn asking(program: &Program, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
+    command.args(arguments).args(["--url", &format!("http://{}", program.addr)]);
+    command.env("POSTROOM_TOKEN", TOKEN);
+    finish(command, arguments);
+}
+
+#[track_caller]
+fn finish(mut command: Command, arguments: &[&str]) {
+    let output = command.env("CANARY_PASSWORD", BY_ENV).output().unwrap();
+    let all = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&all);
+    assert!(output.status.code().is_some_and(|code| code < 64), "{arguments:?}: {text}");
+    check(&format!("{arguments:?}"), &all);
+}
