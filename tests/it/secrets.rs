@@ -75,6 +75,7 @@ impl Servers {
         let encoded: &'static str = format!("535 5.7.8 not {SMTP} nor {}", forms(SMTP)[2]).leak();
         let script = Script {
             security: Security::StartTls,
+            offers: vec!["8BITMIME", "AUTH PLAIN LOGIN"],
             rules: vec![("AUTH", Do::Say(encoded))],
             ..Script::default()
         };
@@ -96,7 +97,7 @@ impl Servers {
             r#"version: 1
 mailAccounts:
   healthy: {{type: maildir, path: "{{dir}}/mail", {after}}}
-  well: {{type: imap, host: localhost, port: {}, username: well, password: {{env: CANARY_PASSWORD}}, {after}}}
+  well: {{type: imap, host: localhost, port: {}, username: well, password: {{env: CANARY_PASSWORD}}, idle: "off", {after}}}
   "no": {{type: imap, host: localhost, port: {}, username: refused, password: {{file: "{{dir}}/password"}}, {after}}}
   bad: {{type: imap, host: localhost, port: {}, username: bad, password: {{secret: imap}}, {after}}}
   pop: {{type: pop3, host: localhost, port: {}, username: pop, password: {{file: "{{dir}}/password"}}, {after}}}
@@ -174,6 +175,7 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     let status = until_all_failed(&program).await;
     assert!(servers.well.heard().plain.contains(BY_ENV), "the right server got its password");
     assert!(servers.certificate.heard().encrypted.is_empty());
+    assert!(servers.smtp.lines().iter().any(|line| line.starts_with("AUTH")), "so did the relay");
     check("status", status.as_bytes());
 
     // Files with secrets in them, for the running program and for the one who is asked.
@@ -211,7 +213,11 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     until("the end of the program", || program.log().contains("stopping").then_some(())).await;
 
     let log = program.log();
-    assert!(log.contains("DEBUG") || log.contains("TRACE"), "it was asked to say much");
+    for told in
+        ["login was refused", "could not set up TLS", "configuration refused", "cause=\"auth\""]
+    {
+        assert!(log.contains(told), "{told:?} was logged");
+    }
     check("log", log.as_bytes());
     let files = files(&program.path("data"));
     assert!(!files.is_empty());
@@ -236,7 +242,10 @@ async fn until_all_failed(program: &Program) -> String {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    panic!("the servers do not fail as they should");
+    let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
+    let told =
+        metrics.lines().filter(|line| line.contains("_up{") || line.contains("attempts_total"));
+    panic!("the servers do not fail as they should: {:?}", told.collect::<Vec<_>>());
 }
 
 async fn every_answer(program: &Program) {
