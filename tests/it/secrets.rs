@@ -9,7 +9,7 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use crate::daemon::{deliver, until};
-use crate::program::{Program, ask};
+use crate::process::{Program, ask};
 use crate::server::certificates::Authority;
 use crate::server::{Behaviour, Server, imap, pop3, say};
 use crate::sink::{Do, Script, Sink};

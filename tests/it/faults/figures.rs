@@ -8,7 +8,7 @@ use postroom::metrics::{ALL, MetricKind};
 
 use super::{desk, mail, metric};
 use crate::daemon::{Daemon, until};
-use crate::program::ask;
+use crate::process::ask;
 use crate::server::{imap, say};
 
 /// Metrics that have a value only with what is not in this test: a profile, an unverified
