@@ -236,6 +236,21 @@ fn every_page_is_named_in_the_readme() {
 }
 
 #[test]
+fn every_metric_that_is_named_exists() {
+    let known = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let mut named = 0;
+    for path in pages() {
+        let page = std::fs::read_to_string(&path).unwrap();
+        let words = page.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        for name in words.filter(|word| word.starts_with("postroom_")) {
+            assert!(known.contains(&format!("| `{name}` |")), "{}: {name}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} metrics were found");
+}
+
+#[test]
 fn every_exit_code_is_in_the_operating_guide() {
     let guide = std::fs::read_to_string(root().join("docs/operating.md")).unwrap();
     for code in [0, 1, 2, 3, 4, 64, 69, 78] {

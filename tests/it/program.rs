@@ -8,6 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use postroom::core::mail;
+
 use crate::peers::Dovecot;
 
 /// A test that waits longer than this for something has found a fault.
@@ -163,6 +165,40 @@ fn commands_about_a_running_desk() {
     desk.check(&["status", "--token", "wrong"], 1, "unknown, disabled or expired");
     // What the desk sent lies beside its files, not where it was started.
     assert!(desk.path("outgoing").is_dir());
+}
+
+/// Subject and text of the first mail that was sent to this address.
+fn sent_to(desk: &Desk, address: &str) -> (String, String) {
+    let began = Instant::now();
+    loop {
+        let sent = fs::read_dir(desk.path("outgoing")).into_iter().flatten();
+        let mails = sent.map(|entry| entry.unwrap().path());
+        let mut mails: Vec<PathBuf> =
+            mails.filter(|path| path.extension().is_some_and(|it| it == "eml")).collect();
+        mails.sort();
+        let mut mails = mails.iter().map(|path| mail::parse(&fs::read(path).unwrap()));
+        let wanted = |mail: &mail::Mail| {
+            mail.to.iter().filter_map(|to| to.address.as_ref()).any(|to| to.to_string() == address)
+        };
+        if let Some(mail) = mails.find(wanted) {
+            return (mail.subject.clone(), mail.text.clone());
+        }
+        assert!(began.elapsed() < PATIENCE, "nothing was sent to {address}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn everybody_is_written_to_in_his_language() {
+    let desk = Desk::start();
+    let (subject, text) = sent_to(&desk, "kenji@desk.example");
+    assert!(subject.contains("新しいチケット: The app forgets my language"), "{subject}");
+    assert!(text.starts_with("健二 様\n") && text.contains("> Hello,"), "{text}");
+    let (subject, text) = sent_to(&desk, "hanako@customer.example");
+    assert!(subject.ends_with(" お問い合わせを受け付けました"), "{subject}");
+    assert!(text.contains("受付番号は 20") && text.contains("ご返信"), "{text}");
+    let (subject, _) = sent_to(&desk, "eve@customer.example");
+    assert!(subject.ends_with(" We received your mail"), "{subject}");
 }
 
 #[test]
