@@ -39,7 +39,14 @@ const DEFAULT_DATA: &str = "./postroom-data";
 
 /// A mail-to-ticket desk configured by nothing but YAML.
 #[derive(Parser)]
-#[command(name = "postroom", version, about, arg_required_else_help = true)]
+#[command(
+    name = "postroom",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  postroom check -c config/\n  postroom run -c config/\n  \
+                  postroom mails ls\n\nEvery command shows an example of its own with --help."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

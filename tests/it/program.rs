@@ -70,7 +70,13 @@ impl Desk {
 
     /// Starts one over the files in this folder.
     fn over(folder: tempfile::TempDir) -> Desk {
+        Desk::with(folder, &[])
+    }
+
+    /// Starts one with more options.
+    fn with(folder: tempfile::TempDir, options: &[&str]) -> Desk {
         let mut child = program(folder.path(), &["run", "-c", FILES, "--listen", "127.0.0.1:0"])
+            .args(options)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -145,6 +151,42 @@ fn every_mail_is_told_in_one_line() {
     assert!(!line.contains("postroom::"), "{line}");
     desk.line("look with: postroom status");
     desk.line("held back: autoSubmitted");
+}
+
+#[test]
+fn programs_get_the_same_line_with_its_parts() {
+    let desk = Desk::with(quickstart(), &["--log-format", "json"]);
+    let line = desk.line("The app forgets my language");
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["target"], "postroom::mail");
+    assert_eq!(event["account"], "demo");
+    assert_eq!(event["outcome"], "created");
+    assert_eq!(event["ticket"].as_str().map(str::len), Some(16));
+    assert!(event["why"].as_str().unwrap().contains("queue: support"), "{line}");
+}
+
+#[test]
+fn an_edit_that_loses_most_accounts_is_held_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join(FILES);
+    let mut yaml = "version: 1\nmailAccounts:\n".to_owned();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        for part in ["new", "cur", "tmp"] {
+            fs::create_dir_all(files.join(name).join(part)).unwrap();
+        }
+        yaml += &format!(
+            "  {name}: {{type: maildir, path: {name}, dispatch: {{by: recipient}}, afterFetch: keep}}\n"
+        );
+    }
+    fs::write(files.join("desk.yaml"), &yaml).unwrap();
+    let desk = Desk::over(folder);
+    let one: String = yaml.lines().take(3).map(|line| format!("{line}\n")).collect();
+    fs::write(desk.path("desk.yaml"), one).unwrap();
+    desk.check(&["plan", "-c", FILES], 2, "- delete   mailAccounts.b");
+    desk.check(&["reload"], 1, "would remove 5 of 6 mail accounts");
+    desk.check(&["status"], 1, "postroom reload --allow-mass-delete");
+    desk.check(&["reload", "--allow-mass-delete"], 0, "applied");
+    desk.check(&["status", "--wait"], 0, "mailAccount  a ");
 }
 
 #[test]
