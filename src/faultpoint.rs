@@ -2,7 +2,8 @@
 //!
 //! Without the feature `faultpoints` they are nothing at all. With it, the environment variable
 //! `POSTROOM_FAULT` names one: `name` or `name:3` aborts the process when the place is passed for
-//! the first or third time, `name=error` makes the place report a failed disk each time.
+//! the first or third time, `name=error` makes the place report a failed disk each time, and
+//! `name=error:3` the first three times.
 //!
 //! Architecture invariant: a fault point only stops or fails; it never changes a value.
 
@@ -43,8 +44,16 @@ mod on {
     #[derive(Debug, PartialEq, Eq)]
     struct Wanted {
         name: String,
-        /// Passing at which the process dies, from 1; `None` fails instead.
-        abort_at: Option<u64>,
+        does: Does,
+    }
+
+    /// What happens there.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Does {
+        /// The process dies at this passing, from 1.
+        Abort(u64),
+        /// The place fails at the first so many passings.
+        Fail(u64),
     }
 
     static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
@@ -52,21 +61,20 @@ mod on {
 
     /// Aborts the process if this place is asked for.
     pub fn pass(name: &str) {
-        let Some(wanted) = wanted().filter(|wanted| wanted.name == name) else { return };
-        let passing = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
-        if wanted.abort_at == Some(passing) {
-            std::process::abort();
-        }
+        // A place that cannot fail does not.
+        let _ = pass_or_fail(name);
     }
 
     /// Aborts the process or fails if this place is asked for.
     pub fn pass_or_fail(name: &str) -> io::Result<()> {
-        pass(name);
-        match wanted() {
-            Some(wanted) if wanted.name == name && wanted.abort_at.is_none() => {
+        let Some(wanted) = wanted().filter(|wanted| wanted.name == name) else { return Ok(()) };
+        let passing = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
+        match wanted.does {
+            Does::Abort(at) if at == passing => std::process::abort(),
+            Does::Fail(times) if passing <= times => {
                 Err(io::Error::other(format!("fault point {name}")))
             }
-            _ => Ok(()),
+            Does::Abort(_) | Does::Fail(_) => Ok(()),
         }
     }
 
@@ -76,11 +84,16 @@ mod on {
     }
 
     fn parse(text: &str) -> Option<Wanted> {
-        if let Some(name) = text.strip_suffix("=error") {
-            return Some(Wanted { name: name.to_owned(), abort_at: None });
-        }
-        let (name, count) = text.rsplit_once(':').unwrap_or((text, "1"));
-        Some(Wanted { name: name.to_owned(), abort_at: Some(count.parse().ok()?) })
+        let (text, count) = match text.rsplit_once(':') {
+            Some((text, count)) => (text, Some(count.parse().ok()?)),
+            None => (text, None),
+        };
+        Some(match text.strip_suffix("=error") {
+            Some(name) => {
+                Wanted { name: name.to_owned(), does: Does::Fail(count.unwrap_or(u64::MAX)) }
+            }
+            None => Wanted { name: text.to_owned(), does: Does::Abort(count.unwrap_or(1)) },
+        })
     }
 
     #[cfg(test)]
@@ -88,15 +101,16 @@ mod on {
         use super::*;
 
         #[track_caller]
-        fn check(text: &str, name: &str, abort_at: Option<u64>) {
-            assert_eq!(parse(text), Some(Wanted { name: name.into(), abort_at }));
+        fn check(text: &str, name: &str, does: Does) {
+            assert_eq!(parse(text), Some(Wanted { name: name.into(), does }));
         }
 
         #[test]
         fn forms() {
-            check("store.commit", "store.commit", Some(1));
-            check("store.commit:3", "store.commit", Some(3));
-            check("store.commit=error", "store.commit", None);
+            check("store.commit", "store.commit", Does::Abort(1));
+            check("store.commit:3", "store.commit", Does::Abort(3));
+            check("store.commit=error", "store.commit", Does::Fail(u64::MAX));
+            check("store.commit=error:3", "store.commit", Does::Fail(3));
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{Handle, ReloadAnswer, ReloadRequest, Running, Trigger};
 use crate::config::{self, Loaded, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
 use crate::core::plan::{self, Slot, Step};
+use crate::faultpoint;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 use crate::run::intake::blocking;
 use crate::run::supervisor::Order;
@@ -94,9 +95,12 @@ impl Reloader {
             config: Arc::new(config),
             changes: changes.clone(),
         };
+        faultpoint!("reload.adopted");
         self.carry_out(&before.config, next);
+        faultpoint!("reload.carried_out");
         self.desk.rejected.store(Arc::default());
         self.keep(hash.clone(), files).await;
+        faultpoint!("reload.kept");
         let warnings = problems;
         ReloadAnswer::Applied { revision: hash, changes, warnings }
     }

@@ -24,6 +24,7 @@ use super::dial::Target;
 use super::{Entry, Fetched, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::{AfterFetch, Security};
 use crate::core::mail::Location;
+use crate::faultpoint;
 
 /// Messages in one folder; a larger folder is refused rather than held in memory.
 pub const MESSAGES_MAX: usize = 1_000_000;
@@ -350,6 +351,7 @@ impl Imap {
     async fn delete(&mut self, uids: &[u32]) -> Result<(), MailboxError> {
         if self.session.can("UIDPLUS") {
             self.store(uids, "\\Deleted").await?;
+            faultpoint!("imap.flagged");
             return self.expunge(uids).await;
         }
         if self.session.can("MOVE") {

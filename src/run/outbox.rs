@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::config::{Config, SmtpServer, Switch};
 use crate::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after};
 use crate::core::ticket::{Actor, Command, TicketId};
+use crate::faultpoint;
 use crate::metrics::Metrics;
 use crate::run::board::{Board, ConditionKind, Kind, ObjectStatus};
 use crate::run::clock::Clock;
@@ -394,7 +395,9 @@ impl Outbox {
         if self.results.is_empty() {
             return Ok(());
         }
+        faultpoint!("outbox.sent");
         self.parts.store.delivered(self.results.clone()).await?;
+        faultpoint!("outbox.committed");
         for (id, _) in self.results.drain(..) {
             self.in_flight.remove(&id);
         }
@@ -539,6 +542,7 @@ async fn transfer(
         let connection = connection.filter(Connection::usable);
         Transfer { server: server.clone(), mail, attempt, let_in, connection }
     };
+    faultpoint!("outbox.before_send");
     if let Some(mut connection) = idle {
         let attempt = connection.send(&mail).await;
         let stale =
