@@ -5,7 +5,7 @@
 //! ```text
 //! run::poller      wakes (news, timer, "fetch now"), opens the mailbox, lists it
 //! mailbox::fetch   raw bytes of the mails that the ledger does not know
-//! store::spool     commit 1: bytes, location and attempt counter are safe before anybody parses
+//! store::spool     commit 1: bytes and location are safe before anybody parses
 //! core::mail       scan, then parse → Mail                                            pure
 //! core::intake     judge(config, account, mail) → Judgement                           pure
 //! store::record    commit 2: reads Facts, calls core::intake::settle, writes ticket, article,

@@ -12,6 +12,7 @@ mod fault;
 mod file;
 mod ledger;
 mod log;
+mod mark;
 mod migrate;
 mod outbox;
 mod raw;
@@ -46,6 +47,7 @@ use crate::core::ticket::{
     Actor, Article, ArticleId, Command, Event, Refused, State, Ticket, TicketId,
 };
 use fault::Fault;
+pub use mark::Mark;
 use rows::{BellRow, RevisionRow, decode, encode};
 use segments::Segments;
 use tables::View;
@@ -136,7 +138,7 @@ pub enum Known {
     LeftAlone,
     /// Its bytes are safe, its outcome is not decided.
     Spooled {
-        /// How often judging was begun.
+        /// How often judging it ended the process.
         attempts: u32,
     },
     /// Its outcome is committed; the server may be told.
@@ -163,7 +165,7 @@ pub struct Spooled {
     pub location: Location,
     /// Key of its bytes.
     pub digest: Digest,
-    /// How often judging was begun, this time included.
+    /// How often judging it ended the process.
     pub attempts: u32,
     /// Whether the bytes are the header only.
     pub headers_only: bool,
@@ -407,7 +409,8 @@ impl Store {
         });
         let (jobs, queue) = std::sync::mpsc::channel();
         let segments = Segments::of(directory);
-        let writer = Writer { shared: shared.clone(), segments, lock: opened.lock };
+        let mark = Mark::make(directory)?;
+        let writer = Writer { shared: shared.clone(), segments, mark, lock: opened.lock };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(queue))
@@ -474,7 +477,7 @@ impl Store {
         self.write(0, 0, move |tx| tx.compare(&account, &listed, now)).await
     }
 
-    /// Commit 1: makes bytes safe, with one more attempt on the counter. Answers after the commit.
+    /// Commit 1: makes bytes safe. Answers after the commit.
     pub async fn spool(
         &self,
         account: &str,
@@ -499,11 +502,15 @@ impl Store {
         self.write(count, bytes, spool).await
     }
 
-    /// Mails of an account that are spooled but not decided, each with one more attempt counted:
-    /// what a crash left behind.
-    pub async fn respool(&self, account: &str) -> Result<Vec<Spooled>, StoreError> {
-        let account = account.to_owned();
-        self.write(0, 0, move |tx| tx.respool(&account)).await
+    /// Mails of an account that are spooled but not decided: what a crash, or a commit that failed,
+    /// left behind.
+    pub fn spooled(&self, account: &str) -> Result<Vec<Spooled>, StoreError> {
+        self.view(|view| ledger::spooled(view, account))
+    }
+
+    /// Names the mail that is judged, should judging it end the process.
+    pub fn mark(&self) -> Result<Mark, StoreError> {
+        Ok(Mark::make(&self.0.shared.directory)?)
     }
 
     /// Commit 2: settles each mail against the facts and records what comes of it. A panic in one

@@ -1,7 +1,7 @@
 //! The two commits of a mail: make the bytes safe, judge, record what comes of it.
 //!
 //! ```text
-//! spool    commit 1: bytes, location, attempt counter   before anybody parses them
+//! spool    commit 1: bytes and location                  before anybody parses them
 //! judge    parse and decide what needs no facts          off the async threads
 //! record   commit 2: ticket, ledger, owed mails          THE INSTANT THAT COUNTS
 //! ```
@@ -18,10 +18,10 @@ use crate::core::config::{Account, Config, Oversize, Switch};
 use crate::core::intake::{self, Judgement, Outcome};
 use crate::core::mail::{self, Digest, Location, Oddity};
 use crate::faultpoint;
-use crate::store::{MailId, Recorded, Spool, Spooled, StoreError, ToRecord};
+use crate::store::{MailId, Mark, Recorded, Spool, Spooled, StoreError, ToRecord};
 
-/// A mail whose judging was begun this often without an end is quarantined without being parsed:
-/// it has killed the process before.
+/// A mail that has ended the process this often while it was judged is quarantined without being
+/// parsed again.
 pub const ATTEMPTS_MAX: u32 = 2;
 
 /// Takes a batch of fetched mails in: both commits. After `Ok` the server may be told.
@@ -37,10 +37,11 @@ pub async fn take(
     finish(desk, account, spooled.into_iter().zip(bytes).collect()).await
 }
 
-/// Takes in what a crash left between the two commits.
+/// Takes in what a crash, or a commit that failed, left between the two commits.
 pub async fn resume(desk: &Handle, account: &Arc<Account>) -> Result<Vec<Recorded>, StoreError> {
     let mut left = Vec::new();
-    for spooled in desk.store.respool(&account.name).await? {
+    let (store, name) = (desk.store.clone(), account.name.clone());
+    for spooled in blocking(move || store.spooled(&name)).await? {
         let store = desk.store.clone();
         let digest = spooled.digest;
         match blocking(move || store.raw(&digest)).await? {
@@ -48,7 +49,12 @@ pub async fn resume(desk: &Handle, account: &Arc<Account>) -> Result<Vec<Recorde
             None => tracing::error!(account = account.name, "bytes of a spooled mail are missing"),
         }
     }
-    if left.is_empty() { Ok(Vec::new()) } else { finish(desk, account, left).await }
+    if left.is_empty() {
+        return Ok(Vec::new());
+    }
+    tracing::info!(account = account.name, mails = left.len(), "taking in what was left half-done");
+    faultpoint!("resumed");
+    finish(desk, account, left).await
 }
 
 /// Judges and records a quarantined mail once more because a person released it.
@@ -98,7 +104,8 @@ async fn finish(
     let config = desk.running.load().config.clone();
     let judging = (config.clone(), account.clone());
     let started = Instant::now();
-    let judged = blocking(move || judge_all(&judging.0, &judging.1, mails)).await;
+    let mark = desk.store.mark()?;
+    let judged = blocking(move || judge_all(&judging.0, &judging.1, &mark, mails)).await?;
     desk.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
     faultpoint!("judged");
     let now = desk.clock.now();
@@ -126,19 +133,20 @@ type Judged = (Spooled, Result<Box<Judgement>, String>);
 fn judge_all(
     config: &Config,
     account: &Account,
+    mark: &Mark,
     mails: Vec<(Spooled, Arc<Vec<u8>>)>,
-) -> Vec<Judged> {
-    mails
-        .into_iter()
-        .map(|(spooled, raw)| {
-            let judgement = if spooled.attempts > ATTEMPTS_MAX {
-                Err(format!("judging it ended the process {ATTEMPTS_MAX} times"))
-            } else {
-                judge(config, account, &raw, spooled.headers_only)
-            };
-            (spooled, judgement)
-        })
-        .collect()
+) -> Result<Vec<Judged>, StoreError> {
+    let judged = mails.into_iter().map(|(spooled, raw)| {
+        let judgement = if spooled.attempts >= ATTEMPTS_MAX {
+            Err(format!("judging it ended the process {ATTEMPTS_MAX} times"))
+        } else {
+            mark.set(&spooled.digest)?;
+            faultpoint!("judge");
+            judge(config, account, &raw, spooled.headers_only)
+        };
+        Ok((spooled, judgement))
+    });
+    judged.collect()
 }
 
 /// Scans, parses and judges one mail; the error is the reason for its quarantine.

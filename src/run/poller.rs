@@ -88,18 +88,22 @@ pub async fn run(mut poller: Poller) {
 impl Poller {
     /// One session: a look, and more of them while the server tells us of news.
     async fn session(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
+        // What is ours already does not wait for the server.
+        intake::resume(&self.desk, account).await?;
         let pass = self.admission(account).await?;
         let stop = self.stop.clone();
         let mut mailbox = step(&stop, mailbox::open(account, &self.desk.secrets)).await?;
+        faultpoint!("opened");
         if let Some(expires) = mailbox.certificate_expires() {
             self.desk.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
         }
-        intake::resume(&self.desk, account).await?;
         loop {
             let confirmed = self.round(account, mailbox.as_mut()).await?;
             let Some(_waiting) = may_wait(account, mailbox.as_ref(), &pass) else {
                 step(&stop, mailbox.close()).await?;
+                faultpoint!("closed");
                 self.desk.store.done(&account.name, confirmed).await?;
+                faultpoint!("confirmed");
                 return Ok(());
             };
             self.desk.store.done(&account.name, confirmed).await?;
@@ -140,9 +144,14 @@ impl Poller {
     ) -> Result<Vec<Location>, Ended> {
         let began = Instant::now();
         let listing = step(&self.stop, mailbox.list()).await?;
+        faultpoint!("listed");
         self.link(account, &listing).await?;
         let Work { listed, fresh, unfinished } = self.sort(account, listing).await?;
         self.note_backlog(account, fresh.len());
+        if !unfinished.is_empty() {
+            let mails = unfinished.len();
+            tracing::debug!(account = account.name, mails, "telling the server again");
+        }
         let mut telling = Telling::new(account);
         telling.add(unfinished);
         let taken = self.take_all(account, mailbox, fresh, &mut telling).await;

@@ -11,6 +11,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
 use super::StoreError;
 use super::fault::Fault;
+use super::mark;
 use super::migrate;
 use super::segments::{Segments, sync_directory};
 use super::tables::{Tables, View};
@@ -53,6 +54,7 @@ pub(super) fn open(directory: &Path) -> Result<Opened, StoreError> {
     let database = open_database(&path)?;
     let (desk_key, committed) = prepare(&database, &path)?;
     Segments::recover(directory, &committed)?;
+    mark::count(directory, &database)?;
     Ok(Opened { database, desk_key, lock })
 }
 

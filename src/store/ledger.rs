@@ -98,11 +98,11 @@ impl Tx<'_> {
     ) -> Result<Spooled, Fault> {
         self.spools = true;
         let attempts = match self.ledger(account, &mail.location)?.map(|row| row.state) {
-            Some(LedgerState::Spooled { attempts, .. }) => attempts + 1,
-            Some(LedgerState::LeftAlone) | None => 1,
+            Some(LedgerState::Spooled { attempts, .. }) => attempts,
+            Some(LedgerState::LeftAlone) | None => 0,
             // It has an outcome already. Recording it again will answer with that outcome.
             Some(LedgerState::Recorded { .. } | LedgerState::Done { .. }) => {
-                return Ok(spooled(mail, digest, 1));
+                return Ok(answer(mail, digest, 0));
             }
         };
         self.keep_raw(&digest, &mail.raw)?;
@@ -112,33 +112,7 @@ impl Tx<'_> {
             headers_only: mail.headers_only,
         };
         self.set_ledger(account, &mail.location, state)?;
-        Ok(spooled(mail, digest, attempts))
-    }
-
-    /// What is spooled but not decided, each with one more attempt.
-    pub(super) fn respool(&mut self, account: &str) -> Result<Vec<Spooled>, Fault> {
-        let account = self.account_id(account)?;
-        let mut locations = Vec::new();
-        for row in self.tables.spooled.range((account, "")..(account + 1, ""))? {
-            locations.push(Location(row?.0.value().1.to_owned()));
-        }
-        let mut mails = Vec::new();
-        for location in locations {
-            let Some(row) = self.ledger(account, &location)? else { continue };
-            let LedgerState::Spooled { digest, attempts, headers_only } = row.state else {
-                continue;
-            };
-            let attempts = attempts + 1;
-            mails.push(Spooled {
-                location: location.clone(),
-                digest: super::rows::digest(&digest)?,
-                attempts,
-                headers_only,
-            });
-            let state = LedgerState::Spooled { digest, attempts, headers_only };
-            self.set_ledger(account, &location, state)?;
-        }
-        Ok(mails)
+        Ok(answer(mail, digest, attempts))
     }
 
     /// Notes that the server confirmed what it was told.
@@ -293,7 +267,7 @@ impl Tx<'_> {
     }
 }
 
-fn spooled(mail: &Spool, digest: Digest, attempts: u32) -> Spooled {
+fn answer(mail: &Spool, digest: Digest, attempts: u32) -> Spooled {
     Spooled { location: mail.location.clone(), digest, attempts, headers_only: mail.headers_only }
 }
 
@@ -323,4 +297,23 @@ pub(super) fn known(view: &View, name: &str, locations: &[Location]) -> Result<V
         })
     };
     locations.iter().map(known).collect()
+}
+
+/// What is spooled but not decided.
+pub(super) fn spooled(view: &View, name: &str) -> Result<Vec<Spooled>, Fault> {
+    let Some(row) = view.accounts.get(name)? else { return Ok(Vec::new()) };
+    let account = decode::<AccountRow>(row.value())?.id;
+    let mut mails = Vec::new();
+    for row in view.spooled.range((account, "")..(account + 1, ""))? {
+        let key = row?.0;
+        let Some(row) = view.ledger.get(key.value())? else { continue };
+        if let LedgerState::Spooled { digest, attempts, headers_only } =
+            decode::<LedgerRow>(row.value())?.state
+        {
+            let location = Location(key.value().1.to_owned());
+            let digest = super::rows::digest(&digest)?;
+            mails.push(Spooled { location, digest, attempts, headers_only });
+        }
+    }
+    Ok(mails)
 }

@@ -17,6 +17,7 @@ use super::writer::said;
 use super::{MailId, MailRecord, Recorded, Rules, ToRecord};
 use crate::core::intake::{Decision, Effect, Judgement, Outcome, Why};
 use crate::core::outgoing::OutgoingKind;
+use crate::faultpoint;
 
 /// Ticket numbers tried for one mail; the next is tried if a number is taken, as it can be after a
 /// change of time zone.
@@ -95,9 +96,14 @@ impl Tx<'_> {
             Err(fault) => return Err(fault),
         };
         for _ in 0..NUMBERS_TRIED_MAX {
-            let settle =
-                || (rules.settle)(&mail.config, &mail.account, judgement, &facts, mail.now);
-            let decision = match catch_unwind(AssertUnwindSafe(settle)) {
+            self.mark.write(&mail.digest)?;
+            let settle = || {
+                faultpoint!("settle");
+                (rules.settle)(&mail.config, &mail.account, judgement, &facts, mail.now)
+            };
+            let settled = catch_unwind(AssertUnwindSafe(settle));
+            self.mark.clear()?;
+            let decision = match settled {
                 Ok(decision) => decision,
                 Err(panic) => {
                     let reason = format!("panic while settling: {}", said(&*panic));

@@ -5,6 +5,7 @@
 use redb::{ReadableTable, WriteTransaction};
 
 use super::fault::Fault;
+use super::mark::Mark;
 use super::rows::{CountersRow, decode, encode};
 use super::segments::Segments;
 use super::tables::Tables;
@@ -20,6 +21,8 @@ pub(super) struct Tx<'txn> {
     pub counters: CountersRow,
     /// Large raw mails.
     pub segments: &'txn mut Segments,
+    /// Names the mail that is settled.
+    pub mark: &'txn Mark,
     /// Key of our Message-IDs.
     pub desk_key: DeskKey,
     /// Whether owed mails were enqueued or put back.
@@ -37,6 +40,7 @@ impl<'txn> Tx<'txn> {
     pub(super) fn begin(
         transaction: &'txn WriteTransaction,
         segments: &'txn mut Segments,
+        mark: &'txn Mark,
         desk_key: DeskKey,
     ) -> Result<Tx<'txn>, Fault> {
         let tables = Tables::open(transaction)?;
@@ -51,6 +55,7 @@ impl<'txn> Tx<'txn> {
             tables,
             counters,
             segments,
+            mark,
             desk_key,
             rings: false,
             spools: false,

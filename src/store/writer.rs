@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::fault::Fault;
+use super::mark::Mark;
 use super::segments::Segments;
 use super::transaction::Tx;
 use super::{Shared, StoreError, file};
@@ -90,6 +91,8 @@ where
 pub(super) struct Writer {
     pub shared: Arc<Shared>,
     pub segments: Segments,
+    /// Names the mail that is settled.
+    pub mark: Mark,
     /// Released last, when the database is closed.
     pub lock: std::fs::File,
 }
@@ -115,6 +118,8 @@ impl Writer {
             }
         }
         self.close_database();
+        // While the lock is held: another process may count what it finds.
+        drop(self.mark);
         drop(self.lock);
         if let Some(closed) = closing {
             let _ = closed.send(());
@@ -183,8 +188,9 @@ impl Writer {
         let mut transaction = database.begin_write().map_err(whole)?;
         transaction.set_two_phase_commit(true);
         transaction.set_quick_repair(true);
-        let mut tx = Tx::begin(&transaction, &mut self.segments, shared.desk_key.clone())
-            .map_err(|fault| GivenUp::Batch(fault.into()))?;
+        let mut tx =
+            Tx::begin(&transaction, &mut self.segments, &self.mark, shared.desk_key.clone())
+                .map_err(|fault| GivenUp::Batch(fault.into()))?;
         for (index, job) in batch.iter_mut().enumerate() {
             run_guarded(job.as_mut(), &mut tx, index)?;
         }
@@ -258,15 +264,19 @@ fn whole(error: impl Into<redb::Error>) -> GivenUp {
     GivenUp::Batch(Fault::Engine(error.into()).into())
 }
 
+fn failed(error: std::io::Error) -> GivenUp {
+    GivenUp::Batch(Fault::disk("commit")(error).into())
+}
+
 fn before_commit(spools: bool, records: bool) -> Result<(), GivenUp> {
     if spools {
         faultpoint!("store.spool.before_commit");
     }
     if records {
         faultpoint!("store.record.before_commit");
+        faultpoint!("store.record.commit", error).map_err(failed)?;
     }
-    faultpoint!("store.commit", error)
-        .map_err(|error| GivenUp::Batch(Fault::disk("commit")(error).into()))
+    faultpoint!("store.commit", error).map_err(failed)
 }
 
 fn after_commit(spools: bool, records: bool) {

@@ -49,8 +49,8 @@ async fn a_mail_becomes_a_ticket() {
     let fire = letter("support", "fire");
     assert_eq!(label(&store, &fire), Known::No);
     let spooled = store.spool("support", vec![fire.to_spool()]).await.unwrap();
-    assert_eq!(spooled[0].attempts, 1);
-    assert_eq!(label(&store, &fire), Known::Spooled { attempts: 1 });
+    assert_eq!(spooled[0].attempts, 0);
+    assert_eq!(label(&store, &fire), Known::Spooled { attempts: 0 });
     let recorded = store.record(vec![fire.to_record()]).await.unwrap().remove(0);
     assert_eq!((recorded.outcome, recorded.routed_by), (Outcome::Created, Some("lastResort")));
     assert_eq!(label(&store, &fire), Known::Recorded);
@@ -107,19 +107,38 @@ async fn of_a_mail_whose_header_alone_is_ours_the_server_is_never_told() {
 }
 
 #[tokio::test]
-async fn attempts_are_counted_before_judging() {
+async fn what_was_not_decided_is_found_again() {
     let (directory, store) = fresh();
     let fire = letter("support", "fire");
     store.spool("support", vec![fire.to_spool()]).await.unwrap();
     drop(store);
     let store = open(directory.path()).unwrap();
-    let left = store.respool("support").await.unwrap();
-    assert_eq!((left.len(), left[0].attempts), (1, 2));
+    let left = store.spooled("support").unwrap();
+    assert_eq!((left.len(), left[0].attempts), (1, 0));
     assert_eq!(left[0].digest, Digest::of(&fire.raw));
-    assert_eq!(store.respool("support").await.unwrap()[0].attempts, 3);
-    assert!(store.respool("sales").await.unwrap().is_empty());
+    assert!(store.spooled("sales").unwrap().is_empty());
     store.record(vec![fire.to_record()]).await.unwrap();
-    assert!(store.respool("support").await.unwrap().is_empty());
+    assert!(store.spooled("support").unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn only_the_mail_in_hand_is_counted() {
+    let (directory, store) = fresh();
+    let (poison, other) = (letter("support", "poison"), letter("support", "other"));
+    store.spool("support", vec![other.to_spool(), poison.to_spool()]).await.unwrap();
+    drop(store);
+    for attempts in 1..=2 {
+        let store = open(directory.path()).unwrap();
+        let mark = store.mark().unwrap();
+        mark.set(&Digest::of(&other.raw)).unwrap();
+        mark.set(&Digest::of(&poison.raw)).unwrap();
+        // As the end of the process would leave it.
+        std::mem::forget(mark);
+        drop(store);
+        let store = open(directory.path()).unwrap();
+        assert_eq!(label(&store, &poison), Known::Spooled { attempts });
+        assert_eq!(label(&store, &other), Known::Spooled { attempts: 0 });
+    }
 }
 
 #[tokio::test]
@@ -644,7 +663,7 @@ async fn a_closed_store_says_so() {
     let (directory, store) = fresh();
     letter("support", "fire").take(&store).await;
     store.close().await;
-    assert!(matches!(store.respool("support").await, Err(StoreError::Closed)));
+    assert!(matches!(store.spooled("support"), Err(StoreError::Closed)));
     assert!(matches!(store.known("support", &[]), Err(StoreError::Closed)));
     store.close().await;
     let (before, after) = Store::compact(directory.path()).unwrap();

@@ -43,7 +43,7 @@ fn child() {
 
 async fn poll(store: Store, account: &'static str) {
     let mut place = 0;
-    let left = store.respool(account).await.unwrap_or_default();
+    let left = store.spooled(account).unwrap_or_default();
     if !left.is_empty() {
         let mails = left.iter().map(|left| {
             let subject = left.location.0.strip_prefix("INBOX/7/").unwrap();
