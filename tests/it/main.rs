@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod config_watch;
+mod crash;
 mod daemon;
 mod docs;
 mod e2e;
