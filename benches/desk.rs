@@ -1,0 +1,362 @@
+//! The daemon in the large and at its limits: a check of 10,000 accounts, one changed among them,
+//! the memory of 10,000 polled ones, the peak over a mail of 100 MB, and the time from the server's
+//! word of a new mail to the committed ticket.
+//!
+//! `cargo bench --bench desk [-- check|change|accounts|large|idle]`
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../tests/it/peers.rs"]
+#[allow(dead_code)]
+mod peers;
+#[path = "../tests/it/server/mod.rs"]
+#[allow(dead_code)]
+mod server;
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use peers::Dovecot;
+use support::desk::{self, Desk};
+use support::{mails, median, until};
+
+/// Accounts, and system addresses, of the large configuration.
+const ACCOUNTS: usize = 10_000;
+/// Filters of the large configuration.
+const FILTERS: usize = 1_000;
+/// Objects per file of the large configuration; a file holds 1 MiB at most.
+const OBJECTS_PER_FILE: usize = 2_000;
+/// Length of the large mail.
+const LARGE_MAIL_BYTES: usize = 100_000_000;
+/// Mails delivered one by one to a waiting account.
+const IDLE_MAILS: usize = 50;
+/// How often a figure is taken; the median is shown.
+const RUNS: usize = 5;
+/// The daemon waits this long for quiet after an event. Milliseconds.
+const DEBOUNCE_MILLIS: f64 = 300.0;
+const USER: &str = "desk";
+const PASSWORD: &str = "measured";
+
+/// Name and measurement.
+const MEASUREMENTS: [(&str, fn()); 5] = [
+    ("check", check),
+    ("change", change),
+    ("accounts", accounts),
+    ("large", large),
+    ("idle", idle),
+];
+
+fn main() {
+    if support::is_only_a_test() {
+        return;
+    }
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    for (name, measure) in MEASUREMENTS {
+        if chosen.is_empty() || chosen.iter().any(|it| it == name) {
+            measure();
+        }
+    }
+}
+
+/// One line of the table: the figure, and the bound it must keep.
+fn row(what: &str, figure: f64, unit: &str, bound: &str) {
+    println!("{what:<58} {figure:>9.1} {unit:<4} {bound}");
+}
+
+// Configuration.
+
+/// `postroom check` over the large configuration.
+fn check() {
+    let folder = tempfile::tempdir().unwrap();
+    write_large(folder.path());
+    let (mut seconds, mut peak) = (Vec::new(), 0);
+    for _ in 0..RUNS {
+        let began = Instant::now();
+        let mut child = desk::program()
+            .args(["check", "-c"])
+            .arg(folder.path().join("config"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = loop {
+            peak = peak.max(desk::memory_kib(child.id(), "VmHWM:").unwrap_or(0));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        seconds.push(began.elapsed().as_secs_f64());
+        assert!(status.success(), "the configuration is good");
+    }
+    row("check of 10,000 accounts and addresses, 1,000 filters", median(seconds), "s", "≤ 0.5");
+    row("  its peak memory", peak as f64 / 1024.0, "MiB", "≤ 150");
+}
+
+/// One account of 10,000 changed: the reload by request, and by the event of the file system.
+fn change() {
+    let desk = large_desk();
+    let page = |interval: usize| {
+        let others = accounts_file(0, OBJECTS_PER_FILE, &desk.path("mail"));
+        others.replacen("pollInterval: 1h", &format!("pollInterval: {interval}m"), 1)
+    };
+    let seen_files = || desk.metric("postroom_config_reloads_total{result=\"applied\"").unwrap();
+    let (mut asked, mut noticed) = (Vec::new(), Vec::new());
+    for run in 0..RUNS {
+        let before = seen_files();
+        desk.write("accounts0.yaml", &page(100 + run));
+        let began = Instant::now();
+        desk.post("/-/reload");
+        asked.push(began.elapsed().as_secs_f64() * 1e3);
+        assert_eq!(seen_files(), before + 1.0);
+        let looks = "postroom_config_reloads_total{result=\"unchanged\",trigger=\"file\"}";
+        desk.wait_for(looks, run as f64 + 1.0);
+    }
+    for run in 0..RUNS {
+        let before = seen_files();
+        desk.write("accounts0.yaml", &page(200 + run));
+        let began = Instant::now();
+        until("the change", Duration::from_millis(2), || (seen_files() > before).then_some(()));
+        noticed.push(began.elapsed().as_secs_f64() * 1e3 - DEBOUNCE_MILLIS);
+    }
+    row("one of 10,000 accounts changed, by request", median(asked), "ms", "≤ 50");
+    row("  by file event, after the 300 ms of quiet", median(noticed), "ms", "≤ 50");
+}
+
+// Memory.
+
+/// 10,000 polled accounts, against a daemon without any.
+fn accounts() {
+    let empty = Desk::start(&small_configuration(""));
+    empty.wait_for("postroom_build_info", 1.0);
+    let large = large_desk();
+    let above = large.resident_kib() as f64 - empty.resident_kib() as f64;
+    row("10,000 polled accounts above the empty daemon", above / 1024.0, "MiB", "≤ 60");
+}
+
+/// A mail of 100 MB in a mailbox, with the limits that hold unless others are declared.
+fn large() {
+    let mail = mails::attached(1, LARGE_MAIL_BYTES);
+    if let Some(dovecot) = Dovecot::start() {
+        dovecot.add_user(USER, PASSWORD);
+        dovecot.deliver(USER, &mail);
+        row("peak over a mail of 100 MB, IMAP", peak_over(&imap(dovecot.imap)), "MiB", "≤ 150");
+        let pop3 = imap(dovecot.pop3).replace("type: imap", "type: pop3");
+        row("peak over a mail of 100 MB, POP3", peak_over(&pop3), "MiB", "≤ 150");
+    }
+    let mailbox = tempfile::tempdir().unwrap();
+    make_maildir(mailbox.path());
+    fs::write(mailbox.path().join("new/1.large"), &mail).unwrap();
+    let maildir = format!("type: maildir, path: {}", mailbox.path().display());
+    row("peak over a mail of 100 MB, Maildir", peak_over(&maildir), "MiB", "≤ 150");
+    // About the largest that is taken whole.
+    let mail = mails::attached(2, 31 << 20);
+    fs::write(mailbox.path().join("new/2.whole"), mail).unwrap();
+    fs::remove_file(mailbox.path().join("new/1.large")).unwrap();
+    row("peak over a mail of 31 MiB, taken whole, Maildir", peak_over(&maildir), "MiB", "≤ 150");
+}
+
+fn peak_over(source: &str) -> f64 {
+    let folder = desk::folder_for(&small_configuration(&format!(
+        "mailAccounts:\n  one: {{{source}, since: all, afterFetch: keep, pollInterval: 1h}}\n"
+    )));
+    desk::write_secret(&folder.path().join("password"), PASSWORD);
+    let desk = Desk::start_in(folder);
+    desk.wait_for("postroom_intake_messages_total", 1.0);
+    desk.peak_kib() as f64 / 1024.0
+}
+
+// Waiting.
+
+/// From Dovecot's word of a new mail, as it passes on the wire, to the committed ticket.
+fn idle() {
+    let Some(dovecot) = Dovecot::start() else { return };
+    dovecot.add_user(USER, PASSWORD);
+    let wire = Wire::to(dovecot.imap);
+    let folder = desk::folder_for(&small_configuration(&format!(
+        "mailAccounts:\n  one: {{{}, since: all, afterFetch: delete, pollInterval: 1h}}\n",
+        imap(wire.port)
+    )));
+    desk::write_secret(&folder.path().join("password"), PASSWORD);
+    let desk = Desk::start_in(folder);
+    until("IDLE", Duration::from_millis(20), || (wire.idles() == 1).then_some(()));
+    let mut millis = Vec::new();
+    for number in 0..IDLE_MAILS {
+        dovecot.deliver(USER, &mails::plain(number, 2_048));
+        desk.wait_for("postroom_intake_messages_total", number as f64 + 1.0);
+        // Delivered only when it waits again, so that the next one is told and not found.
+        until("IDLE", Duration::from_millis(20), || (wire.idles() >= number + 2).then_some(()));
+    }
+    let recorded: Vec<SystemTime> = desk.log().lines().filter_map(time_of_record).collect();
+    let told = wire.told();
+    assert_eq!(recorded.len(), IDLE_MAILS);
+    for at in recorded {
+        let told = told.iter().rfind(|told| **told <= at).expect("it was told before");
+        millis.push(at.duration_since(*told).unwrap().as_secs_f64() * 1e3);
+    }
+    millis.sort_by(f64::total_cmp);
+    row(
+        "from untagged EXISTS to the committed ticket, median",
+        median(millis.clone()),
+        "ms",
+        "≤ 20",
+    );
+    row("  the slowest of 50", millis[millis.len() - 1], "ms", "");
+}
+
+/// When a line of the log says that a ticket was committed.
+fn time_of_record(line: &str) -> Option<SystemTime> {
+    let time = line.split_whitespace().next()?;
+    let time: Timestamp = time.parse().ok()?;
+    line.contains("outcome=\"created\"").then(|| time.into())
+}
+
+/// A wire to an IMAP server that notes what passes.
+struct Wire {
+    port: u16,
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Default)]
+struct Noted {
+    /// When the server said that there are more mails.
+    told: Vec<SystemTime>,
+    /// How often the client began to wait.
+    idles: usize,
+}
+
+impl Wire {
+    fn to(server: u16) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let noted = Arc::new(Mutex::new(Noted::default()));
+        let notes = noted.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                client.set_nodelay(true).unwrap();
+                server.set_nodelay(true).unwrap();
+                let (up, down) = (notes.clone(), notes.clone());
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    pass(from, to, |text| {
+                        up.lock().unwrap().idles += text.matches(" IDLE\r\n").count();
+                    })
+                });
+                std::thread::spawn(move || {
+                    pass(server, client, |text| {
+                        if text.contains(" EXISTS\r\n") {
+                            down.lock().unwrap().told.push(SystemTime::now());
+                        }
+                    })
+                });
+            }
+        });
+        Wire { port, noted }
+    }
+
+    fn told(&self) -> Vec<SystemTime> {
+        self.noted.lock().unwrap().told.clone()
+    }
+
+    fn idles(&self) -> usize {
+        self.noted.lock().unwrap().idles
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, note: impl Fn(&str)) {
+    let mut piece = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut piece) {
+        note(&String::from_utf8_lossy(&piece[..count]));
+        if to.write_all(&piece[..count]).is_err() {
+            return;
+        }
+    }
+}
+
+// Configurations.
+
+fn small_configuration(accounts: &str) -> String {
+    format!(
+        "version: 1\ndesk: {{name: Measured Desk, systemId: \"10\"}}\nqueues:\n  support: {{}}\n{accounts}"
+    )
+}
+
+fn imap(port: u16) -> String {
+    format!(
+        "type: imap, host: 127.0.0.1, port: {port}, username: {USER}, \
+         password: {{file: {{dir}}/password}}"
+    )
+}
+
+/// A daemon that has looked into each of 10,000 empty mailboxes once.
+fn large_desk() -> Desk {
+    let folder = tempfile::tempdir().unwrap();
+    write_large(folder.path());
+    for number in 0..ACCOUNTS {
+        make_maildir(&folder.path().join(format!("mail/{number}")));
+    }
+    let desk = Desk::start_in(folder);
+    desk.wait_for("postroom_account_up", ACCOUNTS as f64);
+    desk
+}
+
+fn make_maildir(path: &Path) {
+    for part in ["new", "cur", "tmp"] {
+        fs::create_dir_all(path.join(part)).unwrap();
+    }
+}
+
+/// Writes 10,000 accounts, 10,000 system addresses and 1,000 filters.
+fn write_large(folder: &Path) {
+    let mail = folder.join("mail");
+    let write = |name: &str, text: &str| desk::write_config(folder, name, text);
+    write("desk.yaml", &small_configuration(""));
+    for (number, first) in (0..ACCOUNTS).step_by(OBJECTS_PER_FILE).enumerate() {
+        let last = first + OBJECTS_PER_FILE;
+        write(&format!("accounts{number}.yaml"), &accounts_file(first, last, &mail));
+        write(&format!("addresses{number}.yaml"), &addresses_file(first, last));
+    }
+    write("filters.yaml", &filters_file());
+}
+
+fn accounts_file(first: usize, last: usize, mail: &Path) -> String {
+    let mut text = "version: 1\nmailAccounts:\n".to_owned();
+    for number in first..last {
+        let path = mail.join(number.to_string());
+        let _ = writeln!(
+            text,
+            "  account{number}:\n    type: maildir\n    path: {}\n    pollInterval: 1h\n    \
+             dispatch: {{by: recipient}}\n    afterFetch: delete",
+            path.display()
+        );
+    }
+    text
+}
+
+fn addresses_file(first: usize, last: usize) -> String {
+    let mut text = "version: 1\nsystemAddresses:\n".to_owned();
+    for number in first..last {
+        let _ = writeln!(text, "  desk{number}@desk.example: {{name: Desk, queue: support}}");
+    }
+    text
+}
+
+fn filters_file() -> String {
+    let mut text = "version: 1\nfilters:\n".to_owned();
+    for number in 0..FILTERS {
+        let _ = writeln!(
+            text,
+            "  filter{number}:\n    order: {number}\n    match: [{{header: Subject, regex: \
+             '^\\[case {number}\\]'}}]\n    set: {{priority: 4 high}}"
+        );
+    }
+    text
+}
