@@ -7,6 +7,8 @@
 //! label. Label values are either names declared in the configuration or words of ours, and the
 //! series of a removed object disappear.
 
+mod accounts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
+use self::accounts::{AccountSeries, is_of_accounts};
 use crate::core::config::{Account, Config, Poll, Security, SmtpRoute, Source, Switch, TlsOptions};
 use crate::store::OutboxCounts;
 
@@ -127,6 +130,7 @@ struct Families {
     gauges: BTreeMap<&'static str, GaugeVec>,
     histograms: BTreeMap<&'static str, HistogramVec>,
     rows: BTreeMap<&'static str, &'static MetricRow>,
+    accounts: AccountSeries,
 }
 
 impl Default for Metrics {
@@ -184,43 +188,48 @@ impl Metrics {
 impl Metrics {
     /// Whether the last look into the mailbox succeeded.
     pub fn account_up(&self, account: &str, up: bool) {
-        self.set("postroom_account_up", &[account], f64::from(u8::from(up)));
+        self.set_account("postroom_account_up", account, &[], f64::from(u8::from(up)));
     }
 
     /// When the mailbox was last looked at without an error.
     pub fn account_last_success(&self, account: &str, unix_secs: f64) {
-        self.set("postroom_account_last_success_timestamp_seconds", &[account], unix_secs);
+        self.set_account(
+            "postroom_account_last_success_timestamp_seconds",
+            account,
+            &[],
+            unix_secs,
+        );
     }
 
     /// Declared time between two looks, in seconds.
     pub fn account_poll_interval(&self, account: &str, secs: f64) {
-        self.set("postroom_account_poll_interval_seconds", &[account], secs);
+        self.set_account("postroom_account_poll_interval_seconds", account, &[], secs);
     }
 
     /// Failures since the last success.
     pub fn account_failures(&self, account: &str, failures: u64) {
-        self.set("postroom_account_consecutive_failures", &[account], failures as f64);
+        self.set_account("postroom_account_consecutive_failures", account, &[], failures as f64);
     }
 
     /// Messages that wait to be taken.
     pub fn account_backlog(&self, account: &str, messages: u64) {
-        self.set("postroom_account_backlog_messages", &[account], messages as f64);
+        self.set_account("postroom_account_backlog_messages", account, &[], messages as f64);
     }
 
     /// The mailbox gave all its messages new names.
     pub fn epoch_changed(&self, account: &str) {
-        self.count("postroom_account_uidvalidity_changes_total", &[account], 1);
+        self.count_account("postroom_account_uidvalidity_changes_total", account, &[]);
     }
 
     /// The account is gone: its series disappear.
     pub fn account_removed(&self, account: &str) {
-        self.forget("account", |name| name == account);
+        self.0.accounts.forget(|name| name == account);
         self.forget_named("mailAccount", |name| name == account);
     }
 
     /// A look into the mailbox ended: `success` or `failure`.
     pub fn poll_run(&self, account: &str, result: &'static str) {
-        self.count("postroom_poll_runs_total", &[account, result], 1);
+        self.count_account("postroom_poll_runs_total", account, &[result]);
     }
 
     /// Why a look into a mailbox failed: `imap`, `pop3`, `graph` or `maildir`, and the label of
@@ -363,17 +372,19 @@ impl Metrics {
         TextEncoder::new()
             .encode(&self.0.registry.gather(), &mut buffer)
             .expect("what was registered can be written");
-        String::from_utf8(buffer).expect("names, labels and help are text")
+        let mut page = String::from_utf8(buffer).expect("names, labels and help are text");
+        self.0.accounts.write(ALL, &mut page);
+        page
     }
 }
 
 // What can be read from a revision.
 impl Metrics {
     fn describe_accounts(&self, config: &Config) {
-        self.clear("postroom_account_info");
+        self.0.accounts.clear(self.0.rows["postroom_account_info"]);
         for account in config.accounts.values() {
-            let labels = [account.name.as_str(), source_type(account), switch(account.state)];
-            self.set("postroom_account_info", &labels, 1.0);
+            let labels = [source_type(account), switch(account.state)];
+            self.set_account("postroom_account_info", &account.name, &labels, 1.0);
             if let Poll::Every(every) = account.poll {
                 self.account_poll_interval(&account.name, every.as_secs_f64());
             }
@@ -406,7 +417,7 @@ impl Metrics {
     }
 
     fn forget_undeclared(&self, config: &Config) {
-        self.forget("account", |name| !config.accounts.contains_key(name));
+        self.0.accounts.forget(|name| !config.accounts.contains_key(name));
         self.forget_named("mailAccount", |name| !config.accounts.contains_key(name));
         self.forget("server", |name| !config.smtp.contains_key(name));
         self.forget_named("smtp", |name| !config.smtp.contains_key(name));
@@ -426,6 +437,14 @@ impl Metrics {
 
     fn set(&self, name: &str, labels: &[&str], value: f64) {
         self.0.gauges[name].with_label_values(labels).set(value);
+    }
+
+    fn count_account(&self, name: &str, account: &str, more: &[&'static str]) {
+        self.0.accounts.update(self.0.rows[name], account, more, |count| count + 1.0);
+    }
+
+    fn set_account(&self, name: &str, account: &str, more: &[&'static str], value: f64) {
+        self.0.accounts.update(self.0.rows[name], account, more, |_| value);
     }
 
     fn observe(&self, name: &str, labels: &[&str], value: f64) {
@@ -450,7 +469,7 @@ impl Metrics {
 
     fn forget_where(&self, label: &str, gone: impl Fn(&HashMap<&str, String>) -> bool) {
         for (name, row) in &self.0.rows {
-            if !row.labels.contains(&label) {
+            if !row.labels.contains(&label) || is_of_accounts(row) {
                 continue;
             }
             match row.kind {
@@ -489,8 +508,9 @@ impl Families {
             gauges: BTreeMap::new(),
             histograms: BTreeMap::new(),
             rows: rows.iter().map(|row| (row.name, row)).collect(),
+            accounts: AccountSeries::default(),
         };
-        for row in rows {
+        for row in rows.iter().filter(|row| !is_of_accounts(row)) {
             families.add(row);
         }
         #[cfg(target_os = "linux")]

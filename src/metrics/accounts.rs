@@ -1,0 +1,190 @@
+//! Series of mail accounts, kept small: there may be ten thousand accounts.
+//!
+//! A series of the prometheus crate carries its own copy of name, help and labels, most of a
+//! kilobyte. Here an account has one entry with a number for each of its series, and the text is
+//! made when it is asked for.
+//!
+//! Architecture invariant: labels beside the account's name are words of ours.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard};
+
+use super::MetricRow;
+
+/// Labels of a series beside the account, at most.
+const MORE_LABELS_MAX: usize = 2;
+
+/// All series whose first label is the account.
+#[derive(Default)]
+pub struct AccountSeries(Mutex<BTreeMap<String, Vec<Series>>>);
+
+/// One series of an account.
+struct Series {
+    row: &'static MetricRow,
+    /// Values of the labels behind the account; unused ones are empty.
+    more: [&'static str; MORE_LABELS_MAX],
+    value: f64,
+}
+
+/// Whether the series of a row are kept here.
+pub fn is_of_accounts(row: &MetricRow) -> bool {
+    row.labels.first() == Some(&"account")
+}
+
+impl AccountSeries {
+    /// Changes the value of a series, which is 0 before the first time.
+    pub fn update(
+        &self,
+        row: &'static MetricRow,
+        account: &str,
+        more: &[&'static str],
+        change: impl FnOnce(f64) -> f64,
+    ) {
+        let mut words = [""; MORE_LABELS_MAX];
+        words[..more.len()].copy_from_slice(more);
+        let mut accounts = self.lock();
+        if !accounts.contains_key(account) {
+            accounts.insert(account.to_owned(), Vec::new());
+        }
+        let series = accounts.get_mut(account).expect("it was entered above");
+        match series.iter_mut().find(|one| one.row.name == row.name && one.more == words) {
+            Some(one) => one.value = change(one.value),
+            None => series.push(Series { row, more: words, value: change(0.0) }),
+        }
+    }
+
+    /// Removes the series of one row, for all accounts.
+    pub fn clear(&self, row: &'static MetricRow) {
+        for series in self.lock().values_mut() {
+            series.retain(|one| one.row.name != row.name);
+        }
+    }
+
+    /// Removes the series of accounts that are gone.
+    pub fn forget(&self, gone: impl Fn(&str) -> bool) {
+        self.lock().retain(|account, _| !gone(account));
+    }
+
+    /// Adds everything in the text format of Prometheus.
+    pub fn write(&self, rows: &'static [MetricRow], page: &mut String) {
+        let accounts = self.lock();
+        for row in rows.iter().filter(|row| is_of_accounts(row)) {
+            let mut headed = false;
+            for (account, series) in accounts.iter() {
+                for one in series.iter().filter(|one| one.row.name == row.name) {
+                    if !headed {
+                        head(row, page);
+                        headed = true;
+                    }
+                    line(account, one, page);
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Series>>> {
+        self.0.lock().expect("no panic while holding the series")
+    }
+}
+
+fn head(row: &MetricRow, page: &mut String) {
+    let (name, kind) = (row.name, row.type_name());
+    let _ = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n", row.help);
+}
+
+fn line(account: &str, series: &Series, page: &mut String) {
+    page.push_str(series.row.name);
+    page.push_str("{account=\"");
+    escape(account, page);
+    page.push('"');
+    for (label, value) in series.row.labels[1..].iter().zip(series.more) {
+        // Words of ours hold nothing that must be escaped.
+        let _ = write!(page, ",{label}=\"{value}\"");
+    }
+    let _ = writeln!(page, "}} {}", series.value);
+}
+
+/// As the text format wants it within quotes.
+fn escape(text: &str, page: &mut String) {
+    for character in text.chars() {
+        match character {
+            '\\' => page.push_str("\\\\"),
+            '"' => page.push_str("\\\""),
+            '\n' => page.push_str("\\n"),
+            other => page.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::MetricKind;
+
+    static UP: MetricRow =
+        MetricRow { name: "up", kind: MetricKind::Gauge, help: "Up", labels: &["account"] };
+    static RUNS: MetricRow = MetricRow {
+        name: "runs",
+        kind: MetricKind::Counter,
+        help: "Runs",
+        labels: &["account", "result"],
+    };
+
+    #[track_caller]
+    fn check(series: &AccountSeries, expected: &str) {
+        static ROWS: [MetricRow; 2] = [
+            MetricRow { name: "up", kind: MetricKind::Gauge, help: "Up", labels: &["account"] },
+            MetricRow {
+                name: "runs",
+                kind: MetricKind::Counter,
+                help: "Runs",
+                labels: &["account", "result"],
+            },
+        ];
+        let mut page = String::new();
+        series.write(&ROWS, &mut page);
+        assert_eq!(page, expected);
+    }
+
+    #[test]
+    fn nothing_without_series() {
+        check(&AccountSeries::default(), "");
+    }
+
+    #[test]
+    fn values_are_set_and_counted() {
+        let series = AccountSeries::default();
+        series.update(&UP, "b", &[], |_| 1.0);
+        series.update(&UP, "a", &[], |_| 0.5);
+        for _ in 0..2 {
+            series.update(&RUNS, "b", &["success"], |value| value + 1.0);
+        }
+        series.update(&RUNS, "b", &["failure"], |value| value + 1.0);
+        check(
+            &series,
+            "# HELP up Up\n# TYPE up gauge\nup{account=\"a\"} 0.5\nup{account=\"b\"} 1\n\
+             # HELP runs Runs\n# TYPE runs counter\n\
+             runs{account=\"b\",result=\"success\"} 2\nruns{account=\"b\",result=\"failure\"} 1\n",
+        );
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let series = AccountSeries::default();
+        series.update(&UP, "a\"b\\c\nd", &[], |_| 1.0);
+        check(&series, "# HELP up Up\n# TYPE up gauge\nup{account=\"a\\\"b\\\\c\\nd\"} 1\n");
+    }
+
+    #[test]
+    fn rows_and_accounts_are_forgotten() {
+        let series = AccountSeries::default();
+        for account in ["a", "b"] {
+            series.update(&UP, account, &[], |_| 1.0);
+            series.update(&RUNS, account, &["success"], |_| 1.0);
+        }
+        series.clear(&RUNS);
+        series.forget(|account| account == "a");
+        check(&series, "# HELP up Up\n# TYPE up gauge\nup{account=\"b\"} 1\n");
+    }
+}
