@@ -56,7 +56,14 @@ pub async fn run(
             biased;
             () = stop.cancelled() => break,
             order = orders.recv() => match order {
-                Some(order) => slots.obey(order),
+                Some(order) => {
+                    slots.obey(order);
+                    // All that wait, before the next look at every slot: a first revision starts
+                    // as many as there are accounts.
+                    while let Ok(order) = orders.try_recv() {
+                        slots.obey(order);
+                    }
+                }
                 None => break,
             },
             Some(result) = slots.tasks.join_next_with_id() => slots.forget(result),
