@@ -25,16 +25,20 @@ use crate::store::{MailId, Mark, Recorded, Spool, Spooled, StoreError, ToRecord}
 pub const ATTEMPTS_MAX: u32 = 2;
 
 /// Takes a batch of fetched mails in: both commits. After `Ok` the server may be told.
+///
+/// `turn` ends when the batch before is recorded: batches are made safe and judged side by side,
+/// and recorded in the order of the mailbox. If it ends with an error, so does this.
 pub async fn take(
     desk: &Handle,
     account: &Arc<Account>,
     batch: Vec<Spool>,
+    turn: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<Vec<Recorded>, StoreError> {
     let bytes: Vec<Arc<Vec<u8>>> = batch.iter().map(|mail| mail.raw.clone()).collect();
     let started = Instant::now();
     let spooled = desk.store.spool(&account.name, batch).await?;
     desk.metrics.intake_stage("spool", started.elapsed().as_secs_f64());
-    finish(desk, account, spooled.into_iter().zip(bytes).collect()).await
+    finish(desk, account, spooled.into_iter().zip(bytes).collect(), turn).await
 }
 
 /// Takes in what a crash, or a commit that failed, left between the two commits.
@@ -54,7 +58,7 @@ pub async fn resume(desk: &Handle, account: &Arc<Account>) -> Result<Vec<Recorde
     }
     tracing::info!(account = account.name, mails = left.len(), "taking in what was left half-done");
     faultpoint!("resumed");
-    finish(desk, account, left).await
+    finish(desk, account, left, std::future::ready(Ok(()))).await
 }
 
 /// Judges and records a quarantined mail once more because a person released it.
@@ -99,6 +103,7 @@ async fn finish(
     desk: &Handle,
     account: &Arc<Account>,
     mails: Vec<(Spooled, Arc<Vec<u8>>)>,
+    turn: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<Vec<Recorded>, StoreError> {
     // The revision is fixed here: a mail in progress finishes under the one it began with.
     let config = desk.running.load().config.clone();
@@ -121,6 +126,7 @@ async fn finish(
             released: None,
         })
         .collect();
+    turn.await?;
     let started = Instant::now();
     let recorded = desk.store.record(to_record).await?;
     desk.metrics.intake_stage("record", started.elapsed().as_secs_f64());

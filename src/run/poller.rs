@@ -10,11 +10,12 @@
 //! ```
 //! A slow or broken account delays nobody: each has its own task, and every step its deadline.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +31,12 @@ use crate::mailbox::{self, Entry, Fetched, Listing, Mailbox, MailboxError};
 use crate::store::{Known, Recorded, Spool, StoreError};
 
 /// Mails fetched together.
-pub const BATCH_MAILS_MAX: usize = 200;
+pub const BATCH_MAILS_MAX: usize = 500;
 /// Bytes fetched together; one larger mail is a batch of its own.
 pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Batches that are made safe, judged and recorded while the next one is fetched. While one is
+/// judged, the commits of the others go together; more would only hold more mails in memory.
+pub const BATCHES_UNDER_WAY_MAX: usize = 3;
 /// Mails the server is told about together.
 pub const DONE_MAILS_MAX: usize = 1_000;
 /// Longest time a session waits without a look at everything.
@@ -234,8 +238,8 @@ impl Poller {
         Ok(work)
     }
 
-    /// Fetches and takes in, a batch at a time: while one is judged and committed, the next one
-    /// is fetched.
+    /// Fetches and takes in, a batch at a time: while the last ones are made safe, judged and
+    /// committed, the next one is fetched.
     async fn take_all(
         &self,
         account: &Arc<Account>,
@@ -243,15 +247,34 @@ impl Poller {
         fresh: Vec<Entry>,
         telling: &mut Telling,
     ) -> Result<usize, Ended> {
+        let mut under_way = VecDeque::new();
+        let taken = self.take_batches(account, mailbox, fresh, telling, &mut under_way).await;
+        // Waited for even after an error: no intake may outlive its poller.
+        let rest = finish_all(&self.desk, under_way, telling).await;
+        let taken = taken? + rest?;
+        if self.stop.is_cancelled() { Err(Ended::Stopped) } else { Ok(taken) }
+    }
+
+    async fn take_batches(
+        &self,
+        account: &Arc<Account>,
+        mailbox: &mut dyn Mailbox,
+        fresh: Vec<Entry>,
+        telling: &mut Telling,
+        under_way: &mut VecDeque<InProgress>,
+    ) -> Result<usize, Ended> {
         let mut taken = 0;
-        let mut before: Option<InProgress> = None;
+        let mut before = None;
         for batch in batches(fresh, account.max_size_bytes) {
-            let fetched = self.fetch(account, mailbox, batch).await;
-            // Waited for even if this fetch failed: no intake may outlive its poller.
-            if let Some(batch) = before.take() {
-                taken += batch.finish(&self.desk, telling).await?;
+            let fetched = self.fetch(account, mailbox, batch).await?;
+            if under_way.len() == BATCHES_UNDER_WAY_MAX
+                && let Some(oldest) = under_way.pop_front()
+            {
+                taken += oldest.finish(&self.desk, telling).await?;
             }
-            before = Some(InProgress::start(&self.desk, account, fetched?));
+            let (batch, recorded) = InProgress::start(&self.desk, account, fetched, before.take());
+            under_way.push_back(batch);
+            before = Some(recorded);
             if telling.is_full() {
                 telling.tell(mailbox, &self.stop).await?;
             }
@@ -259,10 +282,7 @@ impl Poller {
                 break;
             }
         }
-        if let Some(batch) = before.take() {
-            taken += batch.finish(&self.desk, telling).await?;
-        }
-        if self.stop.is_cancelled() { Err(Ended::Stopped) } else { Ok(taken) }
+        Ok(taken)
     }
 
     async fn fetch(
@@ -418,7 +438,7 @@ struct FetchedBatch {
     room: OwnedSemaphorePermit,
 }
 
-/// A batch that is being judged and committed while the next one is fetched.
+/// A batch that is being made safe, judged and committed while the next one is fetched.
 struct InProgress {
     entries: Vec<Entry>,
     whole: Vec<bool>,
@@ -426,16 +446,28 @@ struct InProgress {
 }
 
 impl InProgress {
-    fn start(desk: &Handle, account: &Arc<Account>, batch: FetchedBatch) -> InProgress {
+    /// Begins. Records only when `before`, the batch before, is recorded; the second part of the
+    /// answer says so of this one.
+    fn start(
+        desk: &Handle,
+        account: &Arc<Account>,
+        batch: FetchedBatch,
+        before: Option<oneshot::Receiver<()>>,
+    ) -> (InProgress, oneshot::Receiver<()>) {
         let FetchedBatch { entries, mails, room } = batch;
         let whole = mails.iter().map(|mail| !mail.headers_only).collect();
         let (desk, account) = (desk.clone(), account.clone());
+        let (done, recorded) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let recorded = intake::take(&desk, &account, mails).await;
+            let taken = intake::take(&desk, &account, mails, turn_after(before)).await;
             drop(room);
-            recorded
+            if taken.is_ok() {
+                // Nobody waits behind the last one.
+                let _ = done.send(());
+            }
+            taken
         });
-        InProgress { entries, whole, task }
+        (InProgress { entries, whole, task }, recorded)
     }
 
     async fn finish(self, desk: &Handle, telling: &mut Telling) -> Result<usize, Ended> {
@@ -455,6 +487,31 @@ impl InProgress {
         telling.add(whole.map(|(entry, _)| entry));
         Ok(recorded.len())
     }
+}
+
+/// Ends when the batch before is recorded. If that failed, this one must not overtake it: its mails
+/// stay spooled, and the next session takes both in, in their order.
+async fn turn_after(before: Option<oneshot::Receiver<()>>) -> Result<(), StoreError> {
+    match before {
+        None => Ok(()),
+        Some(before) => before
+            .await
+            .map_err(|_| StoreError::Failed("the batch before was not recorded".to_owned())),
+    }
+}
+
+/// Waits for all; the first error counts.
+async fn finish_all(
+    desk: &Handle,
+    under_way: VecDeque<InProgress>,
+    telling: &mut Telling,
+) -> Result<usize, Ended> {
+    let mut taken = Ok(0);
+    for batch in under_way {
+        let finished = batch.finish(desk, telling).await;
+        taken = taken.and_then(|taken| Ok(taken + finished?));
+    }
+    taken
 }
 
 /// Recorded mails about which the server is to be told.
@@ -667,7 +724,7 @@ mod tests {
 
     #[test]
     fn small_mails_go_together() {
-        check(&[Some(2_000); 450], &[200, 200, 50]);
+        check(&[Some(2_000); 1_100], &[500, 500, 100]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{Shared, StoreError, file};
 use crate::faultpoint;
 
 /// Mails in one transaction; the last job may go beyond.
-const BATCH_MAILS_MAX: usize = 256;
+const BATCH_MAILS_MAX: usize = 1_000;
 /// Bytes of raw mails in one transaction; the last job may go beyond.
 const BATCH_BYTES_MAX: usize = 32 << 20;
 /// How often a database that could not be reopened is tried again.
