@@ -16,15 +16,11 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Problem;
-use crate::core::config::Config;
 use crate::core::intake::Outcome;
 use crate::core::plan::Change;
-use crate::metrics::Metrics;
-use crate::run::board::Board;
-use crate::run::clock::Clock;
+use crate::run::daemon::Daemon;
 use crate::run::intake;
-use crate::secret::Secrets;
-use crate::store::{MailId, Store};
+use crate::store::MailId;
 
 pub use accounts::Accounts;
 pub use start::{App, start};
@@ -83,22 +79,12 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
-/// What all parts of the running daemon share.
+/// The daemon, and how to ask it for something.
 pub struct Shared {
-    /// Tickets, ledger, outbox.
-    pub store: Store,
-    /// What runs.
-    pub running: ArcSwap<Running>,
+    /// What its tasks share.
+    pub daemon: Daemon,
     /// Problems of the last revision that was not applied; empty after a good one.
     pub rejected: ArcSwap<Vec<Problem>>,
-    /// Conditions of all objects.
-    pub board: Arc<Board>,
-    /// Every metric.
-    pub metrics: Metrics,
-    /// Where secrets are found.
-    pub secrets: Secrets,
-    /// What time it is.
-    pub clock: Clock,
     /// When the daemon started.
     pub started: Timestamp,
     /// Base of links in mails and redirects, as given by `--external-url`.
@@ -107,19 +93,6 @@ pub struct Shared {
     pub reloads: mpsc::Sender<ReloadRequest>,
     /// What the pollers work with.
     pub accounts: Accounts,
-}
-
-/// The revision that runs.
-#[derive(Debug, Clone)]
-pub struct Running {
-    /// Hash of the files; empty before the first one is applied.
-    pub revision: String,
-    /// When it was applied.
-    pub applied: Timestamp,
-    /// What it says.
-    pub config: Arc<Config>,
-    /// What it changed when it was applied.
-    pub changes: Vec<Change>,
 }
 
 /// "Look at the files again."
@@ -191,6 +164,15 @@ impl Trigger {
     }
 }
 
+/// The store, the revision that runs and the rest are the daemon's own.
+impl std::ops::Deref for Shared {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
+    }
+}
+
 impl std::ops::Deref for Handle {
     type Target = Shared;
 
@@ -224,7 +206,7 @@ impl Handle {
         let account = config.accounts.get(&record.account).cloned().ok_or_else(|| {
             format!("its account {:?} is not declared any more; declare it again", record.account)
         })?;
-        let recorded = intake::release(self, &account, id, record.location, raw).await;
+        let recorded = intake::release(&self.daemon, &account, id, record.location, raw).await;
         Ok(recorded.map_err(|error| error.to_string())?.outcome)
     }
 

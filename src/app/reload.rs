@@ -15,12 +15,13 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::start::DRAIN_MAX;
-use super::{Handle, ReloadAnswer, ReloadRequest, Running, Trigger};
+use super::{Handle, ReloadAnswer, ReloadRequest, Trigger};
 use crate::config::{self, Loaded, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
 use crate::core::plan::{self, Slot, Step};
 use crate::faultpoint;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
+use crate::run::daemon::Running;
 use crate::run::intake::blocking;
 use crate::run::supervisor::Order;
 use crate::store::StoredRevision;

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, Reloader};
 use super::{
-    Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Running, Shared, StartError,
-    Trigger,
+    Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Shared, StartError, Trigger,
 };
 use crate::config::watch::Watch;
 use crate::config::{self, Loaded};
@@ -22,6 +21,7 @@ use crate::core::plan::Slot;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::run::clock::Clock;
+use crate::run::daemon::{Daemon, Parts, Running};
 use crate::run::gate::Gate;
 use crate::run::intake::blocking;
 use crate::run::outbox::{self, OutboxParts};
@@ -161,15 +161,19 @@ fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>)
         config: Arc::default(),
         changes: Vec::new(),
     };
-    Handle::new(Shared {
+    let started = clock.now();
+    let daemon = Daemon::new(Parts {
         store,
         running: ArcSwap::from_pointee(nothing),
-        rejected: ArcSwap::default(),
-        board: Default::default(),
+        board: Arc::default(),
         metrics,
         secrets: Secrets { directory: options.secrets_dir.clone() },
-        started: clock.now(),
         clock,
+    });
+    Handle::new(Shared {
+        daemon,
+        rejected: ArcSwap::default(),
+        started,
         external_url: options.external_url.clone(),
         reloads,
         accounts: Accounts::default(),
@@ -215,7 +219,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
         match slot {
             Slot::Poller(name) => match workers.accounts.subscribe(name) {
                 Some((account, nudge)) => Box::pin(poller::run(Poller {
-                    desk: workers.clone(),
+                    daemon: workers.daemon.clone(),
                     gate: gate.clone(),
                     account,
                     nudge,
@@ -225,8 +229,8 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                 // Declared when the order was given and gone since: the next order says so.
                 None => Box::pin(async move { stop.cancelled().await }),
             },
-            Slot::Outbox => Box::pin(outbox::run(outbox_parts(&workers), stop)),
-            Slot::Clockwork => Box::pin(clockwork::run(workers.clone(), stop)),
+            Slot::Outbox => Box::pin(outbox::run(outbox_parts(&workers.daemon), stop)),
+            Slot::Clockwork => Box::pin(clockwork::run(workers.daemon.clone(), stop)),
         }
     };
     let ended = move |slot: &Slot, how: &'static str| {
@@ -241,7 +245,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
     supervisor::run(inbox, stop, spawn, ended).await;
 }
 
-fn outbox_parts(desk: &Handle) -> OutboxParts {
+fn outbox_parts(desk: &Daemon) -> OutboxParts {
     let running = desk.clone();
     OutboxParts {
         store: desk.store.clone(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::daemon::Daemon;
 use super::intake::blocking;
-use crate::app::Handle;
 use crate::core::config::Config;
 use crate::core::ticket::{Actor, Command, Ticket};
 use crate::store::StoreError;
@@ -17,15 +17,15 @@ pub const TICK: Duration = Duration::from_secs(15);
 pub const CLEAN_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Runs until asked to stop.
-pub async fn run(desk: Handle, stop: CancellationToken) {
+pub async fn run(daemon: Daemon, stop: CancellationToken) {
     let mut cleaned = Timestamp::UNIX_EPOCH;
     loop {
-        let now = desk.clock.now();
-        if let Err(error) = tick(&desk, now).await {
+        let now = daemon.clock.now();
+        if let Err(error) = tick(&daemon, now).await {
             tracing::warn!(%error, "could not do what is due");
         }
         if now.duration_since(cleaned) >= CLEAN_EVERY {
-            match desk.store.clean(now).await {
+            match daemon.store.clean(now).await {
                 Ok(_) => cleaned = now,
                 Err(error) => tracing::warn!(%error, "could not remove old records"),
             }
@@ -38,23 +38,23 @@ pub async fn run(desk: Handle, stop: CancellationToken) {
 }
 
 /// Does everything that is due at this instant.
-pub async fn tick(desk: &Handle, now: Timestamp) -> Result<(), StoreError> {
-    let config = desk.running.load().config.clone();
-    for (number, command) in due(desk, &config, now).await? {
-        let done = desk.store.command(config.clone(), &number, vec![command], Actor::System, now);
+pub async fn tick(daemon: &Daemon, now: Timestamp) -> Result<(), StoreError> {
+    let config = daemon.running.load().config.clone();
+    for (number, command) in due(daemon, &config, now).await? {
+        let done = daemon.store.command(config.clone(), &number, vec![command], Actor::System, now);
         if let Err(error) = done.await {
             tracing::warn!(ticket = number, %error, "could not do what is due on a ticket");
         }
     }
-    measure(desk).await
+    measure(daemon).await
 }
 
 async fn due(
-    desk: &Handle,
+    daemon: &Daemon,
     config: &Config,
     now: Timestamp,
 ) -> Result<Vec<(String, Command)>, StoreError> {
-    let store = desk.store.clone();
+    let store = daemon.store.clone();
     let (locked, pending) =
         blocking(move || Ok::<_, StoreError>((store.locked()?, store.pending_over(now)?))).await?;
     let timed_out = locked.into_iter().filter(|ticket| lock_is_over(config, ticket, now));
@@ -74,12 +74,12 @@ fn lock_is_over(config: &Config, ticket: &Ticket, now: Timestamp) -> bool {
 }
 
 /// Brings the gauges up to date that nobody else moves.
-async fn measure(desk: &Handle) -> Result<(), StoreError> {
-    let store = desk.store.clone();
+async fn measure(daemon: &Daemon) -> Result<(), StoreError> {
+    let store = daemon.store.clone();
     let (outbox, size) =
         blocking(move || Ok::<_, StoreError>((store.outbox_counts()?, store.size_bytes()?)))
             .await?;
-    desk.metrics.outbox(&outbox);
-    desk.metrics.store_size(size);
+    daemon.metrics.outbox(&outbox);
+    daemon.metrics.store_size(size);
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::app::Handle;
+use super::daemon::Daemon;
 use crate::core::config::{Account, Config, Oversize, Switch};
 use crate::core::intake::{self, Judgement, Outcome};
 use crate::core::mail::{self, Digest, Location, Oddity};
@@ -29,24 +29,24 @@ pub const ATTEMPTS_MAX: u32 = 2;
 /// `turn` ends when the batch before is recorded: batches are made safe and judged side by side,
 /// and recorded in the order of the mailbox. If it ends with an error, so does this.
 pub async fn take(
-    desk: &Handle,
+    daemon: &Daemon,
     account: &Arc<Account>,
     batch: Vec<Spool>,
     turn: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<Vec<Recorded>, StoreError> {
     let bytes: Vec<Arc<Vec<u8>>> = batch.iter().map(|mail| mail.raw.clone()).collect();
     let started = Instant::now();
-    let spooled = desk.store.spool(&account.name, batch).await?;
-    desk.metrics.intake_stage("spool", started.elapsed().as_secs_f64());
-    finish(desk, account, spooled.into_iter().zip(bytes).collect(), turn).await
+    let spooled = daemon.store.spool(&account.name, batch).await?;
+    daemon.metrics.intake_stage("spool", started.elapsed().as_secs_f64());
+    finish(daemon, account, spooled.into_iter().zip(bytes).collect(), turn).await
 }
 
 /// Takes in what a crash, or a commit that failed, left between the two commits.
-pub async fn resume(desk: &Handle, account: &Arc<Account>) -> Result<Vec<Recorded>, StoreError> {
+pub async fn resume(daemon: &Daemon, account: &Arc<Account>) -> Result<Vec<Recorded>, StoreError> {
     let mut left = Vec::new();
-    let (store, name) = (desk.store.clone(), account.name.clone());
+    let (store, name) = (daemon.store.clone(), account.name.clone());
     for spooled in blocking(move || store.spooled(&name)).await? {
-        let store = desk.store.clone();
+        let store = daemon.store.clone();
         let digest = spooled.digest;
         match blocking(move || store.raw(&digest)).await? {
             Some(raw) => left.push((spooled, Arc::new(raw))),
@@ -58,25 +58,25 @@ pub async fn resume(desk: &Handle, account: &Arc<Account>) -> Result<Vec<Recorde
     }
     tracing::info!(account = account.name, mails = left.len(), "taking in what was left half-done");
     faultpoint!("resumed");
-    finish(desk, account, left, std::future::ready(Ok(()))).await
+    finish(daemon, account, left, std::future::ready(Ok(()))).await
 }
 
 /// Judges and records a quarantined mail once more because a person released it.
 pub async fn release(
-    desk: &Handle,
+    daemon: &Daemon,
     account: &Arc<Account>,
     mail: MailId,
     location: Location,
     raw: Vec<u8>,
 ) -> Result<Recorded, StoreError> {
-    let config = desk.running.load().config.clone();
+    let config = daemon.running.load().config.clone();
     let digest = Digest::of(&raw);
     let (judged_config, judged_account) = (config.clone(), account.clone());
     let judgement = blocking(move || {
         judge(&judged_config, &judged_account, &raw, false).map(release_judgement)
     })
     .await;
-    let recorded = desk
+    let recorded = daemon
         .store
         .record(vec![ToRecord {
             config: config.clone(),
@@ -84,12 +84,12 @@ pub async fn release(
             location,
             digest,
             judgement,
-            now: desk.clock.now(),
+            now: daemon.clock.now(),
             released: Some(mail),
         }])
         .await?;
     let recorded = recorded.into_iter().next().expect("one answer for each mail");
-    report(desk, &config, &account.name, std::slice::from_ref(&recorded));
+    report(daemon, &config, &account.name, std::slice::from_ref(&recorded));
     Ok(recorded)
 }
 
@@ -100,20 +100,20 @@ fn release_judgement(mut judgement: Box<Judgement>) -> Box<Judgement> {
 }
 
 async fn finish(
-    desk: &Handle,
+    daemon: &Daemon,
     account: &Arc<Account>,
     mails: Vec<(Spooled, Arc<Vec<u8>>)>,
     turn: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<Vec<Recorded>, StoreError> {
     // The revision is fixed here: a mail in progress finishes under the one it began with.
-    let config = desk.running.load().config.clone();
+    let config = daemon.running.load().config.clone();
     let judging = (config.clone(), account.clone());
     let started = Instant::now();
-    let mark = desk.store.mark()?;
+    let mark = daemon.store.mark()?;
     let judged = blocking(move || judge_all(&judging.0, &judging.1, &mark, mails)).await?;
-    desk.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
+    daemon.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
     faultpoint!("judged");
-    let now = desk.clock.now();
+    let now = daemon.clock.now();
     let to_record = judged
         .into_iter()
         .map(|(spooled, judgement)| ToRecord {
@@ -128,9 +128,9 @@ async fn finish(
         .collect();
     turn.await?;
     let started = Instant::now();
-    let recorded = desk.store.record(to_record).await?;
-    desk.metrics.intake_stage("record", started.elapsed().as_secs_f64());
-    report(desk, &config, &account.name, &recorded);
+    let recorded = daemon.store.record(to_record).await?;
+    daemon.metrics.intake_stage("record", started.elapsed().as_secs_f64());
+    report(daemon, &config, &account.name, &recorded);
     Ok(recorded)
 }
 
@@ -177,32 +177,32 @@ fn judge(
 }
 
 /// One clear line per mail, and the metrics.
-fn report(desk: &Handle, config: &Config, account: &str, recorded: &[Recorded]) {
+fn report(daemon: &Daemon, config: &Config, account: &str, recorded: &[Recorded]) {
     let disabled = |queue: &&String| {
         config.queues.get(*queue).is_some_and(|queue| queue.state == Switch::Disabled)
     };
     for mail in recorded {
-        desk.metrics.intake(mail.outcome.label());
+        daemon.metrics.intake(mail.outcome.label());
         if let Some(key) = mail.duplicate {
-            desk.metrics.duplicate(key);
+            daemon.metrics.duplicate(key);
         }
         let new = mail.queue.as_ref().filter(|_| mail.outcome == Outcome::Created);
         if let Some(queue) = new.filter(disabled) {
-            desk.metrics.disabled_queue(queue);
+            daemon.metrics.disabled_queue(queue);
         }
         if let Some(by) = mail.routed_by {
-            desk.metrics.routed(by);
+            daemon.metrics.routed(by);
         }
         for filter in &mail.filters {
-            desk.metrics.filter_matched(filter);
+            daemon.metrics.filter_matched(filter);
         }
         if let Some(reason) = mail.suppressed {
-            desk.metrics.auto_reply("any", reason);
+            daemon.metrics.auto_reply("any", reason);
         }
         for (kind, name) in &mail.owed {
             match *kind {
-                "autoReply" => desk.metrics.auto_reply(name, "owed"),
-                "notification" => desk.metrics.notification(name, "owed"),
+                "autoReply" => daemon.metrics.auto_reply(name, "owed"),
+                "notification" => daemon.metrics.notification(name, "owed"),
                 _ => {}
             }
         }

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff;
 use super::board::{ConditionKind, Kind, ObjectStatus};
+use super::daemon::Daemon;
 use super::gate::{Gate, Pass};
 use super::intake::{self, blocking};
-use crate::app::Handle;
 use crate::core::config::{Account, AfterFetch, Only, Oversize, Poll, Since, Source};
 use crate::core::mail::Location;
 use crate::faultpoint;
@@ -52,7 +52,7 @@ pub const COMPARE_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Everything one poller needs.
 pub struct Poller {
     /// The daemon.
-    pub desk: Handle,
+    pub daemon: Daemon,
     /// Bounds shared by all pollers.
     pub gate: Arc<Gate>,
     /// The account as declared now; its connection part never changes here.
@@ -93,24 +93,24 @@ impl Poller {
     /// One session: a look, and more of them while the server tells us of news.
     async fn session(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
         // What is ours already does not wait for the server.
-        intake::resume(&self.desk, account).await?;
+        intake::resume(&self.daemon, account).await?;
         let pass = self.admission(account).await?;
         let stop = self.stop.clone();
-        let mut mailbox = step(&stop, mailbox::open(account, &self.desk.secrets)).await?;
+        let mut mailbox = step(&stop, mailbox::open(account, &self.daemon.secrets)).await?;
         faultpoint!("opened");
         if let Some(expires) = mailbox.certificate_expires() {
-            self.desk.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
+            self.daemon.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
         }
         loop {
             let confirmed = self.round(account, mailbox.as_mut()).await?;
             let Some(_waiting) = may_wait(account, mailbox.as_ref(), &pass) else {
                 step(&stop, mailbox.close()).await?;
                 faultpoint!("closed");
-                self.desk.store.done(&account.name, confirmed).await?;
+                self.daemon.store.done(&account.name, confirmed).await?;
                 faultpoint!("confirmed");
                 return Ok(());
             };
-            self.desk.store.done(&account.name, confirmed).await?;
+            self.daemon.store.done(&account.name, confirmed).await?;
             self.note_success(account, Some(wait_at_most(account)));
             if !self.news(account, mailbox.as_mut()).await? {
                 // Goodbye is a courtesy: nothing depends on it.
@@ -121,8 +121,8 @@ impl Poller {
     }
 
     async fn admission(&self, account: &Account) -> Result<Pass, Ended> {
-        let per_host = self.desk.running.load().config.limits.connections_per_host;
-        let host = host_of(account, &self.desk);
+        let per_host = self.daemon.running.load().config.limits.connections_per_host;
+        let host = host_of(account, &self.daemon);
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
             pass = self.gate.session(&host, per_host) => Ok(pass),
@@ -164,20 +164,20 @@ impl Poller {
         let taken = taken?;
         let began_telling = Instant::now();
         telling.tell(mailbox, &self.stop).await?;
-        self.desk.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
+        self.daemon.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
         self.compare(account, listed).await?;
         if taken > 0 {
             let seconds = began.elapsed().as_secs_f64();
             tracing::info!(account = account.name, mails = taken, seconds, "mailbox read");
         }
-        self.desk.metrics.poll_seconds(protocol(account), began.elapsed().as_secs_f64());
+        self.daemon.metrics.poll_seconds(protocol(account), began.elapsed().as_secs_f64());
         Ok(telling.confirmed)
     }
 
     /// Notes the first complete look at a mailbox, and the first after its locations lost their
     /// meaning, and decides which mails are left alone.
     async fn link(&self, account: &Account, listing: &Listing) -> Result<(), Ended> {
-        let store = self.desk.store.clone();
+        let store = self.daemon.store.clone();
         let name = account.name.clone();
         let state = blocking(move || store.account(&name)).await?;
         if state.linked.is_some() && state.epoch == listing.epoch {
@@ -190,7 +190,7 @@ impl Poller {
             .map(|entry| entry.location.clone())
             .collect();
         if state.linked.is_some() {
-            self.desk.metrics.epoch_changed(&account.name);
+            self.daemon.metrics.epoch_changed(&account.name);
             tracing::warn!(
                 account = account.name,
                 "mailbox was renumbered; recognising mails by content"
@@ -201,24 +201,24 @@ impl Poller {
             tracing::warn!(account = account.name, left, "older mails are left alone (since)");
         }
         Ok(self
-            .desk
+            .daemon
             .store
-            .link(&account.name, &listing.epoch, leave, self.desk.clock.now())
+            .link(&account.name, &listing.epoch, leave, self.daemon.clock.now())
             .await?)
     }
 
     /// Now and then forgets mails that have been gone for long; what is listed stays known.
     async fn compare(&mut self, account: &Account, listed: Vec<Location>) -> Result<(), Ended> {
-        let now = self.desk.clock.now();
+        let now = self.daemon.clock.now();
         if self.compared.is_none_or(|compared| now.duration_since(compared) >= COMPARE_EVERY) {
-            self.desk.store.forget_absent(&account.name, listed, now).await?;
+            self.daemon.store.forget_absent(&account.name, listed, now).await?;
             self.compared = Some(now);
         }
         Ok(())
     }
 
     async fn sort(&self, account: &Account, listing: Listing) -> Result<Work, Ended> {
-        let store = self.desk.store.clone();
+        let store = self.daemon.store.clone();
         let name = account.name.clone();
         let (known, listed, entries) = blocking(move || {
             let locations: Vec<Location> =
@@ -250,7 +250,7 @@ impl Poller {
         let mut under_way = VecDeque::new();
         let taken = self.take_batches(account, mailbox, fresh, telling, &mut under_way).await;
         // Waited for even after an error: no intake may outlive its poller.
-        let rest = finish_all(&self.desk, under_way, telling).await;
+        let rest = finish_all(&self.daemon, under_way, telling).await;
         let taken = taken? + rest?;
         if self.stop.is_cancelled() { Err(Ended::Stopped) } else { Ok(taken) }
     }
@@ -270,9 +270,10 @@ impl Poller {
             if under_way.len() == BATCHES_UNDER_WAY_MAX
                 && let Some(oldest) = under_way.pop_front()
             {
-                taken += oldest.finish(&self.desk, telling).await?;
+                taken += oldest.finish(&self.daemon, telling).await?;
             }
-            let (batch, recorded) = InProgress::start(&self.desk, account, fetched, before.take());
+            let (batch, recorded) =
+                InProgress::start(&self.daemon, account, fetched, before.take());
             under_way.push_back(batch);
             before = Some(recorded);
             if telling.is_full() {
@@ -295,7 +296,7 @@ impl Poller {
         let room = self.gate.bytes(bytes).await;
         let began = Instant::now();
         let fetched = step(&self.stop, mailbox.fetch(&entries, account.max_size_bytes)).await?;
-        self.desk.metrics.intake_stage("fetch", began.elapsed().as_secs_f64());
+        self.daemon.metrics.intake_stage("fetch", began.elapsed().as_secs_f64());
         faultpoint!("fetched");
         let mut batch = FetchedBatch { entries: Vec::new(), mails: Vec::new(), room };
         for (entry, fetched) in entries.into_iter().zip(fetched) {
@@ -312,7 +313,7 @@ impl Poller {
         match fetched {
             Fetched::Mail(raw) => Some(Spool { location, raw: Arc::new(raw), headers_only: false }),
             Fetched::Missing => {
-                self.desk.metrics.poll_error(protocol(account), "missing");
+                self.daemon.metrics.poll_error(protocol(account), "missing");
                 tracing::warn!(
                     account = account.name,
                     location = location.0,
@@ -325,7 +326,7 @@ impl Poller {
                     Some(Spool { location, raw: Arc::new(header), headers_only: true })
                 }
                 Oversize::Leave => {
-                    self.desk.metrics.poll_error(protocol(account), "oversize");
+                    self.daemon.metrics.poll_error(protocol(account), "oversize");
                     tracing::warn!(
                         account = account.name,
                         location = location.0,
@@ -349,7 +350,7 @@ impl Poller {
         match result {
             Ok(()) | Err(Ended::Stopped) => {
                 *failures = 0;
-                let pause = until_next_poll(account, &self.desk, took);
+                let pause = until_next_poll(account, &self.daemon, took);
                 if result.is_ok() {
                     self.note_success(account, Some(pause));
                 }
@@ -375,22 +376,22 @@ impl Poller {
     }
 
     fn note_backlog(&self, account: &Account, waiting: usize) {
-        self.desk.metrics.account_backlog(&account.name, waiting as u64);
-        self.desk.board.update(Kind::MailAccount, &account.name, |status| {
+        self.daemon.metrics.account_backlog(&account.name, waiting as u64);
+        self.daemon.board.update(Kind::MailAccount, &account.name, |status| {
             status.backlog = Some(waiting as u64);
         });
     }
 
     fn note_success(&self, account: &Account, pause: Option<Duration>) {
-        let now = self.desk.clock.now();
-        let metrics = &self.desk.metrics;
+        let now = self.daemon.clock.now();
+        let metrics = &self.daemon.metrics;
         metrics.account_up(&account.name, true);
         metrics.account_last_success(&account.name, now.as_second() as f64);
         metrics.account_failures(&account.name, 0);
         metrics.account_backlog(&account.name, 0);
         metrics.poll_run(&account.name, "success");
-        let revision = self.desk.running.load().revision.clone();
-        self.desk.board.update(Kind::MailAccount, &account.name, |status| {
+        let revision = self.daemon.running.load().revision.clone();
+        self.daemon.board.update(Kind::MailAccount, &account.name, |status| {
             for kind in
                 [ConditionKind::Reachable, ConditionKind::Authenticated, ConditionKind::Ready]
             {
@@ -405,14 +406,14 @@ impl Poller {
     }
 
     fn note_failure(&self, account: &Account, error: &Ended, failures: u32, pause: Duration) {
-        let now = self.desk.clock.now();
-        let metrics = &self.desk.metrics;
+        let now = self.daemon.clock.now();
+        let metrics = &self.daemon.metrics;
         metrics.account_up(&account.name, false);
         metrics.account_failures(&account.name, u64::from(failures));
         metrics.poll_run(&account.name, "failure");
         metrics.poll_error(protocol(account), reason(error));
         tracing::warn!(account = account.name, failures, retry_secs = pause.as_secs(), %error, "could not read mailbox");
-        self.desk.board.update(Kind::MailAccount, &account.name, |status| {
+        self.daemon.board.update(Kind::MailAccount, &account.name, |status| {
             conditions_of(status, error, now);
             status.next_poll = now.checked_add(pause).ok();
             status.consecutive_failures = failures;
@@ -449,17 +450,17 @@ impl InProgress {
     /// Begins. Records only when `before`, the batch before, is recorded; the second part of the
     /// answer says so of this one.
     fn start(
-        desk: &Handle,
+        daemon: &Daemon,
         account: &Arc<Account>,
         batch: FetchedBatch,
         before: Option<oneshot::Receiver<()>>,
     ) -> (InProgress, oneshot::Receiver<()>) {
         let FetchedBatch { entries, mails, room } = batch;
         let whole = mails.iter().map(|mail| !mail.headers_only).collect();
-        let (desk, account) = (desk.clone(), account.clone());
+        let (daemon, account) = (daemon.clone(), account.clone());
         let (done, recorded) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let taken = intake::take(&desk, &account, mails, turn_after(before)).await;
+            let taken = intake::take(&daemon, &account, mails, turn_after(before)).await;
             drop(room);
             if taken.is_ok() {
                 // Nobody waits behind the last one.
@@ -470,16 +471,16 @@ impl InProgress {
         (InProgress { entries, whole, task }, recorded)
     }
 
-    async fn finish(self, desk: &Handle, telling: &mut Telling) -> Result<usize, Ended> {
+    async fn finish(self, daemon: &Daemon, telling: &mut Telling) -> Result<usize, Ended> {
         let recorded = match self.task.await {
             Ok(recorded) => recorded?,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         faultpoint!("recorded");
-        let now = desk.clock.now();
+        let now = daemon.clock.now();
         for arrived in self.entries.iter().filter_map(|entry| entry.arrived) {
             // The server's clock may be ahead of ours.
-            desk.metrics.intake_lag(now.duration_since(arrived).as_secs_f64().max(0.0));
+            daemon.metrics.intake_lag(now.duration_since(arrived).as_secs_f64().max(0.0));
         }
         // Of a mail that is too large only its header is ours: it must stay where it is. The ledger
         // says so too.
@@ -502,13 +503,13 @@ async fn turn_after(before: Option<oneshot::Receiver<()>>) -> Result<(), StoreEr
 
 /// Waits for all; the first error counts.
 async fn finish_all(
-    desk: &Handle,
+    daemon: &Daemon,
     under_way: VecDeque<InProgress>,
     telling: &mut Telling,
 ) -> Result<usize, Ended> {
     let mut taken = Ok(0);
     for batch in under_way {
-        let finished = batch.finish(desk, telling).await;
+        let finished = batch.finish(daemon, telling).await;
         taken = taken.and_then(|taken| Ok(taken + finished?));
     }
     taken
@@ -640,13 +641,13 @@ fn wait_at_most(account: &Account) -> Duration {
 }
 
 /// Rest until the next look. An interval is counted from the beginning of the last look.
-fn until_next_poll(account: &Account, desk: &Handle, took: Duration) -> Duration {
+fn until_next_poll(account: &Account, daemon: &Daemon, took: Duration) -> Duration {
     const SHORTEST: Duration = Duration::from_millis(100);
     match &account.poll {
         Poll::Every(interval) => interval.saturating_sub(took).max(SHORTEST),
         Poll::Cron(expression) => {
-            let zone = desk.running.load().config.desk.time_zone.clone();
-            let now = desk.clock.now().to_zoned(zone);
+            let zone = daemon.running.load().config.desk.time_zone.clone();
+            let now = daemon.clock.now().to_zoned(zone);
             let next = expression
                 .parse::<croner::Cron>()
                 .ok()
@@ -658,12 +659,12 @@ fn until_next_poll(account: &Account, desk: &Handle, took: Duration) -> Duration
     }
 }
 
-fn host_of(account: &Account, desk: &Handle) -> String {
+fn host_of(account: &Account, daemon: &Daemon) -> String {
     match &account.connection {
         Source::Imap { endpoint, .. } | Source::Pop3 { endpoint, .. } => {
-            desk.secrets.text(&endpoint.host).unwrap_or_default()
+            daemon.secrets.text(&endpoint.host).unwrap_or_default()
         }
-        Source::Graph { host, .. } => desk.secrets.text(host).unwrap_or_default(),
+        Source::Graph { host, .. } => daemon.secrets.text(host).unwrap_or_default(),
         Source::Maildir { path } => path.display().to_string(),
     }
 }

@@ -178,6 +178,7 @@ impl Running {
         alive
     }
 
+    #[cfg(feature = "faultpoints")]
     fn is_alive(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }

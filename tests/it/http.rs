@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use postroom::app::{Handle, ReloadAnswer, ReloadRequest, Running, Shared};
+use postroom::app::{Handle, ReloadAnswer, ReloadRequest, Shared};
 use postroom::config::{Problem, Severity};
 use postroom::core::config::{ApiToken, Config, QUEUE_OF_LAST_RESORT, Queue, Role, Switch};
 use postroom::core::mail::Location;
@@ -23,6 +23,7 @@ use postroom::http::dto::ticket::TicketDetail;
 use postroom::http::routes::{self, Access, Route};
 use postroom::http::{CONNECTIONS_MAX, Peer, READ_TIMEOUT_SECS, Web, router, serve};
 use postroom::metrics::Metrics;
+use postroom::run::daemon::{Daemon, Parts, Running};
 use postroom::secret::Secrets;
 use postroom::store::{Spool, Store, ToRecord};
 use sha2::{Digest, Sha256};
@@ -63,7 +64,7 @@ impl Desk {
     fn new() -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let (reloads, requests) = mpsc::channel(4);
-        let handle = Handle::new(Shared {
+        let daemon = Daemon::new(Parts {
             store: Store::open(folder.path()).unwrap(),
             running: ArcSwap::from_pointee(Running {
                 revision: "0123456789abcdef".into(),
@@ -71,11 +72,14 @@ impl Desk {
                 config: Arc::new(config()),
                 changes: Vec::new(),
             }),
-            rejected: ArcSwap::default(),
             board: Default::default(),
             metrics: Metrics::default(),
             secrets: Secrets::default(),
             clock: Default::default(),
+        });
+        let handle = Handle::new(Shared {
+            daemon,
+            rejected: ArcSwap::default(),
             accounts: Default::default(),
             started: Timestamp::now(),
             external_url: Some("https://desk.example/base".into()),
