@@ -498,11 +498,11 @@ async fn a_rename_in_the_middle_keeps_the_ledger() {
     let daemon = Daemon::start(&desk(&[peer.named("info", "desk", "imaps", &more)])).await;
     let moved = "moved:\n  - {kind: mailAccount, from: info, to: support}\n";
     until("the first tickets", || (tickets(&daemon) > 0).then_some(())).await;
+    assert!(tickets(&daemon) < MAILS as u64, "it is in the middle");
     daemon.write(&(desk(&[peer.named("support", "desk", "imaps", &more)]) + moved));
     // At once: the old poller has mails in its hands.
     let answer = daemon.app().handle().reload(Trigger::Http, false).await;
     assert!(matches!(answer, Some(ReloadAnswer::Applied { .. })), "{answer:?}");
-    assert!(tickets(&daemon) < MAILS as u64, "it was in the middle");
     until("all tickets", || (tickets(&daemon) >= MAILS as u64).then_some(())).await;
     peer.deliver("desk", [MAILS + 1]);
     until("one more", || {

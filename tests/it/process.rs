@@ -42,7 +42,9 @@ impl Program {
         fs::create_dir_all(folder.path().join("secrets")).unwrap();
         write(folder.path(), yaml);
         let mut child = Command::new(env!("CARGO_BIN_EXE_postroom"))
-            .args(["run", "--listen", "127.0.0.1:0", "--log", "trace", "-c"])
+            .args(["run", "--listen", "127.0.0.1:0", "--log", "trace"])
+            // Every field as it is: nothing may hide behind a sentence.
+            .args(["--log-format", "json", "-c"])
             .arg(folder.path().join("config"))
             .arg("--data")
             .arg(folder.path().join("data"))
@@ -66,7 +68,7 @@ impl Program {
         });
         let addr = until("an address", || {
             let log = log.lock().unwrap();
-            let (_, rest) = log.split_once("listening address=")?;
+            let (_, rest) = log.split_once("listening on http://")?;
             rest.split_whitespace().next()?.parse().ok()
         })
         .await;

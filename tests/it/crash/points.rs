@@ -237,7 +237,7 @@ fn killed_at_each_step_of_a_reload() {
     for point in ["reload.adopted:2", "reload.carried_out:2", "reload.kept:2"] {
         let desk = Desk::with_maildir();
         let mut running = desk.start(Some(point));
-        until("it to listen", || (desk.said("listening address") == 1).then_some(()));
+        until("it to listen", || (desk.said("listening on ") == 1).then_some(()));
         desk.configure(MAILDIR, "sales");
         until("it to die", || (!running.is_alive()).then_some(()));
         let mail = Mail::new(1, 500);

@@ -31,7 +31,7 @@ fn killed_while_its_files_change() {
     for number in 0..10 {
         let running = desk.start(None);
         let announced = number + 1;
-        until("it to listen", || (desk.said("listening address") == announced).then_some(()));
+        until("it to listen", || (desk.said("listening on ") == announced).then_some(()));
         let queue = if number % 2 == 0 { "sales" } else { "support" };
         desk.configure(MAILDIR, queue);
         std::thread::sleep(Duration::from_millis(dice.below(700)));

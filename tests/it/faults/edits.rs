@@ -146,7 +146,7 @@ async fn at_a_hangup() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the new revision does not come");
     }
     until("the signal to be counted", || {
-        program.log().contains("trigger=\"signal\"").then_some(())
+        program.log().contains("\"trigger\":\"signal\"").then_some(())
     })
     .await;
 }
