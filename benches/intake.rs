@@ -139,9 +139,12 @@ fn configuration(scene: &Scene, dovecot: &Dovecot) -> String {
     let source = match scene.protocol {
         "maildir" => format!("type: maildir, path: {}", dovecot.maildir(USER).display()),
         protocol => {
-            let port = if protocol == "imap" { dovecot.imap } else { dovecot.pop3 };
+            let (port, idle) = match protocol {
+                "imap" => (dovecot.imap, "idle: \"off\","),
+                _ => (dovecot.pop3, ""),
+            };
             format!(
-                "type: {protocol}, host: 127.0.0.1, port: {port}, username: {USER}, \
+                "type: {protocol}, {idle} host: 127.0.0.1, port: {port}, username: {USER}, \
                  password: {{file: {{dir}}/password}}"
             )
         }
@@ -154,7 +157,7 @@ fn configuration(scene: &Scene, dovecot: &Dovecot) -> String {
         r#"version: 1
 desk: {{name: Measured Desk, hook: "Ticket#", systemId: "10", language: en}}
 mailAccounts:
-  bench: {{{source}, idle: "off", since: all, afterFetch: delete, pollInterval: 1h}}
+  bench: {{{source}, since: all, afterFetch: delete, pollInterval: 1h}}
 smtp:
   files: {{type: file, directory: {{dir}}/outgoing}}
 senders:
