@@ -84,7 +84,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_reconcile_actions_total", Counter, &["kind", "action"], "Changes that were carried out, by kind of object"),
     row("postroom_worker_restarts_total", Counter, &["kind", "reason"], "Tasks that ended by themselves and were started again"),
     row("postroom_tls_insecure", Gauge, &["kind", "name"], "Always 1; an object whose certificates are declared not to be verified"),
-    row("postroom_account_info", Gauge, &["account", "type", "state"], "Always 1; the declared mail accounts"),
+    row("postroom_account_info", Gauge, &["account", "state", "type"], "Always 1; the declared mail accounts"),
     row("postroom_account_up", Gauge, &["account"], "1 if the last look into the mailbox succeeded"),
     row("postroom_account_last_success_timestamp_seconds", Gauge, &["account"], "When the mailbox was last looked at without an error"),
     row("postroom_account_poll_interval_seconds", Gauge, &["account"], "Time between two looks into the mailbox as declared"),
@@ -383,7 +383,7 @@ impl Metrics {
     fn describe_accounts(&self, config: &Config) {
         self.0.accounts.clear(self.0.rows["postroom_account_info"]);
         for account in config.accounts.values() {
-            let labels = [source_type(account), switch(account.state)];
+            let labels = [switch(account.state), source_type(account)];
             self.set_account("postroom_account_info", &account.name, &labels, 1.0);
             if let Poll::Every(every) = account.poll {
                 self.account_poll_interval(&account.name, every.as_secs_f64());
