@@ -97,7 +97,7 @@ fn every_metric_of_the_list_can_be_moved() {
         assert!(text.contains(&sample), "{} has no sample", row.name);
     }
     assert!(text.contains("\nprocess_"), "what every process has");
-    let paused = r#"postroom_account_info{account="support",type="maildir",state="paused"} 1"#;
+    let paused = r#"postroom_account_info{account="support",state="paused",type="maildir"} 1"#;
     assert!(text.contains(paused), "{text}");
 }
 
