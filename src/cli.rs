@@ -12,6 +12,7 @@ mod log;
 mod mails;
 mod outbox;
 mod output;
+mod page;
 mod plan;
 mod probe;
 mod quarantine;

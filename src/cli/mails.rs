@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::client::{ServerArgs, query};
+use super::client::ServerArgs;
 use super::output::{Format, clean};
+use super::page::{self, PageArgs};
 use super::{Exit, Failure, output, wait_for};
 use crate::http::dto::PageView;
 use crate::http::dto::mail::MailView;
@@ -20,17 +21,8 @@ enum MailsCommand {
     /// List mails, newest first
     #[command(after_help = "Example:\n  postroom mails ls --limit 20")]
     Ls {
-        /// Rows, at most 200
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Where to go on: the number printed under a full page
-        #[arg(long)]
-        cursor: Option<u64>,
         #[command(flatten)]
-        server: ServerArgs,
-        /// How to write the answer
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: Format,
+        page: PageArgs,
     },
     /// Show what became of one mail, step by step
     #[command(after_help = "Example:\n  postroom mails show 42")]
@@ -48,9 +40,7 @@ enum MailsCommand {
 /// Lists or shows.
 pub fn run(args: MailsArgs) -> Result<Exit, Failure> {
     match args.command {
-        MailsCommand::Ls { limit, cursor, server, format } => {
-            list("/api/v1/mails", limit, cursor, &server, format)
-        }
+        MailsCommand::Ls { page } => list("/api/v1/mails", &page),
         MailsCommand::Show { id, server, format } => {
             show(&format!("/api/v1/mails/{id}"), &server, format)
         }
@@ -58,21 +48,8 @@ pub fn run(args: MailsArgs) -> Result<Exit, Failure> {
 }
 
 /// Lists mails at this path.
-pub fn list(
-    path: &str,
-    limit: usize,
-    cursor: Option<u64>,
-    server: &ServerArgs,
-    format: Format,
-) -> Result<Exit, Failure> {
-    let cursor = cursor.map(|cursor| cursor.to_string());
-    let path = query(path, &[("limit", Some(limit.to_string())), ("cursor", cursor)]);
-    let page: PageView<MailView> = wait_for(server.client()?.get(&path))?;
-    match format {
-        Format::Json => output::json(&page),
-        Format::Human => output::print(&listing(&page)),
-    }
-    Ok(Exit::Fine)
+pub fn list(path: &str, page: &PageArgs) -> Result<Exit, Failure> {
+    page.show(path, Vec::new(), listing)
 }
 
 /// Shows the mail at this path.
@@ -83,11 +60,6 @@ pub fn show(path: &str, server: &ServerArgs, format: Format) -> Result<Exit, Fai
         Format::Human => output::print(&shown(&mail)),
     }
     Ok(Exit::Fine)
-}
-
-/// The line under a page that is not the last.
-pub fn more(next: Option<u64>) -> String {
-    next.map(|next| format!("more with --cursor {next}\n")).unwrap_or_default()
 }
 
 fn listing(page: &PageView<MailView>) -> String {
@@ -104,7 +76,7 @@ fn listing(page: &PageView<MailView>) -> String {
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     let head = ["ID", "AT", "ACCOUNT", "OUTCOME", "TICKET", "FROM", "SUBJECT"];
-    output::table(&head, &rows) + &more(page.next)
+    output::table(&head, &rows) + &page::more(page.next)
 }
 
 fn shown(mail: &MailView) -> String {

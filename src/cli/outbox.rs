@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 
-use super::client::{ServerArgs, query};
-use super::output::Format;
+use super::client::ServerArgs;
+use super::page::{self, PageArgs};
 use super::{Exit, Failure, output, wait_for};
 use crate::http::dto::PageView;
 use crate::http::dto::outbox::OutgoingView;
@@ -24,17 +24,8 @@ enum OutboxCommand {
         /// Only those in this state
         #[arg(long)]
         state: Option<Wanted>,
-        /// Rows, at most 200
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Where to go on: the number printed under a full page
-        #[arg(long)]
-        cursor: Option<u64>,
         #[command(flatten)]
-        server: ServerArgs,
-        /// How to write the answer
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: Format,
+        page: PageArgs,
     },
     /// Try a mail again now, also one that was given up
     #[command(after_help = "Example:\n  postroom outbox retry 42")]
@@ -67,21 +58,9 @@ enum Wanted {
 /// Lists or changes.
 pub fn run(args: OutboxArgs) -> Result<Exit, Failure> {
     match args.command {
-        OutboxCommand::Ls { state, limit, cursor, server, format } => {
-            let path = query(
-                "/api/v1/outbox",
-                &[
-                    ("state", state.map(|state| state.word().to_owned())),
-                    ("limit", Some(limit.to_string())),
-                    ("cursor", cursor.map(|cursor| cursor.to_string())),
-                ],
-            );
-            let page: PageView<OutgoingView> = wait_for(server.client()?.get(&path))?;
-            match format {
-                Format::Json => output::json(&page),
-                Format::Human => output::print(&listing(&page)),
-            }
-            Ok(Exit::Fine)
+        OutboxCommand::Ls { state, page } => {
+            let wanted = vec![("state", state.map(|state| state.word().to_owned()))];
+            page.show("/api/v1/outbox", wanted, listing)
         }
         OutboxCommand::Retry { id, server } => {
             change(&server, Method::POST, &format!("/api/v1/outbox/{id}/retry"))
@@ -123,5 +102,5 @@ fn listing(page: &PageView<OutgoingView>) -> String {
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     let head = ["ID", "STATE", "KIND", "TICKET", "TO", "ATTEMPTS", "AT", "ERROR"];
-    output::table(&head, &rows) + &super::mails::more(page.next)
+    output::table(&head, &rows) + &page::more(page.next)
 }

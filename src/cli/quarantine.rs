@@ -5,6 +5,7 @@ use hyper::Method;
 
 use super::client::ServerArgs;
 use super::output::{Format, clean};
+use super::page::PageArgs;
 use super::{Exit, Failure, mails, output, wait_for};
 use crate::http::dto::mail::ReleasedView;
 use crate::http::dto::status::DoneView;
@@ -21,17 +22,8 @@ enum QuarantineCommand {
     /// List quarantined mails, newest first
     #[command(after_help = "Example:\n  postroom quarantine ls")]
     Ls {
-        /// Rows, at most 200
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Where to go on: the number printed under a full page
-        #[arg(long)]
-        cursor: Option<u64>,
         #[command(flatten)]
-        server: ServerArgs,
-        /// How to write the answer
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: Format,
+        page: PageArgs,
     },
     /// Show why a mail is there
     #[command(after_help = "Example:\n  postroom quarantine show 42 --raw > mail.eml")]
@@ -68,9 +60,7 @@ enum QuarantineCommand {
 /// Lists, shows or deals with a mail.
 pub fn run(args: QuarantineArgs) -> Result<Exit, Failure> {
     match args.command {
-        QuarantineCommand::Ls { limit, cursor, server, format } => {
-            mails::list("/api/v1/quarantine", limit, cursor, &server, format)
-        }
+        QuarantineCommand::Ls { page } => mails::list("/api/v1/quarantine", &page),
         QuarantineCommand::Show { id, raw: true, server, .. } => {
             let path = format!("/api/v1/quarantine/{id}/raw");
             output::print_bytes(&wait_for(server.client()?.bytes(&path))?);

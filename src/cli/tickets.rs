@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::client::{ServerArgs, query, segment};
+use super::client::{ServerArgs, segment};
 use super::output::{Format, clean, clean_lines};
+use super::page::{self, PageArgs};
 use super::{Exit, Failure, output, wait_for};
 use crate::http::dto::PageView;
 use crate::http::dto::ticket::{TicketDetail, TicketView};
@@ -35,17 +36,8 @@ enum TicketsCommand {
         /// Only those with this text in number or title
         #[arg(long)]
         text: Option<String>,
-        /// Rows, at most 200
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Where to go on: the number printed under a full page
-        #[arg(long)]
-        cursor: Option<u64>,
         #[command(flatten)]
-        server: ServerArgs,
-        /// How to write the answer
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: Format,
+        page: PageArgs,
     },
     /// Show one ticket with its articles and history
     #[command(after_help = "Example:\n  postroom tickets show 2026112210000018")]
@@ -63,34 +55,15 @@ enum TicketsCommand {
 /// Lists or shows.
 pub fn run(args: TicketsArgs) -> Result<Exit, Failure> {
     match args.command {
-        TicketsCommand::Ls {
-            queue,
-            state,
-            owner,
-            customer,
-            text,
-            limit,
-            cursor,
-            server,
-            format,
-        } => {
-            let path = query(
-                "/api/v1/tickets",
-                &[
-                    ("queue", queue),
-                    ("state", state),
-                    ("owner", owner),
-                    ("customer", customer),
-                    ("text", text),
-                    ("limit", Some(limit.to_string())),
-                    ("cursor", cursor.map(|cursor| cursor.to_string())),
-                ],
-            );
-            let page: PageView<TicketView> = wait_for(server.client()?.get(&path))?;
-            match format {
-                Format::Json => output::json(&page),
-                Format::Human => output::print(&listing(&page)),
-            }
+        TicketsCommand::Ls { queue, state, owner, customer, text, page } => {
+            let wanted = vec![
+                ("queue", queue),
+                ("state", state),
+                ("owner", owner),
+                ("customer", customer),
+                ("text", text),
+            ];
+            return page.show("/api/v1/tickets", wanted, listing);
         }
         TicketsCommand::Show { number, server, format } => {
             let path = format!("/api/v1/tickets/{}", segment(&number));
@@ -118,7 +91,7 @@ fn listing(page: &PageView<TicketView>) -> String {
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     let head = ["NUMBER", "STATE", "QUEUE", "PRIORITY", "OWNER", "CUSTOMER", "TITLE"];
-    output::table(&head, &rows) + &super::mails::more(page.next)
+    output::table(&head, &rows) + &page::more(page.next)
 }
 
 fn shown(detail: &TicketDetail) -> String {

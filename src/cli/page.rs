@@ -1,0 +1,51 @@
+//! A listing of the daemon, page by page.
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::client::{ServerArgs, query};
+use super::output::Format;
+use super::{Exit, Failure, output, wait_for};
+use crate::http::dto::PageView;
+
+/// Which page, from whom, and how to write it.
+#[derive(Args)]
+pub struct PageArgs {
+    /// Rows, at most 200
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// Where to go on: the number printed under a full page
+    #[arg(long)]
+    cursor: Option<u64>,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+}
+
+impl PageArgs {
+    /// Asks for the rows at this path that are wanted, and writes them.
+    pub fn show<T: Serialize + DeserializeOwned>(
+        &self,
+        path: &str,
+        wanted: Vec<(&str, Option<String>)>,
+        listing: impl Fn(&PageView<T>) -> String,
+    ) -> Result<Exit, Failure> {
+        let mut wanted = wanted;
+        wanted.push(("limit", Some(self.limit.to_string())));
+        wanted.push(("cursor", self.cursor.map(|cursor| cursor.to_string())));
+        let page: PageView<T> = wait_for(self.server.client()?.get(&query(path, &wanted)))?;
+        match self.format {
+            Format::Json => output::json(&page),
+            Format::Human => output::print(&listing(&page)),
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+/// The line under a page that is not the last.
+pub fn more(next: Option<u64>) -> String {
+    next.map(|next| format!("more with --cursor {next}\n")).unwrap_or_default()
+}
