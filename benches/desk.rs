@@ -238,9 +238,9 @@ fn idle() {
 
 /// When a line of the log says that a ticket was committed.
 fn time_of_record(line: &str) -> Option<SystemTime> {
-    let time = line.split_whitespace().next()?;
-    let time: Timestamp = time.parse().ok()?;
-    line.contains("outcome=\"created\"").then(|| time.into())
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let time: Timestamp = line["timestamp"].as_str()?.parse().ok()?;
+    (line["outcome"] == "created").then(|| time.into())
 }
 
 /// A wire to an IMAP server that notes what passes.

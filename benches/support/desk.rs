@@ -36,7 +36,7 @@ impl Desk {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let started = Instant::now();
         let child = program()
-            .args(["run", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["run", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
             .arg("-c")
             .arg(folder.path().join("config"))
             .arg("--data")

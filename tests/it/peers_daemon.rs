@@ -464,7 +464,7 @@ async fn folders_with_japanese_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_goes_in_the_middle_and_returns_doubles_nothing() {
-    const MAILS: usize = 2_000;
+    const MAILS: usize = 5_000;
     let Some(peer) = Desk::start(&["desk", "other"]) else { return };
     peer.deliver("desk", 1..=MAILS);
     let other = peer.account("other", "imaps", &format!("{POLLED}, afterFetch: delete"));
@@ -491,7 +491,7 @@ async fn an_account_that_goes_in_the_middle_and_returns_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_in_the_middle_keeps_the_ledger() {
-    const MAILS: usize = 2_000;
+    const MAILS: usize = 5_000;
     let Some(peer) = Desk::start(&["desk"]) else { return };
     peer.deliver("desk", 1..=MAILS);
     let more = format!("{POLLED}, afterFetch: keep");
