@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use self::session::{Allowance, Session, quoted};
 use self::set::{UIDS_PER_COMMAND_MAX, set};
 use super::dial::Target;
-use super::{Entry, Fetched, Listing, Mailbox, MailboxError, Woken};
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::{AfterFetch, Security};
 use crate::core::mail::Location;
 use crate::faultpoint;
@@ -32,8 +32,6 @@ pub const MESSAGES_MAX: usize = 1_000_000;
 const PIECE_BYTES_MAX: u64 = guard::LITERAL_BYTES_MAX;
 /// Bytes of messages asked for in one command.
 const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Bytes of header fetched of a message that is too large.
-const HEADER_BYTES_MAX: u64 = 256 * 1024;
 /// Bytes one message takes in the answer to a listing, generously.
 const LISTED_BYTES: u64 = 200;
 

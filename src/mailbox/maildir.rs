@@ -13,14 +13,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::imap::utf7;
-use super::{Entry, Fetched, Listing, Mailbox, MailboxError, Woken};
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::AfterFetch;
 use crate::core::mail::Location;
 
 /// Mails in one Maildir.
 pub const MESSAGES_MAX: usize = 1_000_000;
-/// Bytes of a file read to find the end of its header.
-const HEADER_BYTES_MAX: u64 = 256 * 1024;
 
 /// An opened Maildir.
 pub struct Maildir {

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use super::dial::Target;
 use super::wire::Wire;
 use super::words::{repeatable, repeatable_without};
-use super::{Entry, Fetched, Listing, Mailbox, MailboxError, Woken};
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::{AfterFetch, Security};
 use crate::core::mail::Location;
 use crate::net::Stream;
@@ -24,8 +24,6 @@ pub const MESSAGES_MAX: usize = 500_000;
 pub const UIDL_BYTES_MAX: usize = 512;
 /// Commands sent ahead of their answers. Their bytes fit into any socket's buffer.
 const COMMANDS_AHEAD_MAX: usize = 50;
-/// Bytes of header kept of a message that is too large.
-const HEADER_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of answer read to get at a header; a server that sends more is given up.
 const TOP_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Lines in the answer to CAPA.
@@ -220,11 +218,11 @@ impl Pop3 {
     }
 
     async fn receive_header(&mut self, size_bytes: u64) -> Result<Fetched, MailboxError> {
-        self.wire.begin("TOP", HEADER_BYTES_MAX as u64);
+        self.wire.begin("TOP", HEADER_BYTES_MAX);
         let mut header = Vec::new();
         // TOP is optional (RFC 1939 section 7): without it there is no header.
         if is_given(&mut self.wire, "TOP").await? {
-            body(&mut self.wire, &mut header, HEADER_BYTES_MAX as u64, TOP_BYTES_MAX).await?;
+            body(&mut self.wire, &mut header, HEADER_BYTES_MAX, TOP_BYTES_MAX).await?;
         }
         Ok(Fetched::Oversize { header, size_bytes })
     }
