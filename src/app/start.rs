@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,10 +45,35 @@ pub struct App {
     addr: SocketAddr,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    signals: Signals,
+}
+
+/// What people and service managers say to the daemon.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on a signal waits to be read; before, it would end the process at once.
+    fn catch() -> Result<Signals, StartError> {
+        let catch = |kind| {
+            signal(kind)
+                .map_err(|error| StartError::Failed(format!("could not wait for signals: {error}")))
+        };
+        Ok(Signals {
+            hangup: catch(SignalKind::hangup())?,
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// Starts everything. With `Err` nothing runs.
 pub async fn start(options: Options) -> Result<App, StartError> {
+    // Before anything is opened: whoever stops a daemon that just started wants it to end well, too.
+    let signals = Signals::catch()?;
     let data = options.data.clone();
     let store = blocking(move || Store::open(&data)).await?;
     // Watched before they are read: an edit during the start is seen as an event.
@@ -87,7 +113,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     let local = http::auth::LocalToken::create(&options.data)
         .map_err(|error| StartError::Failed(format!("could not write the local token: {error}")))?;
     tasks.spawn(http::serve(listener, handle.clone(), local, stop.clone()));
-    Ok(App { handle, addr, stop, tasks })
+    Ok(App { handle, addr, stop, tasks, signals })
 }
 
 impl App {
@@ -112,16 +138,13 @@ impl App {
     }
 
     /// Reloads at SIGHUP, until SIGTERM or SIGINT.
-    pub async fn until_signal(&self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    pub async fn until_signal(&mut self) {
+        let Signals { hangup, terminate, interrupt } = &mut self.signals;
         loop {
             tokio::select! {
                 _ = hangup.recv() => { self.handle.reload(Trigger::Signal, false).await; }
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
             }
         }
     }

@@ -51,7 +51,7 @@ pub fn run(args: RunArgs) -> Result<Exit, Failure> {
 
 async fn serve(options: Options) -> Result<Exit, Failure> {
     let data = options.data.display().to_string();
-    let app = match app::start(options).await {
+    let mut app = match app::start(options).await {
         Ok(app) => app,
         Err(StartError::Invalid(problems)) => {
             output::problems(&problems);
@@ -64,10 +64,9 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
         }
     };
     welcome(app.addr(), &data);
-    let ended = app.until_signal().await;
+    app.until_signal().await;
     tracing::info!("stopping");
     app.stop().await;
-    ended.map_err(|error| Failure::new(format!("could not wait for signals: {error}")))?;
     Ok(Exit::Fine)
 }
 

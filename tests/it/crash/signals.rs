@@ -23,6 +23,19 @@ fn asked_to_end_under_load() {
     println!("asked to end {ends} times in the middle of {} mails", mails.len());
 }
 
+/// A service manager may change its mind at once. The store is opened after signals are caught, so
+/// from its first sign on the end must be a good one.
+#[test]
+fn asked_to_end_while_it_starts() {
+    for _ in 0..5 {
+        let desk = Desk::with_maildir();
+        let running = desk.start(None);
+        until("the store", || desk.path("data").join("postroom.redb").exists().then_some(()));
+        running.terminate();
+        desk.store();
+    }
+}
+
 #[test]
 fn killed_while_its_files_change() {
     let desk = Desk::with_maildir();
