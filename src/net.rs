@@ -1,7 +1,11 @@
-//! Opens connections to mail servers: TCP without Nagle's delay, then TLS as declared.
+//! Opens connections to servers: TCP without Nagle's delay, then TLS as declared. HTTP asks over
+//! them in [`http`].
 //!
 //! Architecture invariant: what is declared as encrypted is never spoken in plain text, and every
 //! step has a deadline. rustls is used here and nowhere else.
+
+pub mod http;
+pub mod reach;
 
 use std::io;
 use std::pin::Pin;

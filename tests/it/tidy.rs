@@ -51,7 +51,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("minijinja::", &["core/render"]),
     ("prometheus::", &["metrics"]),
     ("axum::", &["http"]),
-    ("hyper::", &["cli", "http"]),
+    ("hyper::", &["cli", "http", "net/http"]),
     ("rustls::", &["net"]),
     ("clap::", &["cli"]),
     ("croner::", &["config", "run/poller"]),
