@@ -199,7 +199,7 @@ async fn bare_loop(account: &Account) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let database = bare_database(&directory.path().join("bare.redb"));
     let began = Instant::now();
-    let mut mailbox = mailbox::open(account, &Secrets::default()).await.unwrap();
+    let mut mailbox = mailbox::open(account, &Secrets::default(), None).await.unwrap();
     let entries = mailbox.list().await.unwrap().entries;
     let mut rows = 0;
     for batch in bare_batches(&entries) {

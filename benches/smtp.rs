@@ -52,7 +52,7 @@ async fn measure(port: u16, connections: usize) -> f64 {
 async fn send_until(port: u16, until: Instant) -> u64 {
     let server = server(port);
     let mail = mail();
-    let mut connection = transport::open(&server, &Secrets::default()).await.ok().unwrap();
+    let mut connection = transport::open(&server, &Secrets::default(), None).await.ok().unwrap();
     let mut sent = 0;
     while Instant::now() < until {
         assert_eq!(connection.send(&mail).await, Attempt::Sent);

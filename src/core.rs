@@ -18,6 +18,7 @@ pub mod plan;
 pub mod render;
 pub mod reply;
 pub mod route;
+pub mod sasl;
 pub mod thread;
 pub mod ticket;
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
 use crate::core::config::{Account, AfterFetch, Source};
 use crate::core::mail::Location;
@@ -108,14 +109,19 @@ pub trait Mailbox: Send {
 }
 
 /// Opens the mailbox of an account: connects, encrypts as declared, logs in, opens the folder.
-pub async fn open(account: &Account, secrets: &Secrets) -> Result<Box<dyn Mailbox>, MailboxError> {
+/// `token` is the access token of an account that logs in with OAuth2.
+pub async fn open(
+    account: &Account,
+    secrets: &Secrets,
+    token: Option<&SecretString>,
+) -> Result<Box<dyn Mailbox>, MailboxError> {
     match &account.connection {
         Source::Imap { endpoint, login, folder } => {
-            let target = dial::Target::resolve(endpoint, login, secrets)?;
+            let target = dial::Target::resolve(endpoint, login, secrets, token)?;
             Ok(Box::new(imap::open(target, folder, account.idle).await?))
         }
         Source::Pop3 { endpoint, login } => {
-            let target = dial::Target::resolve(endpoint, login, secrets)?;
+            let target = dial::Target::resolve(endpoint, login, secrets, token)?;
             Ok(Box::new(pop3::open(target).await?))
         }
         Source::Maildir { path } => Ok(Box::new(maildir::open(path)?)),

@@ -7,6 +7,8 @@ mod file;
 mod sendmail;
 mod smtp;
 
+use secrecy::SecretString;
+
 use crate::core::config::{SmtpRoute, SmtpServer};
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::secret::Secrets;
@@ -26,11 +28,16 @@ enum Way {
     Sendmail(sendmail::Program),
 }
 
-/// Opens a way to a server; the `Err` is always [`Attempt::ServerDown`].
-pub async fn open(server: &SmtpServer, secrets: &Secrets) -> Result<Connection, Attempt> {
+/// Opens a way to a server; the `Err` is always [`Attempt::ServerDown`]. `token` is the access
+/// token of a server that wants a login with OAuth2.
+pub async fn open(
+    server: &SmtpServer,
+    secrets: &Secrets,
+    token: Option<&SecretString>,
+) -> Result<Connection, Attempt> {
     let way = match &server.route {
         SmtpRoute::Smtp { endpoint, login } => {
-            Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets).await?))
+            Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets, token).await?))
         }
         SmtpRoute::File { directory } => Way::File(file::Folder::open(directory).await?),
         SmtpRoute::Sendmail { command } => Way::Sendmail(sendmail::Program::new(command)),

@@ -51,7 +51,7 @@ pub fn run(args: ProbeArgs) -> Result<Exit, Failure> {
 }
 
 async fn probe_account(account: &Account, secrets: &Secrets) -> Result<(), Failure> {
-    let opened = mailbox::open(account, secrets).await;
+    let opened = mailbox::open(account, secrets, None).await;
     let mut mailbox = opened.map_err(|error| {
         steps_before(&error).iter().for_each(|what| step(what));
         account_failed(&error)
@@ -128,7 +128,7 @@ async fn probe_server(
     secrets: &Secrets,
 ) -> Result<(), Failure> {
     let mut connection =
-        transport::open(server, secrets).await.map_err(|attempt| server_failed(&attempt))?;
+        transport::open(server, secrets, None).await.map_err(|attempt| server_failed(&attempt))?;
     step("connected and ready to send");
     if let Some(mail) = mail {
         match connection.send(&mail).await {

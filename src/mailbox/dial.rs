@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 
 use super::MailboxError;
 use crate::core::config::{Endpoint, Login, Security};
+use crate::core::sasl::Mechanism;
 use crate::net::{self, NetError, Stream};
 use crate::secret::{SecretError, Secrets};
 
@@ -22,8 +25,17 @@ pub struct Target<'a> {
     pub host: String,
     /// Account name.
     pub username: String,
-    /// Password.
-    pub password: SecretString,
+    /// What proves that the account is ours.
+    pub proof: Proof,
+}
+
+/// What proves that an account is ours.
+#[derive(Debug)]
+pub enum Proof {
+    /// A password.
+    Password(SecretString),
+    /// An access token.
+    Token(SecretString),
 }
 
 impl<'a> Target<'a> {
@@ -32,23 +44,26 @@ impl<'a> Target<'a> {
         endpoint: &'a Endpoint,
         login: &Login,
         secrets: &Secrets,
+        token: Option<&SecretString>,
     ) -> Result<Target<'a>, MailboxError> {
-        let (username, password) = match login {
+        let (username, proof) = match login {
             Login::Password { username, password } => {
-                (secrets.text(username)?, secrets.read(password)?)
+                (secrets.text(username)?, Proof::Password(secrets.read(password)?))
             }
             Login::None => return Err(MailboxError::Unsupported("a mailbox needs a login")),
-            Login::OAuth2 { .. } => {
-                return Err(MailboxError::Unsupported("this build cannot log in with OAuth2"));
+            Login::OAuth2 { username, .. } => {
+                let token = token.ok_or(MailboxError::Unsupported("there is no access token"))?;
+                (secrets.text(username)?, Proof::Token(token.clone()))
             }
         };
-        if has_line_break(&username) {
+        if username.contains(char::is_control) {
             return Err(MailboxError::Secret("username contains a line break or NUL".into()));
         }
-        if has_line_break(password.expose_secret()) {
+        let (Proof::Password(secret) | Proof::Token(secret)) = &proof;
+        if has_line_break(secret.expose_secret()) {
             return Err(MailboxError::Secret("password contains a line break or NUL".into()));
         }
-        Ok(Target { endpoint, host: secrets.text(&endpoint.host)?, username, password })
+        Ok(Target { endpoint, host: secrets.text(&endpoint.host)?, username, proof })
     }
 
     /// Connects; encrypts if TLS is declared from the first byte.
@@ -64,6 +79,14 @@ impl<'a> Target<'a> {
     /// Encrypts a connection.
     pub async fn encrypt(&self, stream: TcpStream) -> Result<Stream, MailboxError> {
         Ok(net::encrypt(stream, &self.host, &self.endpoint.tls, self.timeout()).await?)
+    }
+
+    /// What a mechanism of SASL says first, in base64, with this token.
+    pub fn initial_response(&self, mechanism: Mechanism, token: &SecretString) -> SecretString {
+        let port = self.endpoint.port;
+        let token = token.expose_secret();
+        let message = mechanism.initial_response(&self.username, &self.host, port, token);
+        SecretString::from(STANDARD.encode(message))
     }
 
     /// Time for each step.

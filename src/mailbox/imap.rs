@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use self::session::{Allowance, Session, quoted};
 use self::set::{UIDS_PER_COMMAND_MAX, set};
-use super::dial::Target;
+use super::dial::{Proof, Target};
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::{AfterFetch, Security};
 use crate::core::mail::Location;
@@ -54,7 +54,10 @@ pub async fn open(target: Target<'_>, folder: &str, idle: bool) -> Result<Imap, 
     let upgraded = target.endpoint.security == Security::StartTls;
     let stream = if upgraded { starttls::upgrade(stream, &target).await? } else { stream };
     let mut session = Session::begin(stream, upgraded, target.timeout()).await?;
-    session.login(&target.username, &target.password).await?;
+    match &target.proof {
+        Proof::Password(password) => session.login(&target.username, password).await?,
+        Proof::Token(token) => session.authenticate(&target, token).await?,
+    }
     let uid_validity = select(&mut session, "SELECT", folder).await?;
     Ok(Imap { session, folder: folder.to_owned(), uid_validity, idle, warned: false })
 }

@@ -1,4 +1,4 @@
-//! POP3 (RFC 1939) with CAPA and PIPELINING (RFC 2449) and STLS (RFC 2595).
+//! POP3 (RFC 1939) with CAPA and PIPELINING (RFC 2449), STLS (RFC 2595) and AUTH (RFC 5034).
 //!
 //! Architecture invariant: a message is named by its UIDL and never by its number alone, and its
 //! deletion is claimed only after the server's answer to QUIT.
@@ -7,15 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::dial::Target;
+use super::dial::{Proof, Target};
 use super::wire::Wire;
 use super::words::{repeatable, repeatable_without};
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::{AfterFetch, Security};
 use crate::core::mail::Location;
+use crate::core::sasl::{self, Mechanism};
 use crate::net::Stream;
 
 /// Messages in one mailbox.
@@ -28,6 +31,11 @@ const COMMANDS_AHEAD_MAX: usize = 50;
 const TOP_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Lines in the answer to CAPA.
 const CAPABILITIES_MAX: usize = 100;
+/// RFC 5034 section 4: AUTH with its first message may have this many bytes with the line end;
+/// a longer one is sent when the server asks for it.
+const AUTH_BYTES_MAX: usize = 255;
+/// Challenges of one login that we answer; the only one there should be says why we are refused.
+const CHALLENGES_MAX: usize = 2;
 /// Bytes of a line in an answer to UIDL or LIST, for the time we allow.
 const LISTED_BYTES: u64 = 80;
 
@@ -78,7 +86,11 @@ async fn upgrade(mut wire: Wire, target: &Target<'_>) -> Result<Wire, MailboxErr
 }
 
 async fn login(wire: &mut Wire, target: &Target<'_>) -> Result<(), MailboxError> {
-    let secret = target.password.expose_secret();
+    let password = match &target.proof {
+        Proof::Password(password) => password,
+        Proof::Token(token) => return login_with_token(wire, target, token).await,
+    };
+    let secret = password.expose_secret();
     for (step, argument) in [("USER", target.username.as_str()), ("PASS", secret)] {
         wire.begin(step, 0);
         wire.send(format!("{step} {argument}\r\n").as_bytes()).await?;
@@ -95,6 +107,79 @@ async fn login(wire: &mut Wire, target: &Target<'_>) -> Result<(), MailboxError>
         });
     }
     Ok(())
+}
+
+/// AUTH (RFC 5034) with an access token.
+async fn login_with_token(
+    wire: &mut Wire,
+    target: &Target<'_>,
+    token: &SecretString,
+) -> Result<(), MailboxError> {
+    let capabilities = capabilities(wire).await?;
+    let offered = capabilities.iter().find_map(|line| line.strip_prefix("SASL "));
+    let names: Vec<&str> = offered.unwrap_or_default().split_whitespace().collect();
+    let Some(mechanism) = Mechanism::choose(|name| names.contains(&name)) else {
+        return Err(MailboxError::Login(
+            "server takes no access token on this connection (neither OAUTHBEARER nor XOAUTH2)"
+                .into(),
+        ));
+    };
+    let response = target.initial_response(mechanism, token);
+    let response = response.expose_secret();
+    wire.begin("AUTH", 0);
+    let whole = format!("AUTH {} {response}\r\n", mechanism.name());
+    if whole.len() <= AUTH_BYTES_MAX {
+        wire.send(whole.as_bytes()).await?;
+    } else {
+        wire.send(format!("AUTH {}\r\n", mechanism.name()).as_bytes()).await?;
+        match reply(wire).await? {
+            Reply::Challenge(_) => wire.send(format!("{response}\r\n").as_bytes()).await?,
+            Reply::Ok => return Err(no_answer("AUTH")),
+            Reply::Refused(words) => return Err(MailboxError::Login(repeatable(&words))),
+        }
+    }
+    let mut reason = None;
+    for _ in 0..CHALLENGES_MAX {
+        match reply(wire).await? {
+            Reply::Ok => return Ok(()),
+            Reply::Challenge(text) => {
+                reason = STANDARD.decode(text).ok().and_then(|json| sasl::reason(&json));
+                wire.send(format!("{}\r\n", mechanism.farewell()).as_bytes()).await?;
+            }
+            Reply::Refused(words) => {
+                let said = words.replace(response, "***");
+                let said = repeatable_without(token.expose_secret(), &said);
+                return Err(match reason {
+                    _ if is_busy(&words) => {
+                        MailboxError::Refused { command: "login", message: said }
+                    }
+                    Some(reason) => MailboxError::Login(format!("{said} (status {reason})")),
+                    None => MailboxError::Login(said),
+                });
+            }
+        }
+    }
+    Err(MailboxError::Protocol("server does not stop asking".into()))
+}
+
+/// An answer within a login.
+enum Reply {
+    Ok,
+    /// What follows `+ `.
+    Challenge(String),
+    Refused(String),
+}
+
+async fn reply(wire: &mut Wire) -> Result<Reply, MailboxError> {
+    let line = wire.line().await?;
+    if let Some(challenge) = line.strip_prefix(b"+").filter(|rest| !rest.starts_with(b"OK")) {
+        return Ok(Reply::Challenge(String::from_utf8_lossy(challenge).trim().to_owned()));
+    }
+    match outcome(&line) {
+        Outcome::Ok(_) => Ok(Reply::Ok),
+        Outcome::Refused(words) => Ok(Reply::Refused(words)),
+        Outcome::Neither => Err(no_answer("AUTH")),
+    }
 }
 
 /// Codes (RFC 2449 section 8, RFC 3206) that say nothing against the password.

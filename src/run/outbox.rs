@@ -552,7 +552,7 @@ async fn transfer(
         }
     }
     let opened = tokio::select! {
-        opened = transport::open(&server, &secrets) => opened,
+        opened = transport::open(&server, &secrets, None) => opened,
         () = stop.cancelled() => return ended(mail, None, false, None),
     };
     match opened {

@@ -96,7 +96,7 @@ impl Poller {
         intake::resume(&self.daemon, account).await?;
         let pass = self.admission(account).await?;
         let stop = self.stop.clone();
-        let mut mailbox = step(&stop, mailbox::open(account, &self.daemon.secrets)).await?;
+        let mut mailbox = step(&stop, mailbox::open(account, &self.daemon.secrets, None)).await?;
         faultpoint!("opened");
         if let Some(expires) = mailbox.certificate_expires() {
             self.daemon.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());

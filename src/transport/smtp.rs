@@ -20,13 +20,14 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
 use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Response, Severity};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 
 use super::{clean, down};
 use crate::core::address::Address;
-use crate::core::config::{Endpoint, Login, Security};
+use crate::core::config::{Endpoint, Login, SecretRef, Security, Text};
 use crate::core::outgoing::{Attempt, Outgoing};
+use crate::core::sasl::Mechanism as TokenMechanism;
 use crate::net::{self, NetError, Stream};
 use crate::secret::Secrets;
 use transparency::on_the_wire;
@@ -34,6 +35,10 @@ use wire::Wire;
 
 /// Challenges of one login that we answer. LOGIN has two.
 const CHALLENGES_MAX: usize = 4;
+
+/// Longest command with its line end (RFC 5321 section 4.5.3.1.4). An AUTH with its first message
+/// that is longer is sent in two steps (RFC 4954 section 4).
+const COMMAND_BYTES_MAX: usize = 512;
 
 /// Longest wait for the answer to QUIT, in seconds. Nothing depends on it.
 const QUIT_SECS: u64 = 2;
@@ -61,6 +66,15 @@ struct Offers {
     size: Option<u64>,
     /// RFC 4954: the first one of ours that the server has.
     mechanism: Option<Mechanism>,
+    /// The same for an access token.
+    token_mechanism: Option<TokenMechanism>,
+}
+
+/// Who logs in with an access token, and where.
+struct Bearer<'a> {
+    username: &'a str,
+    host: &'a str,
+    port: u16,
 }
 
 /// How long we wait at each step: what RFC 5321 section 4.5.3.2 asks for, but no longer than the
@@ -93,6 +107,7 @@ impl Session {
         endpoint: &Endpoint,
         login: &Login,
         secrets: &Secrets,
+        token: Option<&SecretString>,
     ) -> Result<Session, Attempt> {
         let host = secrets.text(&endpoint.host).map_err(|error| down("connect", error))?;
         let deadlines = Deadlines::within(endpoint.timeout);
@@ -112,7 +127,18 @@ impl Session {
             offers = hello(&mut wire, &name, deadlines).await?;
         }
         let mut session = Session { wire, offers, deadlines, usable: true };
-        session.log_in(login, secrets).await?;
+        match login {
+            Login::None => {}
+            Login::Password { username, password } => {
+                session.log_in(username, password, secrets).await?;
+            }
+            Login::OAuth2 { username, .. } => {
+                let username = secrets.text(username).map_err(|error| down("auth", error))?;
+                let token = token.ok_or_else(|| down("auth", "there is no access token"))?;
+                let bearer = Bearer { username: &username, host: &host, port: endpoint.port };
+                session.log_in_with_token(&bearer, token).await?;
+            }
+        }
         Ok(session)
     }
 
@@ -226,14 +252,12 @@ impl Session {
         self.usable = reset.await.is_ok_and(|reply| reply.is_positive());
     }
 
-    async fn log_in(&mut self, login: &Login, secrets: &Secrets) -> Result<(), Attempt> {
-        let (username, password) = match login {
-            Login::None => return Ok(()),
-            Login::OAuth2 { .. } => {
-                return Err(down("unsupported", "this build does not log in with OAuth2"));
-            }
-            Login::Password { username, password } => (username, password),
-        };
+    async fn log_in(
+        &mut self,
+        username: &Text,
+        password: &SecretRef,
+        secrets: &Secrets,
+    ) -> Result<(), Attempt> {
         let Some(mechanism) = self.offers.mechanism else {
             return Err(down("auth", "the server offers neither AUTH PLAIN nor AUTH LOGIN"));
         };
@@ -246,6 +270,61 @@ impl Session {
             return Ok(());
         }
         Err(down("auth", without(&text_of(&reply), &username, password)))
+    }
+
+    /// RFC 4954 section 4 with a mechanism that takes an access token.
+    async fn log_in_with_token(
+        &mut self,
+        bearer: &Bearer<'_>,
+        token: &SecretString,
+    ) -> Result<(), Attempt> {
+        let Some(mechanism) = self.offers.token_mechanism else {
+            let message = "the server offers neither AUTH OAUTHBEARER nor AUTH XOAUTH2";
+            return Err(down("auth", message));
+        };
+        let token = token.expose_secret();
+        let message = mechanism.initial_response(bearer.username, bearer.host, bearer.port, token);
+        let message = base64::engine::general_purpose::STANDARD.encode(message);
+        let reply = self.authenticate_with_token(mechanism, &message).await?;
+        if reply.is_positive() {
+            return Ok(());
+        }
+        let text = text_of(&reply);
+        let repeats = text.contains(token) || text.contains(&message);
+        let text = if repeats { "the login was refused".to_owned() } else { text };
+        // A server that is busy says nothing about the token.
+        let busy = reply.code().severity == Severity::TransientNegativeCompletion;
+        Err(down(if busy { "unavailable" } else { "auth" }, text))
+    }
+
+    /// Answers with the last reply, whatever it says.
+    async fn authenticate_with_token(
+        &mut self,
+        mechanism: TokenMechanism,
+        message: &str,
+    ) -> Result<Response, Attempt> {
+        let within = self.deadlines.command;
+        let name = mechanism.name();
+        let whole = format!("AUTH {name} {message}\r\n");
+        if whole.len() <= COMMAND_BYTES_MAX {
+            self.wire.write(whole.as_bytes(), within).await?;
+        } else {
+            self.wire.write(format!("AUTH {name}\r\n").as_bytes(), within).await?;
+            let reply = self.wire.reply(within).await?;
+            if !reply.has_code(334) {
+                return Ok(reply);
+            }
+            self.wire.write(format!("{message}\r\n").as_bytes(), within).await?;
+        }
+        for _ in 0..CHALLENGES_MAX {
+            let reply = self.wire.reply(within).await?;
+            if !reply.has_code(334) {
+                return Ok(reply);
+            }
+            // The challenge says why we are refused; the refusal itself comes after our answer.
+            self.wire.write(format!("{}\r\n", mechanism.farewell()).as_bytes(), within).await?;
+        }
+        Err(down("auth", "the server does not stop asking"))
     }
 
     /// RFC 4954 section 4. Answers with the last reply, whatever it says.
@@ -305,7 +384,12 @@ impl Offers {
                 Some("SIZE") => {
                     offers.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0));
                 }
-                Some("AUTH") => offers.mechanism = offers.mechanism.or(best_mechanism(words)),
+                Some("AUTH") => {
+                    let words: Vec<&str> = words.collect();
+                    let token = TokenMechanism::choose(|name| words.contains(&name));
+                    offers.token_mechanism = offers.token_mechanism.or(token);
+                    offers.mechanism = offers.mechanism.or(best_mechanism(&words));
+                }
                 Some(_) | None => {}
             }
         }
@@ -342,8 +426,7 @@ impl Offers {
 }
 
 /// PLAIN takes one round trip, LOGIN three.
-fn best_mechanism<'a>(offered: impl Iterator<Item = &'a str>) -> Option<Mechanism> {
-    let offered: Vec<&str> = offered.collect();
+fn best_mechanism(offered: &[&str]) -> Option<Mechanism> {
     [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)]
         .into_iter()
         .find(|(name, _)| offered.contains(name))
@@ -522,11 +605,20 @@ mod tests {
                 utf8: true,
                 size: Some(1000),
                 mechanism: Some(Mechanism::Plain),
+                token_mechanism: None,
             },
         );
         check_offers(
             "250-mx.test\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n",
             Offers { size: Some(0), mechanism: Some(Mechanism::Login), ..Offers::default() },
+        );
+        check_offers(
+            "250-mx.test\r\n250 AUTH LOGIN XOAUTH2\r\n",
+            Offers {
+                mechanism: Some(Mechanism::Login),
+                token_mechanism: Some(TokenMechanism::Xoauth2),
+                ..Offers::default()
+            },
         );
     }
 

@@ -51,7 +51,7 @@ impl Protocol {
 
 /// Everything a poller does in one session.
 async fn work(account: &Account, secrets: &Secrets) -> Result<Vec<Fetched>, MailboxError> {
-    let mut mailbox = mailbox::open(account, secrets).await?;
+    let mut mailbox = mailbox::open(account, secrets, None).await?;
     let listing = mailbox.list().await?;
     let fetched = mailbox.fetch(&listing.entries, 1024 * 1024).await?;
     mailbox.done(&listing.entries, &AfterFetch::Delete).await?;
@@ -374,7 +374,7 @@ async fn imap_move_without_move_copies_only_what_is_not_there() {
         .start()
         .await;
     let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
-    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
     let entries = mailbox.list().await.unwrap().entries;
     mailbox.done(&entries, &AfterFetch::Move("Done".into())).await.unwrap();
     let heard = server.heard().plain;
@@ -392,7 +392,7 @@ async fn imap_refused_copy_deletes_nothing() {
         .start()
         .await;
     let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
-    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
     let entries = mailbox.list().await.unwrap().entries;
     let error = mailbox.done(&entries, &AfterFetch::Move("Done".into())).await.unwrap_err();
     assert_eq!(error.label(), "refused");
@@ -404,7 +404,7 @@ async fn imap_refused_copy_deletes_nothing() {
 async fn imap_wait_that_was_dropped_leaves_a_usable_session() {
     let server = imap::proper().but("IDLE", say("+ waiting\r\n")).start().await;
     let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
-    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
     let listing = mailbox.list().await.unwrap();
     assert_eq!(drop_while_waiting(mailbox.as_mut(), &server).await, None);
     assert_eq!(mailbox.list().await.unwrap(), listing);
@@ -517,7 +517,7 @@ async fn too_large_mail_gives_its_header() {
     ] {
         let server = behaviour.start().await;
         let account = protocol.account(endpoint(server.port, Security::Plain, None));
-        let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+        let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
         let entries = mailbox.list().await.unwrap().entries;
         let fetched = mailbox.fetch(&entries[..1], 5).await.unwrap();
         let size_bytes = imap::MAILS[0].len() as u64;
@@ -529,7 +529,7 @@ async fn too_large_mail_gives_its_header() {
 async fn pop3_without_top_gives_no_header() {
     let server = pop3::proper().but("TOP", say("-ERR unknown\r\n")).start().await;
     let account = Protocol::Pop3.account(endpoint(server.port, Security::Plain, None));
-    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
     let entries: Vec<Entry> = mailbox.list().await.unwrap().entries;
     let fetched = mailbox.fetch(&entries[..1], 5).await.unwrap();
     assert!(matches!(&fetched[..], [Fetched::Oversize { header, .. }] if header.is_empty()));
@@ -698,7 +698,7 @@ async fn what_this_build_cannot_do() {
     }
     let server = pop3::proper().start().await;
     let account = Protocol::Pop3.account(endpoint(server.port, Security::Plain, None));
-    let mut mailbox = mailbox::open(&account, &Safe::new().secrets()).await.unwrap();
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
     for after in [AfterFetch::Seen, AfterFetch::Move("Done".into())] {
         assert_eq!(mailbox.done(&[], &after).await.unwrap_err().label(), "unsupported");
     }
@@ -718,7 +718,7 @@ async fn maildir_faults() {
     std::os::unix::fs::symlink("/etc/passwd", path.join("new/link")).unwrap();
     std::fs::write(path.join("new/1.a.host"), "Subject: a\n\nfirst\n").unwrap();
     std::fs::write(path.join("cur/2.b.host:2,S"), "Subject: b\n\nsecond\n").unwrap();
-    let mut mailbox = mailbox::open(&local, &safe.secrets()).await.unwrap();
+    let mut mailbox = mailbox::open(&local, &safe.secrets(), None).await.unwrap();
     let entries = mailbox.list().await.unwrap().entries;
     let names: Vec<_> = entries.iter().map(|e| (e.location.0.as_str(), e.seen)).collect();
     assert_eq!(names, [("1.a.host", false), ("2.b.host", true)]);

@@ -69,7 +69,7 @@ impl Desk {
 
     async fn open(&self, account: &Account) -> Result<Box<dyn Mailbox>, MailboxError> {
         let secrets = Secrets { directory: Some(self.safe.path().to_owned()) };
-        mailbox::open(account, &secrets).await
+        mailbox::open(account, &secrets, None).await
     }
 
     async fn opened(&self, account: &Account) -> Box<dyn Mailbox> {

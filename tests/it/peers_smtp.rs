@@ -98,7 +98,7 @@ fn smtp_server_with_login_and_tls() {
         run(async move {
             let Some(mut peer) = peer(name).await else { return };
             let server = peer.server(security, "right");
-            let mut connection = transport::open(&server, &Secrets::default()).await.unwrap();
+            let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
             let unknown = connection.send(&mail_to("unknown@customer.test")).await;
             assert_eq!(shown(&unknown), "permanent: 550 no such user");
             let dots = Outgoing {
@@ -115,7 +115,7 @@ fn smtp_server_with_login_and_tls() {
             assert_eq!(peer.next().await, expected);
 
             let wrong = peer.server(security, "wrong");
-            let refused = transport::open(&wrong, &Secrets::default()).await.err().unwrap();
+            let refused = transport::open(&wrong, &Secrets::default(), None).await.err().unwrap();
             assert!(shown(&refused).starts_with("auth: "), "{refused:?}");
         });
     }
@@ -130,7 +130,7 @@ fn smtp_sink() {
     run(async {
         let (port, mut sink) = start_sink().await;
         let server = local(port, Security::Plain, TlsOptions::default(), Login::None);
-        let mut connection = transport::open(&server, &Secrets::default()).await.unwrap();
+        let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
         for _ in 0..100 {
             assert_eq!(connection.send(&mail_to("eve@customer.test")).await, Attempt::Sent);
         }

@@ -11,12 +11,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_imap::Client;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use imap_proto::{Capability, MailboxDatum, Response, ResponseCode, Status};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::guard::{Excess, Guard};
+use crate::core::sasl::{self, Mechanism};
+use crate::mailbox::dial::Target;
 use crate::mailbox::wire::time_for;
 use crate::mailbox::words::{repeatable, repeatable_without};
 use crate::mailbox::{MailboxError, Woken};
@@ -28,6 +32,8 @@ const ANSWERS_SPARE_MAX: u64 = 10_000;
 const IDLE_AT_MOST: Duration = Duration::from_secs(9 * 60);
 /// Longest text sent as a quoted string; longer ones go as literals.
 const QUOTED_BYTES_MAX: usize = 1_000;
+/// Challenges of one login that we answer; the only one there should be says why we are refused.
+const CHALLENGES_MAX: usize = 2;
 
 /// A connection to an IMAP server.
 pub struct Session {
@@ -68,6 +74,13 @@ pub struct Allowance {
 struct Done {
     status: Status,
     words: String,
+}
+
+/// How a server answers one message of a login.
+enum Answer {
+    Done(Done),
+    /// It asks for one more.
+    Challenge(String),
 }
 
 impl Session {
@@ -163,6 +176,98 @@ impl Session {
             Status::No if !is_busy(&done.words) => Err(MailboxError::Login(words)),
             _ => Err(MailboxError::Refused { command: "LOGIN", message: words }),
         }
+    }
+
+    /// Logs in with an access token (RFC 3501 section 6.2.2). The token passes neither the crate nor
+    /// an error.
+    pub async fn authenticate(
+        &mut self,
+        target: &Target<'_>,
+        token: &SecretString,
+    ) -> Result<(), MailboxError> {
+        let offered = |name: &str| self.can(&format!("AUTH={name}"));
+        let Some(mechanism) = Mechanism::choose(offered) else {
+            return Err(MailboxError::Login(
+                "server takes no access token on this connection (neither AUTH=OAUTHBEARER nor \
+                 AUTH=XOAUTH2)"
+                    .into(),
+            ));
+        };
+        let response = target.initial_response(mechanism, token);
+        let within = self.timeout;
+        let exchange = self.send_token(mechanism, response.expose_secret());
+        let (done, reason) = match timeout(within, exchange).await {
+            Ok(done) => done?,
+            Err(_) => return Err(MailboxError::Timeout("AUTHENTICATE")),
+        };
+        let words = done.words.replace(response.expose_secret(), "***");
+        let words = repeatable_without(token.expose_secret(), &words);
+        match done.status {
+            Status::Ok => self.read_capabilities().await,
+            Status::No if is_busy(&done.words) => {
+                Err(MailboxError::Refused { command: "AUTHENTICATE", message: words })
+            }
+            Status::No => Err(MailboxError::Login(match reason {
+                Some(reason) => format!("{words} (status {reason})"),
+                None => words,
+            })),
+            _ => Err(MailboxError::Refused { command: "AUTHENTICATE", message: words }),
+        }
+    }
+
+    /// Says who we are; answers with the server's verdict and the reason it gave before.
+    async fn send_token(
+        &mut self,
+        mechanism: Mechanism,
+        response: &str,
+    ) -> Result<(Done, Option<String>), MailboxError> {
+        const NAME: &str = "AUTHENTICATE";
+        let tag = self.next_tag();
+        let command = format!("{tag} {NAME} {}", mechanism.name());
+        if self.can("SASL-IR") {
+            // RFC 4959: the first message rides along.
+            self.write(format!("{command} {response}\r\n").as_bytes()).await?;
+        } else {
+            self.write(format!("{command}\r\n").as_bytes()).await?;
+            if let Answer::Done(done) = self.read_challenge(NAME, &tag).await? {
+                return Ok((done, None));
+            }
+            self.write(format!("{response}\r\n").as_bytes()).await?;
+        }
+        let mut reason = None;
+        for _ in 0..CHALLENGES_MAX {
+            match self.read_challenge(NAME, &tag).await? {
+                Answer::Done(done) => return Ok((done, reason)),
+                Answer::Challenge(text) => {
+                    reason = STANDARD.decode(text).ok().and_then(|json| sasl::reason(&json));
+                    self.write(format!("{}\r\n", mechanism.farewell()).as_bytes()).await?;
+                }
+            }
+        }
+        Err(MailboxError::Protocol("server does not stop asking".into()))
+    }
+
+    async fn read_challenge(
+        &mut self,
+        name: &'static str,
+        tag: &str,
+    ) -> Result<Answer, MailboxError> {
+        for _ in 0..ANSWERS_SPARE_MAX {
+            let folder = &mut self.folder;
+            let seen = read(&mut self.client, name, |response| match response {
+                Response::Continue(text) => {
+                    let text = text.information.as_deref().unwrap_or_default();
+                    Ok(Err(Answer::Challenge(text.trim().to_owned())))
+                }
+                other => look(other, tag, folder).map(Ok),
+            });
+            match seen.await?? {
+                Ok(Seen::Done(done)) => return Ok(Answer::Done(done)),
+                Ok(Seen::GoOn | Seen::Untagged) => {}
+                Err(challenge) => return Ok(challenge),
+            }
+        }
+        Err(flood(name))
     }
 
     async fn send_login(&mut self, username: &str, password: &str) -> Result<Done, MailboxError> {
