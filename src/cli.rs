@@ -17,6 +17,7 @@ mod plan;
 mod probe;
 mod quarantine;
 mod reload;
+mod report;
 mod run;
 mod schema;
 mod status;

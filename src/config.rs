@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing in here knows what runs. A set of files is either wholly good
 //! or changes nothing.
 
+pub mod allow;
 pub mod beside;
 pub mod compile;
 pub mod document;
@@ -10,6 +11,7 @@ pub mod files;
 pub mod place;
 pub mod problem;
 pub mod reference;
+pub mod rule;
 pub mod schema;
 pub mod spec;
 pub mod unite;
@@ -39,6 +41,8 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// All problems: errors and warnings, by file and line.
     pub problems: Vec<Problem>,
+    /// Findings of rules that are allowed where they stand.
+    pub allowed: Vec<Allowed>,
     /// Mails and what must become of them, for `postroom test`.
     pub tests: Vec<DeclaredTest>,
 }
@@ -60,6 +64,18 @@ pub struct Problem {
     pub message: String,
     /// What to do about it; may be empty.
     pub hint: String,
+    /// The rule of `docs/lint.md` that found it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
+}
+
+/// A finding of a rule that somebody allowed where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// What was found.
+    pub problem: Problem,
+    /// Why it may stay.
+    pub reason: String,
 }
 
 /// Whether a problem stops the load.
@@ -70,6 +86,8 @@ pub enum Severity {
     Error,
     /// Applied, but somebody should look.
     Warning,
+    /// Worth knowing for whoever reviews a change; nothing is wrong.
+    Note,
 }
 
 /// A test as written, its paths resolved.
@@ -133,12 +151,14 @@ fn judge(mut files: Files) -> Loaded {
     problems.dedup();
     let good = !problems.iter().any(|problem| problem.severity == Severity::Error);
     let contents = files.contents();
+    let (problems, allowed) = allow::sort_out(problems, &contents);
     Loaded {
         hash: files::hash(&contents),
         files: contents,
         config: if good { config } else { None },
         tests: declared_tests(united, &homes, &files),
         problems,
+        allowed,
     }
 }
 
@@ -193,6 +213,7 @@ fn at_top(number: usize, message: &str, hint: &str) -> Finding {
         at_key: false,
         message: message.into(),
         hint: hint.into(),
+        rule: None,
     }
 }
 
@@ -205,6 +226,7 @@ fn syntax_problem(file: &str, error: document::SyntaxError) -> Problem {
         path: String::new(),
         message: error.message,
         hint: error.hint,
+        rule: None,
     }
 }
 
@@ -232,6 +254,7 @@ fn placed(found: Vec<Finding>, united: &United, homes: &[Home], files: &Files) -
                 path: String::new(),
                 message: format!("has {more} more problems, which are not shown"),
                 hint: String::new(),
+                rule: None,
             });
         }
     }
@@ -239,7 +262,7 @@ fn placed(found: Vec<Finding>, united: &United, homes: &[Home], files: &Files) -
 }
 
 fn place(finding: Finding, home: Home, homes: &[Home], files: &Files) -> Problem {
-    let Finding { severity, path, at_key, mut message, hint, .. } = finding;
+    let Finding { severity, path, at_key, mut message, hint, rule, .. } = finding;
     let (line, column) = place_of(&path, at_key, home, files);
     let first = message.strip_prefix(DECLARED_TWICE).and_then(|first| first.parse().ok());
     if let Some(first) = first.and_then(|first: usize| homes.get(first)) {
@@ -248,7 +271,7 @@ fn place(finding: Finding, home: Home, homes: &[Home], files: &Files) -> Problem
         message = format!("is declared twice; the first one is at {file}:{line}:{column}");
     }
     let file = files.yaml[home.file].name.clone();
-    Problem { severity, file, line, column, path: dotted(&path), message, hint }
+    Problem { severity, file, line, column, path: dotted(&path), message, hint, rule }
 }
 
 /// Place of a path, or of the nearest thing above it that exists.

@@ -56,6 +56,7 @@ pub mod config;
 pub mod core;
 pub mod faultpoint;
 pub mod http;
+pub mod lint;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;

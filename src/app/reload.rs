@@ -334,6 +334,7 @@ fn problem(message: String, hint: &str) -> Problem {
         path: "mailAccounts".into(),
         message,
         hint: hint.into(),
+        rule: None,
     }
 }
 

@@ -1,20 +1,44 @@
-//! `postroom check`: everything that is wrong with the files.
+//! `postroom check`: everything that is wrong with the files, and what is allowed and hardly meant.
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use jiff::Zoned;
 
-use super::{Exit, Failure, FilesArgs, output};
-use crate::config::{Loaded, Problem, Severity};
+use super::{Exit, Failure, FilesArgs, output, report};
+use crate::config::{Loaded, Severity};
 use crate::http::dto::config::{CheckView, ProblemView};
+use crate::lint::{self, Around};
 
 /// Options of `check`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  postroom check -c config/ --format github")]
+#[command(after_help = "Ends with 0 if the files are good and with 3 if there are errors (with \
+                        --strict: or warnings).\n\n\
+                        Examples:\n  postroom check -c config/\n  \
+                        postroom check -c config/ --strict --format github\n  \
+                        postroom check --explain unreachable-filter")]
 pub struct CheckArgs {
-    #[command(flatten)]
-    files: FilesArgs,
+    /// Configuration file, or directory read recursively for *.yaml and *.yml; may be repeated
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        env = "POSTROOM_CONFIG",
+        required_unless_present = "explain"
+    )]
+    config: Vec<PathBuf>,
+    /// Directory in which `{secret: NAME}` is looked for
+    #[arg(long, value_name = "DIR", env = "POSTROOM_SECRETS_DIR")]
+    secrets_dir: Option<PathBuf>,
     /// Take warnings for errors
     #[arg(long)]
     strict: bool,
+    /// Also look whether the secrets are there; implied by --secrets-dir
+    #[arg(long)]
+    with_secrets: bool,
+    /// Explain a lint rule with examples, or list `all`
+    #[arg(long, value_name = "RULE")]
+    explain: Option<String>,
     /// How to write the problems
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: CheckFormat,
@@ -28,37 +52,78 @@ enum CheckFormat {
     Json,
     /// Annotations of GitHub Actions.
     Github,
+    /// For a comment of a pull request.
+    Markdown,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// For test reports: each file is a test case.
+    Junit,
 }
 
 /// Checks and says all.
 pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let loaded = args.files.load();
-    let exit = exit(&loaded, args.strict);
-    let views: Vec<ProblemView> = loaded.problems.iter().map(ProblemView::from).collect();
-    match args.format {
-        CheckFormat::Human => {
-            output::print(&output::problem_lines(&views, output::colour()));
-            output::print(&format!("{}\n", summary(&loaded)));
-        }
-        CheckFormat::Json => {
-            output::json(&CheckView { valid: exit == Exit::Fine, problems: views });
-        }
-        CheckFormat::Github => loaded.problems.iter().for_each(|it| output::print(&annotation(it))),
+    if let Some(rule) = &args.explain {
+        return explain(rule);
     }
+    let files = FilesArgs { config: args.config, secrets_dir: args.secrets_dir };
+    let mut loaded = files.load();
+    let secrets = args.with_secrets || files.secrets_dir.is_some();
+    let secrets = secrets.then(|| files.secrets());
+    lint::add(&mut loaded, &Around { today: Zoned::now().date(), secrets });
+    let exit = exit(&loaded, args.strict);
+    output::print(&match args.format {
+        CheckFormat::Human => human(&loaded),
+        CheckFormat::Json => {
+            let problems = loaded.problems.iter().map(ProblemView::from).collect();
+            output::json_text(&CheckView { valid: exit == Exit::Fine, problems })
+        }
+        CheckFormat::Github => report::github::annotations(&loaded.problems),
+        CheckFormat::Markdown => report::markdown::problems(&loaded),
+        CheckFormat::Sarif => output::json_text(&report::sarif::log(&loaded)),
+        CheckFormat::Junit => report::junit::problems(&loaded),
+    });
     Ok(exit)
 }
 
+fn explain(rule: &str) -> Result<Exit, Failure> {
+    if rule == "all" {
+        let row = |rule: &&lint::Rule| {
+            vec![rule.id.to_owned(), rule.severity.label().to_owned(), rule.title.to_owned()]
+        };
+        let rows: Vec<Vec<String>> = lint::RULES.iter().map(row).collect();
+        output::print(&output::table(&["RULE", "SEVERITY", "FINDS"], &rows));
+        return Ok(Exit::Fine);
+    }
+    let Some(rule) = lint::rule(rule) else {
+        let failure = Failure::new(format!("there is no lint rule {rule:?}")).exit(Exit::Usage);
+        return Err(failure.hint(lint::hint_of_rules(rule)));
+    };
+    output::print(lint::page::section(rule).trim_start());
+    Ok(Exit::Fine)
+}
+
 fn exit(loaded: &Loaded, strict: bool) -> Exit {
-    let errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
-    let stops = errors || loaded.config.is_none() || strict && !loaded.problems.is_empty();
+    let is_there = |severity| loaded.problems.iter().any(|problem| problem.severity == severity);
+    let stops = is_there(Severity::Error)
+        || loaded.config.is_none()
+        || strict && is_there(Severity::Warning);
     if stops { Exit::Problems } else { Exit::Fine }
+}
+
+fn human(loaded: &Loaded) -> String {
+    let views: Vec<ProblemView> = loaded.problems.iter().map(ProblemView::from).collect();
+    format!("{}{}\n", output::problem_lines(&views, output::colour()), summary(loaded))
 }
 
 fn summary(loaded: &Loaded) -> String {
     let Some(config) = &loaded.config else { return output::count(&loaded.problems) };
     let revision = loaded.hash.get(..12).unwrap_or(&loaded.hash);
+    let allowed = match loaded.allowed.len() {
+        0 => String::new(),
+        count => format!(", {count} allowed"),
+    };
     format!(
-        "revision {revision} is good: {} files, {} mail accounts, {} queues, {} filters; {}",
+        "revision {revision} is good: {} files, {} mail accounts, {} queues, {} filters; {}{allowed}",
         loaded.files.len(),
         config.accounts.len(),
         config.queues.len(),
@@ -67,48 +132,16 @@ fn summary(loaded: &Loaded) -> String {
     )
 }
 
-/// A workflow command of GitHub Actions; line ends and separators are escaped as it wants them.
-fn annotation(problem: &Problem) -> String {
-    let level = match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let hint = if problem.hint.is_empty() { "" } else { "\nhint: " };
-    let message = format!("{}: {}{hint}{}", problem.path, problem.message, problem.hint);
-    let (file, line, column) = (property(&problem.file), problem.line, problem.column);
-    format!("::{level} file={file},line={line},col={column}::{}\n", data(&message))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::report::samples::problem;
     use super::*;
-
-    fn problem(severity: Severity) -> Problem {
-        Problem {
-            severity,
-            file: "a,b.yaml".into(),
-            line: 3,
-            column: 5,
-            path: "queues.x".into(),
-            message: "100% wrong".into(),
-            hint: "right it".into(),
-        }
-    }
-
-    #[test]
-    fn annotations_are_escaped() {
-        let expected =
-            "::error file=a%2Cb.yaml,line=3,col=5::queues.x: 100%25 wrong%0Ahint: right it\n";
-        assert_eq!(annotation(&problem(Severity::Error)), expected);
-    }
+    use crate::config::Problem;
 
     #[track_caller]
     fn check(problems: Vec<Problem>, strict: bool, expected: Exit) {
-        let config = Some(crate::core::config::Config::default());
-        let loaded =
-            Loaded { hash: String::new(), files: Vec::new(), config, problems, tests: Vec::new() };
+        let mut loaded = crate::config::load_saved(&[("a.yaml".into(), "version: 1\n".into())]);
+        loaded.problems = problems;
         assert_eq!(exit(&loaded, strict), expected);
     }
 
@@ -117,6 +150,7 @@ mod tests {
         check(vec![], true, Exit::Fine);
         check(vec![problem(Severity::Warning)], false, Exit::Fine);
         check(vec![problem(Severity::Warning)], true, Exit::Problems);
+        check(vec![problem(Severity::Note)], true, Exit::Fine);
         check(vec![problem(Severity::Error)], false, Exit::Problems);
     }
 }

@@ -40,8 +40,13 @@ pub fn print_bytes(bytes: &[u8]) {
 
 /// Writes a value as JSON.
 pub fn json(value: &impl Serialize) {
+    print(&json_text(value));
+}
+
+/// A value as JSON.
+pub fn json_text(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value).expect("answers are plain data");
-    print(&format!("{text}\n"));
+    format!("{text}\n")
 }
 
 /// Writes why a command failed.
@@ -66,11 +71,13 @@ pub fn problem_lines(problems: &[ProblemView], colour: bool) -> String {
     for problem in problems {
         let severity = match problem.severity.as_str() {
             "error" => paint("error", "31;1", colour),
+            "note" => paint("note", "36;1", colour),
             other => paint(other, "33;1", colour),
         };
-        let ProblemView { file, line, column, path, message, hint, .. } = problem;
+        let ProblemView { file, line, column, path, message, hint, rule, .. } = problem;
         let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        let line = format!("{file}:{line}:{column} {}{}", path, message);
+        let rule = rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
+        let line = format!("{file}:{line}:{column} {path}{message}{rule}");
         text.push_str(&format!("{severity} {}\n", clean(&line)));
         if !hint.is_empty() {
             text.push_str(&format!("      hint: {}\n", clean(hint)));
@@ -87,7 +94,11 @@ pub fn count(problems: &[Problem]) -> String {
         count => format!("{count} {word}s"),
     };
     let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
-    format!("{}, {}", words(errors, "error"), words(warnings, "warning"))
+    let notes = match number(Severity::Note) {
+        0 => String::new(),
+        notes => format!(", {}", words(notes, "note")),
+    };
+    format!("{}, {}{notes}", words(errors, "error"), words(warnings, "warning"))
 }
 
 /// Steps of a decision.

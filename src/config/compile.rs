@@ -26,6 +26,7 @@ use crate::core::address::Address;
 use crate::core::config::{Config, QUEUE_OF_LAST_RESORT};
 
 use super::problem::{Findings, Scope, hint_of_names};
+use super::rule;
 use super::unite::United;
 use text::Texts;
 
@@ -162,7 +163,11 @@ impl Context<'_> {
         let state = self.united.queues.get(name).and_then(|queue| queue.state).unwrap_or_default();
         if state != Switch::Enabled {
             let message = format!("queue {name:?} is not enabled and still receives this mail");
-            scope.warning(message, "enable the queue, or send the mail elsewhere");
+            scope.lint(
+                rule::DISABLED_QUEUE,
+                message,
+                "enable the queue, or send the mail elsewhere",
+            );
         }
     }
 

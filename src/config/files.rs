@@ -206,6 +206,7 @@ impl Files {
             path: String::new(),
             message: message.to_owned(),
             hint: hint.to_owned(),
+            rule: None,
         });
     }
 }

@@ -23,6 +23,8 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub hint: String,
+    /// The rule of `docs/lint.md` that found it, if one did.
+    pub rule: Option<&'static str>,
 }
 
 /// All problems found so far.
@@ -86,6 +88,21 @@ impl<'a> Scope<'a> {
         self.report(Severity::Warning, true, message.into(), hint.into());
     }
 
+    /// Reports at the value what a rule of `docs/lint.md` finds.
+    pub fn lint(&self, rule: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+        self.find(Some(rule), Severity::Warning, false, message.into(), hint.into());
+    }
+
+    /// Reports at the key what a rule of `docs/lint.md` finds.
+    pub fn lint_at_key(
+        &self,
+        rule: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.find(Some(rule), Severity::Warning, true, message.into(), hint.into());
+    }
+
     /// The path from the top.
     pub fn path(&self) -> Vec<String> {
         let Some(parent) = self.parent else { return Vec::new() };
@@ -95,8 +112,19 @@ impl<'a> Scope<'a> {
     }
 
     fn report(&self, severity: Severity, at_key: bool, message: String, hint: String) {
+        self.find(None, severity, at_key, message, hint);
+    }
+
+    fn find(
+        &self,
+        rule: Option<&'static str>,
+        severity: Severity,
+        at_key: bool,
+        message: String,
+        hint: String,
+    ) {
         let (document, path) = (self.document, self.path());
-        self.findings.add(Finding { severity, document, path, at_key, message, hint });
+        self.findings.add(Finding { severity, document, path, at_key, message, hint, rule });
     }
 }
 
@@ -161,19 +189,23 @@ impl Severity {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         }
     }
 }
 
 impl fmt::Display for Problem {
-    /// `file:line:column: error: path: message`, and the hint on a line of its own.
+    /// `file:line:column: error: path: message [rule]`, and the hint on a line of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { file, line, column, path, message, hint, .. } = self;
+        let Problem { file, line, column, path, message, hint, rule, .. } = self;
         write!(f, "{file}:{line}:{column}: {}: ", self.severity.label())?;
         if !path.is_empty() {
             write!(f, "{path}: ")?;
         }
         f.write_str(message)?;
+        if let Some(rule) = rule {
+            write!(f, " [{rule}]")?;
+        }
         if !hint.is_empty() {
             write!(f, "\n  hint: {hint}")?;
         }

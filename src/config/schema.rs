@@ -83,7 +83,15 @@ fn explain(error: &ValidationError<'_>, findings: &mut Vec<Finding>) {
     let written = error.instance();
     let mut add = |path: Vec<String>, at_key: bool, message: String, hint: String| {
         let severity = Severity::Error;
-        findings.push(Finding { severity, document: None, path, at_key, message, hint });
+        findings.push(Finding {
+            severity,
+            document: None,
+            path,
+            at_key,
+            message,
+            hint,
+            rule: None,
+        });
     };
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
@@ -177,6 +185,7 @@ fn explain_branches(
         at_key: false,
         message,
         hint,
+        rule: None,
     });
 }
 

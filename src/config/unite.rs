@@ -234,6 +234,7 @@ impl Homes<'_> {
             at_key: true,
             message: format!("{DECLARED_TWICE}{first}"),
             hint: "remove one of the two; an object is declared once in all files together".into(),
+            rule: None,
         });
         false
     }

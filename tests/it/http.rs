@@ -329,6 +329,7 @@ async fn reloads_say_what_came_of_them() {
         path: "queues.a".into(),
         message: "is wrong".into(),
         hint: String::new(),
+        rule: None,
     };
     let answers = [
         (ReloadAnswer::Unchanged { revision: "abc".into() }, 200, "unchanged"),

@@ -12,6 +12,7 @@ mod e2e;
 mod faults;
 mod http;
 mod intake;
+mod lint;
 mod mail;
 mod mailbox;
 mod metrics;

@@ -62,6 +62,7 @@ const APART: &[(&str, &[&str])] = &[
     ("config", &["store", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("store", &["config", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("mailbox", &["config", "store", "transport", "run", "app", "http", "cli"]),
+    ("lint", &["store", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("transport", &["config", "store", "mailbox", "run", "app", "http", "cli"]),
     ("run", &["app", "http", "cli"]),
 ];

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Context, value};
 use crate::config::problem::Scope;
+use crate::config::rule;
 use crate::config::spec;
 use crate::config::spec::filter::{AutoReplySetting, Condition as Written, SenderType};
 use crate::core::address::Address;
@@ -44,7 +45,11 @@ fn filter(
     let on_follow_up = settings(context, &spec.on_follow_up, known, &scope.at("onFollowUp"));
     let nothing = set == Settings::default() && on_follow_up == Settings::default();
     if nothing && !spec.stop && spec.set.known.pending_time.is_none() {
-        scope.warning_at_key("sets nothing and stops nothing", "add `set:` or remove the filter");
+        scope.lint_at_key(
+            rule::IDLE_FILTER,
+            "sets nothing and stops nothing",
+            "add `set:` or remove the filter",
+        );
     }
     whole.then(|| Filter {
         name: name.to_owned(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Context, value};
 use crate::config::problem::Scope;
+use crate::config::rule;
 use crate::config::spec;
 use crate::config::spec::queue::{
     FollowUp, FollowUpFrom as From, OnClosed as Closed, QueueDefaults,
@@ -32,7 +33,11 @@ pub fn queue(context: &Context<'_>, name: &str, spec: &spec::Queue, scope: &Scop
     if sender.is_none() && answers && !context.united.senders.contains_key(SENDER_DEFAULT) {
         let message =
             "answers automatically, but no sender is named and none is called \"default\"";
-        scope.warning_at_key(message, "add `sender:` here, or a sender named default");
+        scope.lint_at_key(
+            rule::NO_SENDER,
+            message,
+            "add `sender:` here, or a sender named default",
+        );
     }
     let lock = spec.lock_timeout.as_ref().or(defaults.lock_timeout.as_ref());
     Queue {

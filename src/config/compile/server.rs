@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Context, value};
 use crate::config::problem::Scope;
+use crate::config::rule;
 use crate::config::spec::oauth2::{Provider, Service};
 use crate::config::spec::smtp::Tls;
 use crate::config::spec::text::{DurationText, NameText, SecretReference, TextOrReference};
@@ -73,10 +74,15 @@ pub fn host(
 
 fn tls_options(tls: &Tls, security: Security, scope: &Scope<'_>) -> TlsOptions {
     if security == Security::Plain {
-        scope.warning_at_key("has no effect: this type does not encrypt", "choose a type with TLS");
+        scope.lint_at_key(
+            rule::IDLE_TLS,
+            "has no effect: this type does not encrypt",
+            "choose a type with TLS",
+        );
     }
     if tls.insecure {
-        scope.at("insecure").warning(
+        scope.at("insecure").lint(
+            rule::INSECURE_TLS,
             "certificates are not verified: anybody in between can read and change the mail",
             "trust the server's own root with `ca:` instead",
         );

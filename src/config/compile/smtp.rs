@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::server::{self, Written};
 use super::{Context, value};
 use crate::config::problem::Scope;
+use crate::config::rule;
 use crate::config::spec;
 use crate::config::spec::smtp::{SmtpAuth, SmtpKind};
 use crate::core::config::{Login, Security, SmtpRoute, SmtpServer};
@@ -68,7 +69,11 @@ fn login(
     scope: &Scope<'_>,
 ) -> Option<Login> {
     if security == Security::Plain {
-        scope.warning_at_key("sends the credential without encryption", "use smtps or smtptls");
+        scope.lint_at_key(
+            rule::CLEARTEXT_LOGIN,
+            "sends the credential without encryption",
+            "use smtps or smtptls",
+        );
     }
     if auth.oauth2_profile.is_none() {
         return server::password_login(Some(&auth.username), auth.password.as_ref(), scope);

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Problem, Severity};
+use crate::config::Problem;
 use crate::core::plan::{Action, Change};
 
 /// Something wrong with the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemView {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub severity: String,
     /// File.
     pub file: String,
@@ -23,6 +23,9 @@ pub struct ProblemView {
     pub message: String,
     /// What to do about it; may be empty.
     pub hint: String,
+    /// The lint rule that found it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// What a revision does to one object.
@@ -82,18 +85,15 @@ pub struct FilesView {
 
 impl From<&Problem> for ProblemView {
     fn from(problem: &Problem) -> ProblemView {
-        let severity = match problem.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
         ProblemView {
-            severity: severity.into(),
+            severity: problem.severity.label().into(),
             file: problem.file.clone(),
             line: problem.line,
             column: problem.column,
             path: problem.path.clone(),
             message: problem.message.clone(),
             hint: problem.hint.clone(),
+            rule: problem.rule.map(str::to_owned),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use postroom::config::{Loaded, Severity};
+use postroom::config::Loaded;
 use postroom::core::address::Address;
 use postroom::core::config::Config;
 use postroom::core::intake::{Decision, Effect};
@@ -19,10 +19,7 @@ use super::world::World;
 pub fn of(case: &Case, loaded: &Loaded) -> String {
     let mut found = String::new();
     for problem in &loaded.problems {
-        let severity = match problem.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let severity = problem.severity.label();
         let (path, message) = (&problem.path, &problem.message);
         writeln!(found, "{severity}: {path}: {message}").expect("a string takes it");
     }

@@ -1,0 +1,113 @@
+//! Certificates, client secrets and tokens that end soon.
+
+use std::path::Path;
+
+use jiff::civil::Date;
+
+use super::{Found, Rule, Subject, auth, certificate};
+use crate::config::Severity;
+use crate::core::config::{SmtpRoute, Switch, TlsOptions};
+
+/// Days before an end from which it is reported.
+pub const NOTICE_DAYS: i32 = 30;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    id: "near-its-end",
+    severity: Severity::Warning,
+    title: "a certificate, client secret or token ends within 30 days",
+    about: "Looked at are `secretExpires` of OAuth2 profiles, `expires` of API tokens, and the \
+            client certificates (`tls.clientCert`) that can be read here. Renew them, and write the \
+            new day. Metrics tell the same of the running daemon.",
+    failing: "smtp:\n\
+              \x20 relay: {type: smtps, host: mail.example.com, tls: {clientCert: ends-soon.pem, clientKey: ends-soon.key}}\n\
+              senders: {default: {from: desk@example.com, via: [relay]}}\n\
+              apiTokens:\n\
+              \x20 ci: {sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, role: viewer, expires: 2026-12-01}\n",
+    passing: "smtp:\n\
+              \x20 relay: {type: smtps, host: mail.example.com, tls: {clientCert: ends-late.pem, clientKey: ends-late.key}}\n\
+              senders: {default: {from: desk@example.com, via: [relay]}}\n\
+              apiTokens:\n\
+              \x20 ci: {sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, role: viewer, expires: 2099-12-01}\n",
+    find: Some(find),
+};
+
+fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
+    let config = subject.config;
+    let today = subject.around.today;
+    let mut tell = |path: &[&str], what: &str, end: Date| {
+        let Some(when) = soon(today, end) else { return };
+        let hint = "renew it, and write the new day";
+        found.push(Found::at(path, format!("{what} {when} ({end})"), hint));
+    };
+    for (name, profile) in &config.oauth2.profiles {
+        if let Some(end) = profile.secret_expires {
+            let path = ["oauth2", "profiles", name, "secretExpires"];
+            tell(&path, "the client secret", end);
+        }
+    }
+    for (name, token) in config.api_tokens.iter().filter(|(_, it)| it.state == Switch::Enabled) {
+        if let Some(end) = token.expires {
+            tell(&["apiTokens", name, "expires"], "the token", end);
+        }
+    }
+    for (name, account) in config.accounts.iter().filter(|(_, it)| it.state == Switch::Enabled) {
+        let options = auth::server(account).map(|(endpoint, _)| &endpoint.tls);
+        if let Some(end) = options.and_then(end_of_certificate) {
+            tell(&["mailAccounts", name, "tls", "clientCert"], "the certificate", end);
+        }
+    }
+    for (name, server) in config.smtp.iter().filter(|(_, it)| it.state == Switch::Enabled) {
+        let SmtpRoute::Smtp { endpoint, .. } = &server.route else { continue };
+        if let Some(end) = end_of_certificate(&endpoint.tls) {
+            tell(&["smtp", name, "tls", "clientCert"], "the certificate", end);
+        }
+    }
+}
+
+fn soon(today: Date, end: Date) -> Option<String> {
+    match (end - today).get_days() {
+        ..0 => Some("has ended".into()),
+        0 => Some("ends today".into()),
+        1 => Some("ends tomorrow".into()),
+        days @ 2..=NOTICE_DAYS => Some(format!("ends in {days} days")),
+        _ => None,
+    }
+}
+
+/// The last day of a client certificate that can be read here.
+fn end_of_certificate(tls: &TlsOptions) -> Option<Date> {
+    let (file, _) = tls.client.as_ref()?;
+    read_end(file)
+}
+
+fn read_end(file: &Path) -> Option<Date> {
+    let found = std::fs::metadata(file).ok()?;
+    if !found.is_file() || found.len() > certificate::FILE_BYTES_MAX {
+        return None;
+    }
+    certificate::last_day(&std::fs::read_to_string(file).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(end: &str, expected: Option<&str>) {
+        let today = jiff::civil::date(2026, 11, 25);
+        assert_eq!(soon(today, end.parse().unwrap()).as_deref(), expected);
+    }
+
+    #[test]
+    fn how_soon() {
+        check("2025-01-01", Some("has ended"));
+        check("2026-11-24", Some("has ended"));
+        check("2026-11-25", Some("ends today"));
+        check("2026-11-26", Some("ends tomorrow"));
+        check("2026-12-25", Some("ends in 30 days"));
+        check("2026-12-26", None);
+        check("2027-01-01", None);
+        check("2999-01-01", None);
+    }
+}
