@@ -13,6 +13,7 @@ mod mails;
 mod outbox;
 mod output;
 mod page;
+mod password;
 mod plan;
 mod probe;
 mod quarantine;
@@ -84,6 +85,8 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// List, show, release and drop mails kept for a person to look at
     Quarantine(quarantine::QuarantineArgs),
+    /// Make the hash of a password for the page
+    Password(password::PasswordArgs),
     /// Copy, verify and shrink the store
     Store(store::StoreArgs),
     /// Print completions for a shell
@@ -177,6 +180,7 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Mails(args) => mails::run(args),
         Command::Outbox(args) => outbox::run(args),
         Command::Quarantine(args) => quarantine::run(args),
+        Command::Password(args) => password::run(args),
         Command::Store(args) => store::run(args),
         Command::Completions(args) => completions::run(args),
     }

@@ -1,18 +1,22 @@
-//! HTTP: metrics and health for machines, `/api/v1` for programs and the commands.
+//! HTTP: metrics and health for machines, `/api/v1` for programs and the commands, pages for people.
 //!
 //! Read [`routes`] first: the one table of method, path, role and handler from which the router,
 //! the access rules and the OpenAPI document are made.
 //!
 //! Architecture invariant: nothing in here decides what becomes of a ticket or a mail; it asks
-//! [`Handle`](crate::app::Handle) and shapes the answer. There are no cookies. A secret or the hash of a
-//! token is never in an answer.
+//! [`Handle`](crate::app::Handle) and shapes the answer. Cookies open pages and nothing
+//! else, tokens open `/api/v1` and nothing else. A secret or the hash of a token is never in an answer.
 
 pub mod routes;
 
 pub mod auth;
 pub mod dto;
 pub mod explain;
+pub mod form;
+pub mod pages;
 pub mod problem;
+pub mod session;
+pub mod throttle;
 
 mod api;
 mod download;
@@ -33,6 +37,8 @@ use crate::app::Handle;
 use crate::store::{Store, StoreError};
 use auth::LocalToken;
 use problem::Problem;
+use throttle::Throttle;
+use tokio::sync::Semaphore;
 
 /// Longest request body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -52,9 +58,26 @@ pub struct Web {
     pub handle: Handle,
     /// Token of the commands on this machine, if the daemon made one.
     pub local: Option<Arc<LocalToken>>,
+    /// What those who sign in share.
+    pub entrance: Arc<Entrance>,
+}
+
+/// What bounds signing in.
+pub struct Entrance {
+    /// Who tried how often.
+    pub throttle: Throttle,
+    /// Passwords that are hashed at a time.
+    pub hashing: Arc<Semaphore>,
 }
 
 impl Web {
+    /// For this daemon, with the token of the commands on this machine if there is one.
+    pub fn new(handle: Handle, local: Option<LocalToken>) -> Web {
+        let hashing = Arc::new(Semaphore::new(pages::sign_in::HASHES_AT_A_TIME));
+        let entrance = Arc::new(Entrance { throttle: Throttle::default(), hashing });
+        Web { handle, local: local.map(Arc::new), entrance }
+    }
+
     /// Reads from the store on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,

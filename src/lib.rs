@@ -60,6 +60,7 @@ pub mod lint;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;
+pub mod password;
 pub mod run;
 pub mod secret;
 pub mod store;

@@ -116,6 +116,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_store_commit_batch", Histogram(Buckets::Batch), &[], "Operations that shared a commit of the store"),
     row("postroom_store_size_bytes", Gauge, &[], "Size of the store on disk"),
     row("postroom_http_requests_total", Counter, &["route", "method", "status"], "Requests answered, by declared route"),
+    row("postroom_sign_ins_total", Counter, &["method", "result"], "Attempts to sign in on the page"),
     row("postroom_http_request_duration_seconds", Histogram(Buckets::Seconds), &["route"], "Duration of a request, by declared route"),
 ];
 
@@ -364,6 +365,11 @@ impl Metrics {
         let labels = [route, method, &status.to_string()];
         self.count("postroom_http_requests_total", &labels, 1);
         self.observe("postroom_http_request_duration_seconds", &[route], secs);
+    }
+
+    /// Somebody tried to sign in on the page.
+    pub fn sign_in(&self, method: &str, result: &str) {
+        self.count("postroom_sign_ins_total", &[method, result], 1);
     }
 
     /// Everything in the text format of Prometheus.

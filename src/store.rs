@@ -19,6 +19,7 @@ mod raw;
 mod record;
 mod rows;
 mod segments;
+mod sessions;
 mod tables;
 mod tickets;
 mod transaction;
@@ -283,6 +284,25 @@ pub struct Bell {
     pub at: Timestamp,
     /// Whether it was read.
     pub read: bool,
+}
+
+/// What a session is found by: the hash of what the browser keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionKey(pub [u8; 32]);
+
+/// A person signed in on the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Name of the user.
+    pub user: String,
+    /// Label of the role the user had when signing in.
+    pub role: String,
+    /// What the user signed in with, as a fingerprint: another one ends the session.
+    pub proof: String,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it was last used, to a few minutes.
+    pub seen: Timestamp,
 }
 
 /// Which tickets to list.
@@ -638,6 +658,39 @@ impl Store {
     pub async fn read_bells(&self, who: &str, up_to: u64) -> Result<(), StoreError> {
         let who = who.to_owned();
         self.write(0, 0, move |tx| tx.read_bells(&who, up_to)).await
+    }
+
+    /// How many bells a person has not read, counted up to `limit`.
+    pub fn unread_bells(&self, who: &str, limit: usize) -> Result<usize, StoreError> {
+        self.view(|view| log::unread_bells(view, who, limit))
+    }
+
+    // Sessions on the page.
+
+    /// Begins a session. A user has at most twenty; the one not seen for longest makes room.
+    pub async fn begin_session(&self, key: SessionKey, session: Session) -> Result<(), StoreError> {
+        self.write(0, 0, move |tx| tx.begin_session(&key, &session)).await
+    }
+
+    /// One session.
+    pub fn session(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        self.view(|view| sessions::get(view, key))
+    }
+
+    /// Notes that a session was used. One that has ended stays ended.
+    pub async fn see_session(&self, key: SessionKey, now: Timestamp) -> Result<(), StoreError> {
+        self.write(0, 0, move |tx| tx.see_session(&key, now)).await
+    }
+
+    /// Ends one session.
+    pub async fn end_session(&self, key: SessionKey) -> Result<(), StoreError> {
+        self.write(0, 0, move |tx| tx.end_session(&key)).await
+    }
+
+    /// Ends all sessions of a user; answers how many.
+    pub async fn end_sessions_of(&self, user: &str) -> Result<u64, StoreError> {
+        let user = user.to_owned();
+        self.write(0, 0, move |tx| tx.end_sessions(|session| session.user == user)).await
     }
 
     // The outbox.

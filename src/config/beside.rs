@@ -42,6 +42,9 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
         paths.extend(of_text(&mut profile.client_id));
         paths.extend(profile.client_secret.as_mut().and_then(of_secret));
     }
+    for user in document.users.values_mut() {
+        paths.extend(user.password_hash.as_mut().and_then(of_secret));
+    }
     paths
 }
 

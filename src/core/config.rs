@@ -644,13 +644,15 @@ pub struct User {
     pub email: Address,
     /// Full name.
     pub full_name: String,
-    /// Language of notifications.
+    /// Language of notifications and of the page.
     pub language: Language,
     /// What the user may do.
     pub role: Role,
+    /// Where the hash of the password is found.
+    pub password_hash: Option<SecretRef>,
     /// Queues and events the user wants to hear about.
     pub subscriptions: Subscriptions,
-    /// Switch. A disabled user is told nothing.
+    /// Switch. A disabled user is told nothing and does not sign in.
     pub state: Switch,
 }
 

@@ -56,6 +56,7 @@ fn user(name: &str, email: &str) -> User {
         full_name: name.into(),
         language: Language::En,
         role: Role::User,
+        password_hash: None,
         subscriptions: Subscriptions::default(),
         state: Switch::Enabled,
     }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::Web;
 use super::auth::{self, Caller};
+use super::pages::door;
 use super::problem::Problem;
 use super::routes::{Access, role_name};
 use super::serve::Peer;
@@ -25,6 +26,9 @@ pub async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if let Access::Page(role) = access {
+        return door::admit(&web, role, request, next).await;
+    }
     if let Err(problem) = same_origin(&web, request.method(), request.headers()) {
         return problem.into_response();
     }
@@ -49,8 +53,8 @@ pub async fn observe(State(web): State<Web>, request: Request, next: Next) -> Re
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
@@ -66,6 +70,8 @@ fn caller(web: &Web, access: Access, request: &Request) -> Result<Option<Caller>
         Access::AdminOrLoopback if from_this_machine(request) => return Ok(None),
         Access::AdminOrLoopback => Role::Admin,
         Access::Role(role) => role,
+        // Answered by the door of the pages before it comes to this.
+        Access::Page(_) => return Err(Problem::internal()),
     };
     let refused = |detail: &str| {
         let hint = "declare one under `apiTokens`, or take it from `api-token` in the data directory (commands: --data)";
@@ -98,14 +104,14 @@ fn from_this_machine(request: &Request) -> bool {
         && host.is_some_and(names_loopback)
 }
 
-fn names_loopback(authority: &str) -> bool {
+pub(super) fn names_loopback(authority: &str) -> bool {
     let Ok(authority) = authority.parse::<axum::http::uri::Authority>() else { return false };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A browser names the page that asks in `Origin`: another host's page changes nothing here.
-fn same_origin(web: &Web, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn same_origin(web: &Web, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
@@ -122,7 +128,7 @@ fn same_origin(web: &Web, method: &Method, headers: &HeaderMap) -> Result<(), Pr
     }
 }
 
-fn authority_of(url: &str) -> Option<&str> {
+pub(super) fn authority_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     rest.split('/').next()
 }

@@ -25,6 +25,7 @@ use super::dto::notification::{NotificationView, ReadRequest};
 use super::dto::outbox::OutgoingView;
 use super::dto::status::{BackupRequest, DoneView, StatusView};
 use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
+use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
     ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard, ops,
@@ -41,6 +42,8 @@ pub enum Access {
     AdminOrLoopback,
     /// A token of this role or a higher one.
     Role(Role),
+    /// A page: a session of this role or a higher one, or everybody.
+    Page(Option<Role>),
 }
 
 /// What travels in a body.
@@ -83,6 +86,11 @@ const USER: Access = Access::Role(Role::User);
 const MANAGER: Access = Access::Role(Role::Manager);
 /// Everything.
 const ADMIN: Access = Access::Role(Role::Admin);
+
+/// A page that everybody may see.
+const OPEN_PAGE: Access = Access::Page(None);
+/// A page to read.
+const VIEWER_PAGE: Access = Access::Page(Some(Role::Viewer));
 
 /// What every listing understands.
 const PAGE: &[(&str, &str)] =
@@ -154,6 +162,14 @@ pub fn all() -> Vec<Route> {
         post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
         post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
         post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),
+
+        get("/assets/{file}", OPEN_PAGE, "Style, script and icon of the page", pages::assets::serve).bytes("text/css"),
+        get("/sign-in", OPEN_PAGE, "The form to sign in", sign_in::form).html(),
+        post("/sign-in", OPEN_PAGE, "Sign in with a password", sign_in::submit).html(),
+        post("/sign-out", VIEWER_PAGE, "End this session", sign_in::out).html(),
+        post("/sign-out/everywhere", VIEWER_PAGE, "End every session of this user", sign_in::out_everywhere).html(),
+        get("/me", VIEWER_PAGE, "Who one is", pages::me::show).html(),
+        get("/", VIEWER_PAGE, "Tickets", pages::overview::show).html(),
     ]
 }
 
@@ -194,23 +210,42 @@ pub fn documentation() -> String {
          commands on the same machine read `api-token` in the data directory. Roles include those\n\
          before them: viewer, user, manager, admin. Listings answer `items` and `next`; pass `next`\n\
          as `cursor` for the following page. Errors are `application/problem+json` (RFC 9457).\n\n\
-         This page is made from the table in `src/http/routes.rs`.\n\n\
-         | method | path | role | what it does |\n|---|---|---|---|\n",
+         This page is made from the table in `src/http/routes.rs`.\n\n",
     );
-    for route in all() {
-        let (method, path, access) = (&route.method, route.path, route.access.words());
-        page.push_str(&format!("| {method} | `{path}` | {access} | {} |\n", route.summary));
-    }
+    list(&mut page, |route| !route.access.is_page());
+    page.push_str(
+        "\n## Pages\n\n\
+         For people, in a browser. A page takes the cookie of somebody who has signed in, never a\n\
+         token; `/api/v1` takes a token, never a cookie. A form carries the token of its session in\n\
+         the field `csrf`. Who is not signed in is sent to `/sign-in`. Pages are served under the\n\
+         name given with `--external-url`, under addresses and under `localhost`, and under no other\n\
+         name (421).\n\n",
+    );
+    list(&mut page, |route| route.access.is_page());
     page
 }
 
+fn list(page: &mut String, which: impl Fn(&Route) -> bool) {
+    page.push_str("| method | path | role | what it does |\n|---|---|---|---|\n");
+    for route in all().iter().filter(|route| which(route)) {
+        let (method, path, access) = (&route.method, route.path, route.access.words());
+        page.push_str(&format!("| {method} | `{path}` | {access} | {} |\n", route.summary));
+    }
+}
+
 impl Access {
+    /// Whether it is a page for people.
+    pub fn is_page(&self) -> bool {
+        matches!(self, Access::Page(_))
+    }
+
     /// In words, for the documentation.
     pub fn words(&self) -> &'static str {
         match self {
             Access::Open => "open",
             Access::AdminOrLoopback => "admin, or from this machine",
-            Access::Role(role) => role_name(*role),
+            Access::Role(role) | Access::Page(Some(role)) => role_name(*role),
+            Access::Page(None) => "open",
         }
     }
 }
@@ -239,6 +274,10 @@ impl Route {
     fn json<T: JsonSchema + Any>(mut self) -> Route {
         self.gives = Payload::Json(|generator| generator.subschema_for::<T>());
         self
+    }
+
+    fn html(self) -> Route {
+        self.bytes("text/html")
     }
 
     fn bytes(mut self, media_type: &'static str) -> Route {
@@ -331,9 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn everybody_may_see_how_to_sign_in() {
+        let mut open = all();
+        open.retain(|route| route.access == OPEN_PAGE);
+        let open: Vec<_> = open.iter().map(|route| route.path).collect();
+        assert_eq!(open, ["/assets/{file}", "/sign-in", "/sign-in"]);
+    }
+
+    #[test]
     fn viewers_only_read() {
         for route in all().iter().filter(|route| route.access == VIEWER) {
             assert_eq!(route.method, Method::GET, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn pages_take_forms_and_nothing_else() {
+        for route in all().iter().filter(|route| route.access.is_page()) {
+            let method = &route.method;
+            assert!(matches!(*method, Method::GET | Method::POST), "{method} {}", route.path);
         }
     }
 }

@@ -50,7 +50,7 @@ pub async fn serve(
     local: LocalToken,
     stop: CancellationToken,
 ) {
-    let router = super::router(Web { handle, local: Some(Arc::new(local)) });
+    let router = super::router(Web::new(handle, Some(local)));
     accept(listener, router, stop).await;
 }
 

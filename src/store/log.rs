@@ -58,6 +58,19 @@ fn record(view: &View, id: u64, row: &[u8]) -> Result<MailRecord, Fault> {
     row.record(id, name)
 }
 
+/// How many bells a person has not read, counted up to `limit`.
+pub(super) fn unread_bells(view: &View, who: &str, limit: usize) -> Result<usize, Fault> {
+    let mut unread = 0;
+    for row in view.bells.range((who, 0)..=(who, u64::MAX))?.rev() {
+        // Read is read from the newest down: below the first one that is read, all are.
+        if unread == limit || decode::<BellRow>(row?.1.value())?.read {
+            break;
+        }
+        unread += 1;
+    }
+    Ok(unread)
+}
+
 /// Bells of one person, newest first.
 pub(super) fn bells(
     view: &View,

@@ -10,6 +10,7 @@ mod event;
 mod ledger;
 mod mail;
 mod outgoing;
+mod session;
 mod ticket;
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ pub(super) use event::EventRow;
 pub(super) use ledger::{AccountRow, LedgerRow, LedgerState};
 pub(super) use mail::MailRow;
 pub(super) use outgoing::OutgoingRow;
+pub(super) use session::SessionRow;
 pub(super) use ticket::{ArticleRow, TicketRow};
 
 /// First byte of every row.

@@ -179,4 +179,6 @@ tables! {
     revisions: u64 => Rows;
     /// Secrets that were granted to us while running, such as refresh tokens.
     grants: &'static str => Rows;
+    /// Sessions of people on the page, by the hash of what their browser keeps.
+    sessions: Hash => Rows;
 }

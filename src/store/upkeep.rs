@@ -22,13 +22,18 @@ pub(super) const SENT_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24)
 pub(super) const DIGESTS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Automatic answers are counted over this time.
 const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// Sessions on the page that were not used for this long are forgotten.
+pub(super) const SESSIONS_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Rows of each kind that one call removes, so that no transaction grows without bound.
 const CLEAN_ROWS_MAX: usize = 1_000;
 
 impl Tx<'_> {
     /// Removes what is old; answers how many rows.
     pub(super) fn clean(&mut self, now: Timestamp) -> Result<u64, Fault> {
-        Ok(self.clean_sent(now)? + self.clean_answers(now)? + self.clean_digests(now)?)
+        let rows = self.clean_sent(now)? + self.clean_answers(now)? + self.clean_digests(now)?;
+        // They end long before that; here they only stop taking room.
+        let old = now.saturating_sub(SESSIONS_KEPT).unwrap_or(Timestamp::MIN);
+        Ok(rows + self.end_sessions(|session| session.seen < old)?)
     }
 
     fn clean_sent(&mut self, now: Timestamp) -> Result<u64, Fault> {

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::raw;
 use super::rows::{
     AccountRow, ArticleRow, BellRow, CountersRow, EventRow, LedgerRow, LedgerState, MailRow,
-    OutgoingRow, RevisionRow, Row, decode, digest,
+    OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
 };
 use super::tables::View;
 use super::tickets::{by_id, indexed};
@@ -319,6 +319,9 @@ impl Findings<'_> {
         for row in self.view.revisions.iter()? {
             let (id, row) = row?;
             self.row::<RevisionRow>(|| format!("revision {}", id.value()), row.value());
+        }
+        for row in self.view.sessions.iter()? {
+            self.row::<SessionRow>(|| "session".to_owned(), row?.1.value());
         }
         let counters = match self.view.meta.get("counters")? {
             Some(row) => self.row::<CountersRow>(|| "counters".to_owned(), row.value()),

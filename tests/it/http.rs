@@ -15,7 +15,10 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use postroom::app::{Handle, ReloadAnswer, ReloadRequest, Shared};
 use postroom::config::{Problem, Severity};
-use postroom::core::config::{ApiToken, Config, QUEUE_OF_LAST_RESORT, Queue, Role, Switch};
+use postroom::core::address::Address;
+use postroom::core::config::{
+    ApiToken, Config, Language, QUEUE_OF_LAST_RESORT, Queue, Role, Subscriptions, Switch, User,
+};
 use postroom::core::mail::Location;
 use postroom::core::{intake, mail};
 use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
@@ -23,6 +26,7 @@ use postroom::http::dto::ticket::TicketDetail;
 use postroom::http::routes::{self, Access, Route};
 use postroom::http::{CONNECTIONS_MAX, Peer, READ_TIMEOUT_SECS, Web, router, serve};
 use postroom::metrics::Metrics;
+use postroom::run::clock::Clock;
 use postroom::run::daemon::{Daemon, Parts, Running};
 use postroom::secret::Secrets;
 use postroom::store::{Spool, Store, ToRecord};
@@ -41,6 +45,10 @@ const ROLES: [(&str, Role); 4] = [
     ("admin-token", Role::Admin),
 ];
 
+/// A user of each role.
+pub const USERS: [(&str, Role); 4] =
+    [("vera", Role::Viewer), ("ulla", Role::User), ("mona", Role::Manager), ("adam", Role::Admin)];
+
 /// Compares a generated page with the one in the repository; `UPDATE=1` writes it.
 #[track_caller]
 pub fn check_page(path: &str, current: &str) {
@@ -53,15 +61,19 @@ pub fn check_page(path: &str, current: &str) {
 }
 
 /// A router over an empty desk.
-struct Desk {
-    router: Router,
-    handle: Handle,
+pub struct Desk {
+    pub router: Router,
+    pub handle: Handle,
     requests: mpsc::Receiver<ReloadRequest>,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub fn new() -> Desk {
+        Desk::with_clock(Clock::default())
+    }
+
+    pub fn with_clock(clock: Clock) -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let (reloads, requests) = mpsc::channel(4);
         let daemon = Daemon::new(Parts {
@@ -75,7 +87,7 @@ impl Desk {
             board: Default::default(),
             metrics: Metrics::default(),
             secrets: Secrets::default(),
-            clock: Default::default(),
+            clock,
         });
         let handle = Handle::new(Shared {
             daemon,
@@ -86,11 +98,25 @@ impl Desk {
             reloads,
         });
         let local = LocalToken::create(folder.path()).unwrap();
-        let web = Web { handle: handle.clone(), local: Some(Arc::new(local)) };
+        let web = Web::new(handle.clone(), Some(local));
         Desk { router: router(web), handle, requests, folder }
     }
 
-    async fn ask(&self, request: Request<Body>) -> (StatusCode, BTreeMap<String, String>, Vec<u8>) {
+    /// Answers every reload with "unchanged", so that those who may ask for one do not wait.
+    pub fn answer_reloads(&mut self) -> JoinHandle<()> {
+        let mut requests = std::mem::replace(&mut self.requests, mpsc::channel(1).1);
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                let revision = "0123456789abcdef".into();
+                let _ = request.answer.unwrap().send(ReloadAnswer::Unchanged { revision });
+            }
+        })
+    }
+
+    pub async fn ask(
+        &self,
+        request: Request<Body>,
+    ) -> (StatusCode, BTreeMap<String, String>, Vec<u8>) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let headers = response
@@ -102,7 +128,7 @@ impl Desk {
         (status, headers, body)
     }
 
-    async fn status(&self, request: Request<Body>) -> u16 {
+    pub async fn status(&self, request: Request<Body>) -> u16 {
         self.ask(request).await.0.as_u16()
     }
 }
@@ -121,11 +147,24 @@ fn config() -> Config {
         };
         config.api_tokens.insert(token.name.clone(), token);
     }
+    for (name, role) in USERS {
+        let user = User {
+            name: name.into(),
+            email: Address::parse(&format!("{name}@agents.test")).unwrap(),
+            full_name: name.to_uppercase(),
+            language: Language::En,
+            role,
+            password_hash: None,
+            subscriptions: Subscriptions::default(),
+            state: Switch::Enabled,
+        };
+        config.users.insert(user.name.clone(), user);
+    }
     config
 }
 
 /// A request as somebody far away makes it.
-fn request(method: &Method, path: &str, token: Option<&str>) -> Request<Body> {
+pub fn request(method: &Method, path: &str, token: Option<&str>) -> Request<Body> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -139,30 +178,26 @@ fn request(method: &Method, path: &str, token: Option<&str>) -> Request<Body> {
 }
 
 /// A path that fits the route and leads to nothing there is.
-fn sample(route: &Route) -> String {
+pub fn sample(route: &Route) -> String {
     let filled = route
         .path
         .replace("{number}", "2026112210000018")
         .replace("{id}", "7")
         .replace("{index}", "0")
         .replace("{name}", "nobody")
-        .replace("{who}", "alice");
+        .replace("{who}", "alice")
+        .replace("{file}", "none.css");
     if filled.ends_with("/explain") { filled + "?account=nobody" } else { filled }
 }
 
 #[tokio::test]
 async fn every_route_with_every_token() {
     let mut desk = Desk::new();
-    let mut requests = std::mem::replace(&mut desk.requests, mpsc::channel(1).1);
-    // Answers reloads, so that those who may ask for one do not wait.
-    let answering = tokio::spawn(async move {
-        while let Some(request) = requests.recv().await {
-            let revision = "0123456789abcdef".into();
-            let _ = request.answer.unwrap().send(ReloadAnswer::Unchanged { revision });
-        }
-    });
+    let answering = desk.answer_reloads();
     for route in routes::all() {
         let needed = match route.access {
+            // They take sessions: `pages` walks them.
+            Access::Page(_) => continue,
             Access::Open => None,
             Access::AdminOrLoopback => Some(Role::Admin),
             Access::Role(role) => Some(role),

@@ -17,6 +17,7 @@ mod mail;
 mod mailbox;
 mod metrics;
 mod outbox;
+mod pages;
 mod peers;
 mod peers_daemon;
 mod peers_mailbox;

@@ -52,6 +52,7 @@ fn busy() -> Metrics {
     metrics.commit(0.004, 12);
     metrics.store_size(1 << 20);
     metrics.http_request("/metrics", "GET", 200, 0.001);
+    metrics.sign_in("password", "wrong");
     metrics
 }
 

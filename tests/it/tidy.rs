@@ -54,6 +54,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper::", &["cli", "http", "net/http"]),
     ("rustls::", &["net"]),
     ("clap::", &["cli"]),
+    ("rpassword::", &["cli/password"]),
+    ("argon2::", &["password"]),
+    ("maud::", &["http/pages"]),
+    ("form_urlencoded::", &["http/form"]),
     ("croner::", &["config", "run/poller"]),
 ];
 

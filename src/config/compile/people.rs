@@ -39,6 +39,10 @@ pub fn user(
         full_name: spec.name.clone().unwrap_or_else(|| name.to_owned()),
         language: spec.language.map_or(language, value::language),
         role: spec.role.map_or(Role::User, value::role),
+        password_hash: spec
+            .password_hash
+            .as_ref()
+            .and_then(|reference| value::secret(reference, &scope.at("passwordHash"))),
         subscriptions,
         state: value::switch(spec.state),
     })

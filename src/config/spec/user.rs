@@ -9,6 +9,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::text::SecretReference;
 use super::words::{Channel, EventName, Language, Role, Switch};
 
 /// An agent.
@@ -19,13 +20,16 @@ pub struct User {
     pub email: String,
     /// Full name. Default: the user name.
     pub name: Option<String>,
-    /// Language of notifications. Default: the desk's.
+    /// Language of notifications and of the page. Default: the desk's.
     pub language: Option<Language>,
     /// What the user may do. Default `user`.
     pub role: Option<Role>,
+    /// Where the hash of the password for the page is found (argon2id, as `postroom password` makes
+    /// one). Without it nobody signs in as this user by password.
+    pub password_hash: Option<SecretReference>,
     /// What the user wants to hear about.
     pub subscriptions: Option<Subscriptions>,
-    /// Switch. A disabled user is told nothing.
+    /// Switch. A disabled user is told nothing and does not sign in.
     pub state: Option<Switch>,
     /// For the reader of this file.
     pub comment: Option<String>,

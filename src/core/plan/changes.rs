@@ -274,7 +274,8 @@ fn user(old: &User, new: &User) -> (Action, String) {
     let parts = [
         (old.subscriptions != new.subscriptions, format!("subscriptions of {name} change")),
         (old.email != new.email, format!("notifications go to {}", new.email)),
-        (old.role != new.role, format!("role of {name} changes")),
+        (old.role != new.role, format!("role of {name} changes; who is signed in signs in again")),
+        (old.password_hash != new.password_hash, format!("password of {name} is found elsewhere")),
         (
             old.full_name != new.full_name || old.language != new.language,
             format!("name or language of {name} changes"),
@@ -721,7 +722,8 @@ mod tests {
             },
             &[
                 "Change users alice: subscriptions of alice change",
-                "Change users bob: notifications go to b@agents.test; role of bob changes",
+                "Change users bob: notifications go to b@agents.test; \
+                 role of bob changes; who is signed in signs in again",
                 "Change users carol: name or language of carol changes",
                 "Create users zoe: may sign in; hears of what is subscribed",
                 "Delete users dave: told nothing any more; history stays",

@@ -90,6 +90,7 @@ pub fn user(name: &str, queues: &[&str]) -> User {
         full_name: name[..1].to_uppercase() + &name[1..],
         language: Language::En,
         role: Role::User,
+        password_hash: None,
         subscriptions: Subscriptions {
             queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
             events,

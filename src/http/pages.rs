@@ -1,0 +1,16 @@
+//! The page for people: server-rendered, in the reader's language, without anything from outside.
+//!
+//! [`door`] stands before every page and says who reads it; [`layout`] is the frame around every
+//! page; [`words`] holds every word, in each language.
+//!
+//! Architecture invariant: every page works without script; nothing is inline, so that the content
+//! policy can refuse whatever a mail smuggles in. What a mail says reaches a page only as text.
+
+pub mod door;
+pub mod layout;
+pub mod words;
+
+pub mod assets;
+pub mod me;
+pub mod overview;
+pub mod sign_in;

@@ -1,0 +1,270 @@
+//! Signing in with a password, and signing out.
+//!
+//! Architecture invariant: whoever is refused learns neither whether the name exists nor what was
+//! wrong; every try is counted before it is looked at, and few passwords are hashed at a time.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::html;
+use secrecy::SecretString;
+
+use super::door::{self, Guest};
+use super::layout::{self, Page};
+use super::words::SignIn;
+use crate::core::address::Address;
+use crate::core::config::{Config, Switch, User};
+use crate::http::form::Form;
+use crate::http::problem::Problem;
+use crate::http::routes::role_name;
+use crate::http::session::{self, MaybeSignedIn, SignedIn, Token};
+use crate::http::{Peer, Web};
+use crate::metrics::Metrics;
+use crate::password;
+use crate::secret::Secrets;
+use crate::store::Session;
+
+/// Passwords that are hashed at a time; each takes 19 MiB for a moment.
+pub const HASHES_AT_A_TIME: usize = 2;
+/// Until the password of somebody who waits must be looked at.
+const HASH_WAIT_SECS: u64 = 10;
+
+/// The form.
+pub async fn form(
+    State(web): State<Web>,
+    Extension(guest): Extension<Guest>,
+    MaybeSignedIn(reader): MaybeSignedIn,
+    form: Form,
+) -> Response {
+    let next = door::next_path(form.text("next"));
+    if reader.is_some() {
+        return door::redirect(next);
+    }
+    let words = SignIn::of(guest.language);
+    let said = if form.text("said") == "signedOut" { words.ended } else { "" };
+    page(&web, &guest, Asked { name: "", next, notice: said, bad: false }).into_response()
+}
+
+/// Looks at name and password.
+pub async fn submit(
+    State(web): State<Web>,
+    Extension(guest): Extension<Guest>,
+    Extension(peer): Extension<Peer>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let words = SignIn::of(guest.language);
+    let (name, next) = (form.text("name").trim(), door::next_path(form.text("next")));
+    let password = SecretString::from(form.text("password").to_owned());
+    let answer = try_password(&web, name, password, peer.0.ip()).await?;
+    count(&web.handle.metrics, &answer);
+    let (status, notice) = match answer {
+        Answer::Right(user, proof) => return begin(&web, &guest, &user, proof, next).await,
+        Answer::Wrong => (StatusCode::UNAUTHORIZED, words.wrong.to_owned()),
+        Answer::Busy => (StatusCode::SERVICE_UNAVAILABLE, words.busy.to_owned()),
+        Answer::Wait(secs) => (StatusCode::TOO_MANY_REQUESTS, format!("{} {secs}", words.wait)),
+    };
+    let mut page = page(&web, &guest, Asked { name, next, notice: &notice, bad: true });
+    page.status = status;
+    let mut response = page.into_response();
+    if let Answer::Wait(secs) = answer {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    Ok(response)
+}
+
+/// Ends this session.
+pub async fn out(
+    State(web): State<Web>,
+    Extension(guest): Extension<Guest>,
+    reader: SignedIn,
+) -> Result<Response, Problem> {
+    web.handle.store.end_session(reader.key).await?;
+    Ok(gone(&guest))
+}
+
+/// Ends every session of this user.
+pub async fn out_everywhere(
+    State(web): State<Web>,
+    Extension(guest): Extension<Guest>,
+    reader: SignedIn,
+) -> Result<Response, Problem> {
+    web.handle.store.end_sessions_of(&reader.user).await?;
+    Ok(gone(&guest))
+}
+
+fn gone(guest: &Guest) -> Response {
+    let mut response = door::redirect("/sign-in?said=signedOut");
+    response.headers_mut().insert(header::SET_COOKIE, session::clear_cookie(guest.secure));
+    response
+}
+
+/// What came of an attempt.
+enum Answer {
+    /// This user, with the fingerprint of what the password was compared with.
+    Right(Box<User>, String),
+    /// Not this password, or nobody of this name.
+    Wrong,
+    /// Too many tries; so many seconds are left to wait.
+    Wait(i64),
+    /// Too many people at a time.
+    Busy,
+}
+
+async fn try_password(
+    web: &Web,
+    name: &str,
+    password: SecretString,
+    peer: IpAddr,
+) -> Result<Answer, Problem> {
+    if let Err(secs) = web.entrance.throttle.attempt(name, peer, web.handle.clock.now()) {
+        return Ok(Answer::Wait(secs));
+    }
+    let waiting = web.entrance.hashing.clone().acquire_owned();
+    let Ok(Ok(permit)) = tokio::time::timeout(Duration::from_secs(HASH_WAIT_SECS), waiting).await
+    else {
+        return Ok(Answer::Busy);
+    };
+    let user = user(&web.handle.running.load().config, name).cloned();
+    let secrets = web.handle.secrets.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        look(&secrets, user, &password)
+    });
+    let found = looked.await.map_err(|_| Problem::internal())?;
+    Ok(match found {
+        Some((user, proof)) => {
+            web.entrance.throttle.forget(name, peer);
+            Answer::Right(Box::new(user), proof)
+        }
+        None => Answer::Wrong,
+    })
+}
+
+/// The user, if this is the password. Takes as long for nobody as for somebody.
+fn look(secrets: &Secrets, user: Option<User>, password: &SecretString) -> Option<(User, String)> {
+    let reference = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    let hash = reference.map(|reference| secrets.read(reference)).transpose();
+    let name = user.as_ref().map_or("", |user| &user.name);
+    let hash = hash.unwrap_or_else(|error| {
+        tracing::error!(user = name, %error, "could not read the hash of a password");
+        None
+    });
+    let right = password::verify(hash.as_ref(), password).unwrap_or_else(|error| {
+        tracing::error!(user = name, %error, "could not look at a password");
+        false
+    });
+    let user = user.filter(|_| right)?;
+    let proof = session::proof_of_password(secrets, &user)?;
+    Some((user, proof))
+}
+
+/// Who is meant by a name: a user name, or the address of exactly one user.
+fn user<'a>(config: &'a Config, name: &str) -> Option<&'a User> {
+    let enabled = |user: &&User| user.state == Switch::Enabled;
+    if let Some(user) = config.users.get(name) {
+        return Some(user).filter(enabled);
+    }
+    let address = Address::parse(name)?;
+    let mut found = config.users.values().filter(|user| user.email == address).filter(enabled);
+    let first = found.next();
+    first.filter(|_| found.next().is_none())
+}
+
+/// Begins a session and goes on.
+pub(super) async fn begin(
+    web: &Web,
+    guest: &Guest,
+    user: &User,
+    proof: String,
+    next: &str,
+) -> Result<Response, Problem> {
+    let (token, now) = (Token::new()?, web.handle.clock.now());
+    let role = role_name(user.role).to_owned();
+    let session = Session { user: user.name.clone(), role, proof, began: now, seen: now };
+    web.handle.store.begin_session(token.key(), session).await?;
+    let mut response = door::redirect(next);
+    response.headers_mut().insert(header::SET_COOKIE, token.set_cookie(guest.secure));
+    Ok(response)
+}
+
+fn count(metrics: &Metrics, answer: &Answer) {
+    let result = match answer {
+        Answer::Right(..) => "ok",
+        Answer::Wrong => "wrong",
+        Answer::Wait(_) => "throttled",
+        Answer::Busy => "busy",
+    };
+    metrics.sign_in("password", result);
+}
+
+/// What the form shows.
+struct Asked<'a> {
+    name: &'a str,
+    next: &'a str,
+    notice: &'a str,
+    bad: bool,
+}
+
+fn page(web: &Web, guest: &Guest, asked: Asked<'_>) -> Page {
+    let words = SignIn::of(guest.language);
+    let config = web.handle.running.load().config.clone();
+    let anybody = config.users.values().any(|user| user.password_hash.is_some());
+    let content = html! {
+        div.card {
+            h1 { (words.title) }
+            (layout::notice(asked.notice, asked.bad))
+            @if !anybody { p.notice.warn { (words.nobody) } }
+            form.stack method="post" action="/sign-in" {
+                input type="hidden" name="next" value=(asked.next);
+                label for="name" { (words.name) }
+                input #name name="name" value=(asked.name) required maxlength="254"
+                    autocomplete="username" autocapitalize="none" spellcheck="false"
+                    autofocus[asked.name.is_empty()];
+                label for="password" { (words.password) }
+                input #password type="password" name="password" required maxlength="1024"
+                    autocomplete="current-password" autofocus[!asked.name.is_empty()];
+                p { button.main type="submit" { (words.submit) } }
+            }
+        }
+        @if !guest.encrypted { p.notice.warn { (words.plain) } }
+    };
+    layout::outside(guest.language, &guest.desk, words.title, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ticket::samples;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Config), name: &str, expected: Option<&str>) {
+        let mut config = samples::config();
+        change(&mut config);
+        assert_eq!(user(&config, name).map(|user| user.name.as_str()), expected);
+    }
+
+    #[test]
+    fn by_name_or_address() {
+        let address = samples::config().users["alice"].email.to_string();
+        check(|_| {}, "alice", Some("alice"));
+        check(|_| {}, &address.to_uppercase(), Some("alice"));
+        check(|_| {}, "nobody", None);
+        check(|_| {}, "", None);
+        check(
+            |config| config.users.get_mut("alice").unwrap().state = Switch::Paused,
+            "alice",
+            None,
+        );
+    }
+
+    #[test]
+    fn an_address_of_two_means_neither() {
+        let address = samples::config().users["alice"].email.clone();
+        let text = address.to_string();
+        let twin = |config: &mut Config| config.users.get_mut("bob").unwrap().email = address;
+        check(twin, &text, None);
+    }
+}
