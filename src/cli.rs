@@ -3,11 +3,13 @@
 //! Architecture invariant: a command decides nothing about mails or tickets. It reads files, asks
 //! the daemon over HTTP, or starts it, and ends with one of the codes of [`Exit`].
 
+mod against;
 mod check;
 mod client;
 mod completions;
 mod diff;
 mod explain;
+mod git;
 mod log;
 mod mails;
 mod outbox;

@@ -11,7 +11,6 @@ mod auth;
 mod certificate;
 mod deaf_subscription;
 mod deletes_mail;
-mod filters;
 mod found_by_compile;
 mod mail_loop;
 mod near_end;

@@ -747,6 +747,20 @@ impl Store {
         self.write(0, row.len(), move |tx| tx.keep_revision(&row)).await
     }
 
+    /// The kept revision whose hash begins like this; the last one, if several do.
+    pub fn revision(&self, hash: &str) -> Result<Option<StoredRevision>, StoreError> {
+        self.view(|view| {
+            for row in view.revisions.iter()?.rev() {
+                let row: RevisionRow = decode(row?.1.value())?;
+                if row.hash.starts_with(hash) {
+                    let RevisionRow { hash, applied, files } = row;
+                    return Ok(Some(StoredRevision { hash, applied, files }));
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// The last revision that was applied.
     pub fn last_revision(&self) -> Result<Option<StoredRevision>, StoreError> {
         self.view(|view| {

@@ -62,15 +62,20 @@ pub struct Client {
 impl ServerArgs {
     /// Reads URL and token.
     pub fn client(&self) -> Result<Client, Failure> {
+        self.client_of(&self.url)
+    }
+
+    /// The same for a daemon elsewhere.
+    pub fn client_of(&self, url: &str) -> Result<Client, Failure> {
         let usage = |message: String| Failure::new(message).exit(Exit::Usage);
-        let url: Uri = self
-            .url
+        let written = url;
+        let url: Uri = written
             .parse()
-            .map_err(|error| usage(format!("could not read the URL {:?}: {error}", self.url)))?;
+            .map_err(|error| usage(format!("could not read the URL {written:?}: {error}")))?;
         let encrypted = match url.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(usage(format!("URL {:?} is neither http nor https", self.url))),
+            _ => return Err(usage(format!("URL {written:?} is neither http nor https"))),
         };
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });

@@ -1,39 +1,33 @@
 //! `postroom plan`: what the files would change.
 //!
 //! Compared is with what the daemon applied last. If no daemon answers, with the revision kept in
-//! the data directory; if there is none, with nothing.
-
-use std::path::{Path, PathBuf};
+//! the data directory; if there is none, with nothing. `--against` names something else.
 
 use clap::Args;
 
+use super::against::{self, Against, Known};
 use super::client::ServerArgs;
-use super::output::Format;
+use super::report::{Form, markdown};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
-use crate::config;
 use crate::core::config::Config;
-use crate::core::plan;
-use crate::http::dto::config::{ChangeView, FilesView};
-use crate::store::Store;
+use crate::http::dto::config::{ChangeView, FilesView, PlanView};
 
 /// Options of `plan`.
 #[derive(Args)]
 #[command(after_help = "Ends with 0 if nothing changes and with 2 if something does.\n\n\
-                        Example:\n  postroom plan -c config/ --url https://desk.example")]
+                        Examples:\n  postroom plan -c config/ --url https://desk.example\n  \
+                        postroom plan -c config/ --against git:main --format markdown\n  \
+                        postroom plan -c config/ --against revision:4f2a91c0")]
 pub struct PlanArgs {
     #[command(flatten)]
     files: FilesArgs,
+    #[arg(long, value_name = "WHAT", help = against::HELP)]
+    against: Option<Against>,
     #[command(flatten)]
     server: ServerArgs,
     /// How to write the changes
     #[arg(long, value_name = "FORMAT", default_value = "human")]
-    format: Format,
-}
-
-/// What runs, and how we know.
-struct Running {
-    files: Vec<(String, String)>,
-    known_from: String,
+    format: Form,
 }
 
 /// Says what would change.
@@ -43,136 +37,91 @@ pub fn run(args: PlanArgs) -> Result<Exit, Failure> {
         output::problems(&desired.problems);
         return Ok(Exit::Problems);
     };
-    let running = running(&args.server)?;
-    let config = if running.files.is_empty() {
-        Config::default()
-    } else {
-        let files = beneath_the_same_folder(&running.files, &desired.files);
-        config::load_saved(files.as_ref().unwrap_or(&running.files)).config.ok_or_else(|| {
-            Failure::new("could not read the revision that runs: it was applied by another version")
-        })?
+    let known = match &args.against {
+        Some(against) => against.read(&args.files.config, &args.server)?,
+        None => running(&args.server)?,
     };
-    let changes = plan::changes(&config, wanted);
-    let views: Vec<ChangeView> = changes.iter().map(ChangeView::from).collect();
-    match args.format {
-        Format::Json => output::json(&views),
-        Format::Human => output::print(&lines(&views, &running.known_from)),
-    }
-    Ok(if views.is_empty() { Exit::Fine } else { Exit::Changes })
+    let running = known.load(&desired.files)?.and_then(|loaded| loaded.config).unwrap_or_default();
+    Ok(show(&running, wanted, known.from, args.format))
 }
 
-fn running(server: &ServerArgs) -> Result<Running, Failure> {
-    let client = server.client()?;
-    match wait_for(client.get::<FilesView>("/api/v1/config/files")) {
-        Ok(view) => Ok(Running {
-            files: view.files.into_iter().map(|file| (file.path, file.content)).collect(),
-            known_from: format!("revision {} of the daemon", short(&view.revision)),
-        }),
-        Err(failure) if failure.exit == Exit::Unreachable => kept(server),
+/// Writes the changes from one configuration to the other.
+pub fn show(before: &Config, after: &Config, against: String, form: Form) -> Exit {
+    let view = PlanView::between(before, after, against);
+    output::print(&match form {
+        Form::Json => output::json_text(&view),
+        Form::Human => lines(&view),
+        Form::Markdown => comment(&view),
+    });
+    if view.changes.is_empty() { Exit::Fine } else { Exit::Changes }
+}
+
+fn running(server: &ServerArgs) -> Result<Known, Failure> {
+    match wait_for(server.client()?.get::<FilesView>("/api/v1/config/files")) {
+        Ok(view) => Ok(Known::of_daemon(view)),
+        Err(failure) if failure.exit == Exit::Unreachable => {
+            let kept = against::kept(&server.data.data, None)?;
+            Ok(kept.unwrap_or_else(|| Known::nothing("nothing: no revision is known")))
+        }
         Err(failure) => Err(failure),
     }
 }
 
-/// The revision kept in the data directory, while no daemon holds it.
-fn kept(server: &ServerArgs) -> Result<Running, Failure> {
-    let nothing = Running { files: Vec::new(), known_from: "nothing: no revision is known".into() };
-    let data = &server.data.data;
-    // Opening would make a store where none is.
-    if !Store::exists(data) {
-        return Ok(nothing);
-    }
-    let failed = |error| {
-        Failure::new(format!("could not read the last revision: {error}"))
-            .hint("if a daemon has it open, say with --url where it listens")
-    };
-    let store = Store::open(data).map_err(failed)?;
-    Ok(match store.last_revision().map_err(failed)? {
-        None => nothing,
-        Some(kept) => Running {
-            files: kept.files,
-            known_from: format!("revision {} kept in {}", short(&kept.hash), data.display()),
-        },
-    })
-}
-
-/// The first set of files as if it lay in the folder of the second. What is compared are the
-/// paths that the files name, and these are relative to the files: a checkout elsewhere is no
-/// change. `None` if they lie in the same folder.
-pub fn beneath_the_same_folder(
-    files: &[(String, String)],
-    others: &[(String, String)],
-) -> Option<Vec<(String, String)>> {
-    let (from, to) = (common_folder(files)?, common_folder(others)?);
-    let moved = |(name, content): &(String, String)| {
-        let rest = Path::new(name).strip_prefix(&from).expect("the folder is common to all");
-        (to.join(rest).display().to_string(), content.clone())
-    };
-    (from != to).then(|| files.iter().map(moved).collect())
-}
-
-fn common_folder(files: &[(String, String)]) -> Option<PathBuf> {
-    let parents = files.iter().map(|(name, _)| Path::new(name).parent().unwrap_or(Path::new("")));
-    let common = |a: PathBuf, b: PathBuf| {
-        let same = a.components().zip(b.components()).take_while(|(a, b)| a == b);
-        same.map(|(part, _)| part).collect()
-    };
-    parents.map(Path::to_owned).reduce(common)
-}
-
 /// Changes for people.
-pub fn lines(changes: &[ChangeView], known_from: &str) -> String {
+fn lines(view: &PlanView) -> String {
     let colour = output::colour();
-    let mut text = format!("compared with {known_from}\n");
-    for change in changes {
-        let (sign, code) = match change.action.as_str() {
-            "create" | "resume" => ("+", "32"),
-            "delete" | "suspend" => ("-", "31"),
-            _ => ("~", "33"),
-        };
-        let line = format!("{sign} {:<8} {}.{}", change.action, change.kind, change.name);
+    let mut text = format!("compared with {}\n", output::clean(&view.against));
+    for change in &view.changes {
+        let line = format!("{} {:<8} {}.{}", sign(change), change.action, change.kind, change.name);
         let effect = if change.effect.is_empty() { "" } else { ": " };
+        let code = match sign(change) {
+            '+' => "32",
+            '-' => "31",
+            _ => "33",
+        };
         let line = output::paint(&output::clean(&line), code, colour);
         text.push_str(&format!("{line}{effect}{}\n", output::clean(&change.effect)));
     }
-    text.push_str(&match changes.len() {
+    for effect in &view.effects {
+        text.push_str(&format!("* {}\n", output::clean(effect)));
+    }
+    text.push_str(&match view.changes.len() {
         0 => "nothing changes\n".to_owned(),
-        1 => "1 change\n".to_owned(),
-        count => format!("{count} changes\n"),
+        count => format!("{}\n", markdown::counted(count, "change")),
     });
     text
 }
 
-fn short(revision: &str) -> &str {
-    revision.get(..12).unwrap_or(revision)
+/// Changes for a comment of a pull request.
+fn comment(view: &PlanView) -> String {
+    let head = match view.changes.len() {
+        0 => "### Postroom: nothing changes\n".to_owned(),
+        count => format!("### Postroom: {}\n", markdown::counted(count, "change")),
+    };
+    let mut text = format!("{head}\nCompared with {}.\n", markdown::text(&view.against));
+    if !view.effects.is_empty() {
+        let effects = view.effects.iter().map(|it| format!("- {}\n", markdown::text(it)));
+        text += &format!("\n{}", effects.collect::<String>());
+    }
+    let rows: Vec<Vec<String>> = view.changes.iter().map(row).collect();
+    if !rows.is_empty() {
+        text += &format!("\n{}", markdown::table(&["", "object", "effect"], &rows));
+    }
+    text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn row(change: &ChangeView) -> Vec<String> {
+    vec![
+        format!("{} {}", sign(change), change.action).replace('-', "\\-").replace('+', "\\+"),
+        markdown::code(&format!("{}.{}", change.kind, change.name)),
+        markdown::text(&change.effect),
+    ]
+}
 
-    fn set(names: &[&str]) -> Vec<(String, String)> {
-        names.iter().map(|name| ((*name).to_owned(), String::new())).collect()
-    }
-
-    #[track_caller]
-    fn check(files: &[&str], others: &[&str], expected: Option<&[&str]>) {
-        let moved = beneath_the_same_folder(&set(files), &set(others));
-        assert_eq!(moved, expected.map(set));
-    }
-
-    #[test]
-    fn a_checkout_elsewhere() {
-        check(
-            &["/etc/desk/a.yaml", "/etc/desk/texts/b.txt"],
-            &["ci/config/a.yaml", "ci/config/texts/b.txt"],
-            Some(&["ci/config/a.yaml", "ci/config/texts/b.txt"]),
-        );
-        check(&["a.yaml"], &["/x/a.yaml"], Some(&["/x/a.yaml"]));
-    }
-
-    #[test]
-    fn the_same_folder() {
-        check(&["config/a.yaml"], &["config/b.yaml"], None);
-        check(&[], &["config/b.yaml"], None);
+fn sign(change: &ChangeView) -> char {
+    match change.action.as_str() {
+        "create" | "resume" => '+',
+        "delete" | "suspend" => '-',
+        _ => '~',
     }
 }

@@ -8,6 +8,19 @@ pub mod junit;
 pub mod markdown;
 pub mod sarif;
 
+use clap::ValueEnum;
+
+/// How what is said about a change is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+    /// For a comment of a pull request.
+    Markdown,
+}
+
 #[cfg(test)]
 pub mod samples {
     use crate::config::{Problem, Severity};

@@ -102,6 +102,10 @@ impl Files {
             return Ok(text.clone());
         }
         if self.saved {
+            // A set that was not read by us names its files in the shortest way.
+            if let Some(text) = self.texts.get(&shortest(&path)) {
+                return Ok(text.clone());
+            }
             return Err("is not among the saved files".into());
         }
         if Path::new(written).is_absolute() {
@@ -209,6 +213,25 @@ impl Files {
             rule: None,
         });
     }
+}
+
+/// A path without the steps that lead nowhere.
+fn shortest(path: &Path) -> String {
+    use std::path::Component;
+    let mut steps = PathBuf::new();
+    for step in path.components() {
+        match step {
+            Component::CurDir => {}
+            Component::ParentDir if steps.file_name().is_some() => {
+                steps.pop();
+            }
+            Component::ParentDir
+            | Component::Normal(_)
+            | Component::RootDir
+            | Component::Prefix(_) => steps.push(step),
+        }
+    }
+    steps.display().to_string()
 }
 
 /// Hash over names and contents, in hexadecimal.

@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use super::config::{Account, Config, Login, SmtpRoute, SmtpServer, Source, Switch};
 pub use changes::changes;
+pub use effects::effects;
 
 mod changes;
+mod effects;
 
 /// A task of the daemon: at most one runs per slot at any time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -116,6 +116,8 @@ const OUTBOX: &[(&str, &str)] = &[
 ];
 const RELOAD: &[(&str, &str)] =
     &[("allowMassDelete", "`true` lifts the guard against removing most accounts for this once")];
+const FILES: &[(&str, &str)] =
+    &[("revision", "begin of the hash of another revision; the last ten are kept")];
 const EXPLAIN: &[(&str, &str)] =
     &[("account", "name of the mail account it is taken to come through")];
 
@@ -158,7 +160,7 @@ pub fn all() -> Vec<Route> {
         delete("/api/v1/quarantine/{id}", MANAGER, "Take a mail off the list without releasing it", quarantine::abandon).json::<DoneView>(),
 
         get("/api/v1/config", ADMIN, "The configuration that runs, secrets as references", config::show).json::<serde_json::Value>(),
-        get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).json::<FilesView>(),
+        get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).query(FILES).json::<FilesView>(),
         post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
         post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
         post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),

@@ -1,9 +1,9 @@
 //! A filter whose conditions cannot all hold.
 
-use super::filters::contradict;
 use super::{Found, Rule, Subject, listed};
 use crate::config::Severity;
 use crate::core::config::Switch;
+use crate::core::filter::follows::contradict;
 use crate::core::filter::{Condition, LookAt, Test};
 
 /// The rule.

@@ -1,9 +1,9 @@
 //! A filter whose settings are all set again by a later one that always matches with it.
 
-use super::filters::follows;
 use super::{Found, Rule, Subject};
 use crate::config::Severity;
 use crate::core::config::Switch;
+use crate::core::filter::follows::follows;
 use crate::core::filter::{Filter, Settings};
 
 /// The rule.

@@ -1,9 +1,8 @@
 //! A filter that never gets a mail it could match, because one before it stops the run.
 
-use super::filters::follows;
 use super::{Found, Rule, Subject};
 use crate::config::Severity;
-use crate::core::config::Switch;
+use crate::core::filter::follows::hidden_by;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -25,17 +24,12 @@ pub const RULE: Rule = Rule {
 };
 
 fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
-    let enabled = |it: &&crate::core::filter::Filter| it.state == Switch::Enabled;
-    let filters: Vec<_> = subject.config.filters.iter().filter(enabled).collect();
-    for (index, filter) in filters.iter().enumerate() {
-        let mut before = filters[..index].iter();
-        if let Some(first) = before.find(|first| first.stop && follows(filter, first)) {
-            let message = format!(
-                "is never reached: filter {:?} (order {}) matches the same mails and stops",
-                first.name, first.order
-            );
-            let hint = format!("give it an order below {}, or remove it", first.order);
-            found.push(Found::at_key(&["filters", &filter.name], message, hint));
-        }
+    for (filter, first) in hidden_by(&subject.config.filters) {
+        let message = format!(
+            "is never reached: filter {:?} (order {}) matches the same mails and stops",
+            first.name, first.order
+        );
+        let hint = format!("give it an order below {}, or remove it", first.order);
+        found.push(Found::at_key(&["filters", &filter.name], message, hint));
     }
 }

@@ -25,6 +25,8 @@ mod peers_smtp;
 mod process;
 mod program;
 mod reconcile;
+mod review;
+
 mod secrets;
 mod server;
 mod sink;

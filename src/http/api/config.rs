@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::Raw;
+use super::{Query, Raw};
 use crate::config::Severity;
 use crate::http::dto::config::{CheckView, FileView, FilesView, ProblemView};
 use crate::http::problem::Problem;
@@ -18,10 +19,24 @@ pub async fn show(State(web): State<Web>) -> Json<Value> {
     Json(shown)
 }
 
-/// The files of the revision that was applied last.
-pub async fn files(State(web): State<Web>) -> Result<Json<FilesView>, Problem> {
-    let stored = web.read(|store| store.last_revision()).await?;
-    let stored = stored.ok_or_else(|| Problem::not_found("revision that was applied"))?;
+/// What may stand in the query for files.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesQuery {
+    revision: Option<String>,
+}
+
+/// The files of the revision that was applied last, or of one that is still kept.
+pub async fn files(
+    State(web): State<Web>,
+    Query(query): Query<FilesQuery>,
+) -> Result<Json<FilesView>, Problem> {
+    let stored = web.read(move |store| match &query.revision {
+        Some(hash) => store.revision(hash),
+        None => store.last_revision(),
+    });
+    let none = || Problem::not_found("revision like this that was applied and is still kept");
+    let stored = stored.await?.ok_or_else(none)?;
     let files = stored.files.into_iter().map(|(path, content)| FileView { path, content });
     Ok(Json(FilesView {
         revision: stored.hash,

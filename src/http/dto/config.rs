@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Problem;
-use crate::core::plan::{Action, Change};
+use crate::core::config::Config;
+use crate::core::plan::{self, Action, Change};
 
 /// Something wrong with the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +40,17 @@ pub struct ChangeView {
     pub action: String,
     /// What that means in words.
     pub effect: String,
+}
+
+/// What a set of files would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanView {
+    /// What it is compared with.
+    pub against: String,
+    /// Object by object; empty if nothing changes.
+    pub changes: Vec<ChangeView>,
+    /// What no single object shows.
+    pub effects: Vec<String>,
 }
 
 /// What came of a reload.
@@ -94,6 +106,18 @@ impl From<&Problem> for ProblemView {
             message: problem.message.clone(),
             hint: problem.hint.clone(),
             rule: problem.rule.map(str::to_owned),
+        }
+    }
+}
+
+impl PlanView {
+    /// What leads from one configuration to the other.
+    pub fn between(running: &Config, desired: &Config, against: String) -> PlanView {
+        let changes = plan::changes(running, desired);
+        PlanView {
+            against,
+            effects: plan::effects(running, desired, &changes),
+            changes: changes.iter().map(ChangeView::from).collect(),
         }
     }
 }

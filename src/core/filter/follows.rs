@@ -3,7 +3,8 @@
 //! Architecture invariant: the answer is yes only where it can be proved; expressions are compared
 //! as written, or tried on plain words.
 
-use crate::core::filter::{Condition, Filter, LookAt, Pattern, Test};
+use super::{Condition, Filter, LookAt, Pattern, Test};
+use crate::core::config::Switch;
 
 /// Whether `general` matches every mail that `special` matches: each condition of the one follows
 /// from a condition of the other.
@@ -12,6 +13,19 @@ pub fn follows(special: &Filter, general: &Filter) -> bool {
         always_holds(condition) || special.conditions.iter().any(|it| implies(it, condition))
     };
     general.conditions.iter().all(implied)
+}
+
+/// Filters that no mail they match ever reaches, each with the first that takes all of them and
+/// stops. Filters that are switched off neither hide nor are hidden.
+pub fn hidden_by<'a>(filters: &'a [Filter]) -> Vec<(&'a Filter, &'a Filter)> {
+    let enabled: Vec<&'a Filter> =
+        filters.iter().filter(|filter| filter.state == Switch::Enabled).collect();
+    let pair = |(index, filter): (usize, &&'a Filter)| {
+        let mut before = enabled[..index].iter();
+        let first = before.find(|first| first.stop && follows(filter, first))?;
+        Some((*filter, *first))
+    };
+    enabled.iter().enumerate().filter_map(pair).collect()
 }
 
 /// Whether two conditions exclude each other.

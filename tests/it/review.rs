@@ -1,0 +1,150 @@
+//! What a pull request sees beforehand: plans and replays against revisions of git, through the
+//! real program and a real repository.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A repository with a desk in it, whose first revision is tagged `before`.
+struct Repository {
+    folder: tempfile::TempDir,
+}
+
+const DESK: &str = "version: 1\n\
+    queues: {support: {}, vip: {}}\n\
+    systemAddresses: {support@desk.example: {queue: support}}\n\
+    mailAccounts:\n\
+    \x20 inbox: {type: maildir, path: ../mail, dispatch: {by: recipient}, afterFetch: keep, since: all}\n";
+const FILTERS: &str = "version: 1\nfilters:\n\
+    \x20 vip: {order: 1, match: [{header: From, address: '.*@vip\\.example'}], set: {queue: vip}}\n\
+    \x20 boss: {order: 2, match: [{header: From, address: 'boss@vip\\.example'}], set: {priority: 5 very high}}\n";
+
+impl Repository {
+    fn new() -> Repository {
+        let repository = Repository { folder: tempfile::tempdir().unwrap() };
+        repository.write("config/desk.yaml", DESK);
+        repository.write("config/rules/filters.yaml", FILTERS);
+        repository.git(&["init", "-q", "-b", "main"]);
+        repository.commit();
+        repository.git(&["tag", "before"]);
+        repository
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "-A"]);
+        let who = ["-c", "user.name=t", "-c", "user.email=t@x.test"];
+        self.git(&[&who[..], &["commit", "-q", "-m", "x"]].concat());
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        let done = git.args(arguments).current_dir(self.path()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn postroom(&self, arguments: &[&str]) -> Output {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_postroom"));
+        let path = std::env::var("PATH").unwrap();
+        program.args(arguments).current_dir(self.path()).env_clear().env("PATH", path);
+        program.output().unwrap()
+    }
+
+    /// Runs the program and hands out what it said.
+    #[track_caller]
+    fn check(&self, arguments: &[&str], exit: i32, words: &[&str]) -> String {
+        let output = self.postroom(arguments);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {said}");
+        for words in words {
+            assert!(said.contains(words), "{arguments:?} should say {words:?}:\n{said}");
+        }
+        said
+    }
+}
+
+const PLAN: [&str; 5] = ["plan", "-c", "config", "--against", "git:before"];
+
+#[test]
+fn a_plan_against_a_revision_of_git() {
+    let repository = Repository::new();
+    repository.check(&PLAN, 0, &["compared with git before", "nothing changes"]);
+    let stops = FILTERS.replace("set: {queue: vip}", "set: {queue: vip}, stop: true");
+    repository.write("config/rules/filters.yaml", &stops);
+    let words = ["~ change   filters.vip: stop changes", "* filter vip now hides filter boss"];
+    repository.check(&PLAN, 2, &words);
+    // What is committed counts, not what lies there.
+    repository.commit();
+    repository.check(&["plan", "-c", "config", "--against", "git:HEAD"], 0, &["nothing changes"]);
+    let json = repository.check(&[&PLAN[..], &["--format", "json"]].concat(), 2, &[]);
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["changes"][0]["action"], "change");
+    assert_eq!(plan["effects"][0], "filter vip now hides filter boss");
+    let words = ["### Postroom: 1 change\n", "| ~ change | `filters.vip` |"];
+    repository.check(&[&PLAN[..], &["--format", "markdown"]].concat(), 2, &words);
+}
+
+#[test]
+fn texts_and_new_files_of_a_revision() {
+    let repository = Repository::new();
+    repository.write("config/texts/thanks.txt", "Thanks");
+    let replies = "version: 1\nautoReplies:\n\
+        \x20 thanks: {from: support@desk.example, subject: {en: Hello}, text: {en: {file: ./texts/thanks.txt}}}\n";
+    repository.write("config/replies.yaml", replies);
+    repository.check(&PLAN, 2, &["+ create   autoReplies.thanks", "1 change\n"]);
+    repository.commit();
+    repository.check(&["plan", "-c", "config", "--against", "git:HEAD"], 0, &["nothing changes"]);
+    repository.write("config/texts/thanks.txt", "Thank you");
+    let head = ["plan", "-c", "config", "--against", "git:HEAD"];
+    repository.check(&head, 2, &["autoReplies.thanks: text changes"]);
+}
+
+#[test]
+fn two_revisions() {
+    let repository = Repository::new();
+    repository.write("config/desk.yaml", &DESK.replace("vip: {}", "vip: {}, sales: {}"));
+    repository.commit();
+    let words = ["+ create   queues.sales"];
+    repository.check(&["diff", "git:before:config", "git:HEAD:config"], 2, &words);
+    repository.check(&["diff", "git:before", "config"], 2, &words);
+    repository.check(&["diff", "git:HEAD", "config"], 0, &["nothing changes"]);
+    // Another folder is another place for the same files.
+    let elsewhere = repository.path().join("copy");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("desk.yaml"), DESK).unwrap();
+    std::fs::create_dir(elsewhere.join("rules")).unwrap();
+    std::fs::write(elsewhere.join("rules/filters.yaml"), FILTERS).unwrap();
+    repository.check(&["diff", "copy", "config"], 2, &words);
+}
+
+#[test]
+fn revisions_that_are_none() {
+    let repository = Repository::new();
+    let against = |what: &'static str| ["plan", "-c", "config", "--against", what];
+    repository.check(&against("git:nowhere"), 1, &["could not find revision \"nowhere\""]);
+    repository.check(&against("git:--output=x"), 64, &["is not a revision of git"]);
+    repository.check(&against("revision:abc"), 1, &["there is no revision \"abc\""]);
+    // A branch that has no such files yet is compared with nothing.
+    repository.git(&["checkout", "-q", "--orphan", "empty"]);
+    repository.git(&["rm", "-rq", "--cached", "."]);
+    repository.write("README", "x");
+    repository.git(&["add", "README"]);
+    let who = ["-c", "user.name=t", "-c", "user.email=t@x.test"];
+    repository.git(&[&who[..], &["commit", "-q", "-m", "x"]].concat());
+    repository.check(&against("git:empty"), 2, &["which has no such files", "queues.support"]);
+    let nowhere = tempfile::tempdir().unwrap();
+    std::fs::write(nowhere.path().join("a.yaml"), "version: 1\n").unwrap();
+    let path = nowhere.path().to_str().unwrap();
+    repository.check(&["plan", "-c", path, "--against", "git:main"], 1, &["not a git repository"]);
+}
