@@ -21,13 +21,19 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one with this configuration. `{dir}` in it is replaced by the scratch folder.
     pub async fn start(yaml: &str) -> Daemon {
+        let mut daemon = Daemon::prepare(yaml);
+        daemon.again().await;
+        daemon
+    }
+
+    /// Makes its folder with this configuration; [`Daemon::again`] starts it.
+    pub fn prepare(yaml: &str) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         for kind in ["new", "cur", "tmp"] {
             fs::create_dir_all(folder.path().join("mail").join(kind)).unwrap();
         }
-        let mut daemon = Daemon { folder, app: None };
+        let daemon = Daemon { folder, app: None };
         daemon.write(yaml);
-        daemon.again().await;
         daemon
     }
 

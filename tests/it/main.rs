@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod browser;
+mod browser_pages;
 mod cli;
 mod config;
 mod config_watch;
