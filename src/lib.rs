@@ -55,6 +55,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod faultpoint;
+pub mod graph;
 pub mod http;
 pub mod lint;
 pub mod mailbox;

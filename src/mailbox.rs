@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing in here knows the store or decides anything. A mailbox lists,
 //! fetches, and does what it is told to a mail that is already safe.
 
+pub mod graph;
 pub mod imap;
 pub mod maildir;
 pub mod pop3;
@@ -23,6 +24,9 @@ use crate::secret::Secrets;
 
 /// Bytes of a header that are fetched of a mail that is too large.
 pub const HEADER_BYTES_MAX: u64 = 256 * 1024;
+
+/// Mails fetched together if the protocol does not want fewer.
+pub const FETCH_MAILS_MAX: usize = 500;
 
 /// A message that lies in the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,11 @@ pub trait Mailbox: Send {
     /// committed. Repeating it is harmless. `Ok` means that the server confirmed it.
     async fn done(&mut self, entries: &[Entry], after: &AfterFetch) -> Result<(), MailboxError>;
 
+    /// Mails that are fetched together at most.
+    fn fetch_mails_max(&self) -> usize {
+        FETCH_MAILS_MAX
+    }
+
     /// Whether `wait` learns of news by itself (IMAP IDLE).
     fn can_wait(&self) -> bool;
 
@@ -125,8 +134,13 @@ pub async fn open(
             Ok(Box::new(pop3::open(target).await?))
         }
         Source::Maildir { path } => Ok(Box::new(maildir::open(path)?)),
-        Source::Graph { .. } => {
-            Err(MailboxError::Unsupported("this build cannot read mail through Microsoft Graph"))
+        Source::Graph { endpoint, mailbox, folder, .. } => {
+            let token = token.ok_or(MailboxError::Unsupported("there is no access token"))?;
+            let host = secrets.text(&endpoint.host)?;
+            let mailbox = mailbox.as_ref().map(|mailbox| secrets.text(mailbox)).transpose()?;
+            let mailbox = mailbox.as_deref();
+            let place = graph::Place { endpoint, host: &host, mailbox, folder };
+            Ok(Box::new(graph::open(place, token.clone()).await?))
         }
     }
 }
@@ -162,6 +176,12 @@ pub enum MailboxError {
         /// Its words, cut.
         message: String,
     },
+    /// The server wants to be left alone for a while.
+    #[error("the server asks us to wait {} s", .retry_after.as_secs())]
+    Busy {
+        /// How long.
+        retry_after: Duration,
+    },
     /// The server broke the protocol, or sent more than the limits allow.
     #[error("protocol violation: {0}")]
     Protocol(String),
@@ -186,6 +206,7 @@ impl MailboxError {
             MailboxError::Secret(_) => "secret",
             MailboxError::Folder(_) => "folder",
             MailboxError::Refused { .. } => "refused",
+            MailboxError::Busy { .. } => "busy",
             MailboxError::Protocol(_) => "protocol",
             MailboxError::Timeout(_) => "timeout",
             MailboxError::Lost(_) => "lost",

@@ -653,8 +653,10 @@ fn source_type(account: &Account) -> &'static str {
 
 fn account_tls(account: &Account) -> Option<&TlsOptions> {
     match &account.connection {
-        Source::Imap { endpoint, .. } | Source::Pop3 { endpoint, .. } => Some(&endpoint.tls),
-        Source::Graph { .. } | Source::Maildir { .. } => None,
+        Source::Imap { endpoint, .. }
+        | Source::Pop3 { endpoint, .. }
+        | Source::Graph { endpoint, .. } => Some(&endpoint.tls),
+        Source::Maildir { .. } => None,
     }
 }
 

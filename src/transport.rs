@@ -4,6 +4,7 @@
 //! `core::outgoing` does.
 
 mod file;
+mod graph;
 mod sendmail;
 mod smtp;
 
@@ -24,6 +25,7 @@ pub struct Connection(Way);
 
 enum Way {
     Smtp(Box<smtp::Session>),
+    Graph(Box<graph::Mailbox>),
     File(file::Folder),
     Sendmail(sendmail::Program),
 }
@@ -38,6 +40,9 @@ pub async fn open(
     let way = match &server.route {
         SmtpRoute::Smtp { endpoint, login } => {
             Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets, token).await?))
+        }
+        SmtpRoute::Graph { endpoint, mailbox, .. } => {
+            Way::Graph(Box::new(graph::Mailbox::open(endpoint, mailbox.as_ref(), secrets, token)?))
         }
         SmtpRoute::File { directory } => Way::File(file::Folder::open(directory).await?),
         SmtpRoute::Sendmail { command } => Way::Sendmail(sendmail::Program::new(command)),
@@ -56,6 +61,7 @@ impl Connection {
     pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
         match &mut self.0 {
             Way::Smtp(session) => session.send(mail).await,
+            Way::Graph(mailbox) => mailbox.send(mail).await,
             Way::File(folder) => folder.write(mail).await,
             Way::Sendmail(program) => program.run(mail).await,
         }
@@ -65,6 +71,7 @@ impl Connection {
     pub fn usable(&self) -> bool {
         match &self.0 {
             Way::Smtp(session) => session.usable(),
+            Way::Graph(mailbox) => mailbox.usable(),
             Way::File(_) | Way::Sendmail(_) => true,
         }
     }
@@ -73,7 +80,7 @@ impl Connection {
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         match &self.0 {
             Way::Smtp(session) => session.peer_certificate(),
-            Way::File(_) | Way::Sendmail(_) => None,
+            Way::Graph(_) | Way::File(_) | Way::Sendmail(_) => None,
         }
     }
 
@@ -81,7 +88,7 @@ impl Connection {
     pub async fn close(self) {
         match self.0 {
             Way::Smtp(session) => session.close().await,
-            Way::File(_) | Way::Sendmail(_) => {}
+            Way::Graph(_) | Way::File(_) | Way::Sendmail(_) => {}
         }
     }
 }

@@ -76,7 +76,9 @@ fn steps_before(error: &MailboxError) -> &'static [&'static str] {
         | MailboxError::Timeout(_)
         | MailboxError::Lost(_) => &["connected"],
         MailboxError::Login(_) => &["connected, encrypted as declared"],
-        MailboxError::Folder(_) | MailboxError::Refused { .. } => &["connected, logged in"],
+        MailboxError::Folder(_) | MailboxError::Refused { .. } | MailboxError::Busy { .. } => {
+            &["connected, logged in"]
+        }
     }
 }
 
@@ -101,9 +103,10 @@ fn account_failed(error: &MailboxError) -> Failure {
         MailboxError::Secret(_) => "secrets of `{secret: NAME}` lie in the directory --secrets-dir",
         MailboxError::Folder(_) => "is `folder` written as the server names it?",
         MailboxError::Timeout(_) | MailboxError::Lost(_) => "does the type fit the port?",
-        MailboxError::Refused { .. } | MailboxError::Protocol(_) | MailboxError::Unsupported(_) => {
-            ""
-        }
+        MailboxError::Refused { .. }
+        | MailboxError::Busy { .. }
+        | MailboxError::Protocol(_)
+        | MailboxError::Unsupported(_) => "",
     };
     Failure::new(said).hint(hint)
 }

@@ -49,7 +49,7 @@ pub fn compile(united: &United, texts: &Texts, findings: &Findings) -> Option<Co
     let language = desk.language;
     let mut config = Config {
         desk,
-        intake: desk::intake(&united.intake, &top.at("intake")),
+        intake: desk::intake(&united.intake),
         limits: desk::limits(&united.limits, &top.at("limits")),
         smtp: each(top, "smtp", &united.smtp, |name, spec, scope| {
             smtp::server(context, name, spec, scope)

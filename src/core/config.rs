@@ -105,40 +105,12 @@ pub enum Language {
 }
 
 /// Rules of intake that hold for the whole desk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Intake {
     /// Whose mail becomes a ticket.
     pub customers: Customers,
     /// How far a repeated mail is recognised.
     pub dedupe: Dedupe,
-    /// What becomes of those whom a customer's mail names in To and Cc.
-    pub cc: Cc,
-    /// Mail server whose word about the sender of a mail is believed (RFC 8601).
-    pub authserv_id: Option<String>,
-    /// What an agent's mail begins with that is not for the customer; `None`: nothing does.
-    pub internal_marker: Option<String>,
-}
-
-impl Default for Intake {
-    fn default() -> Self {
-        Intake {
-            customers: Customers::default(),
-            dedupe: Dedupe::default(),
-            cc: Cc::default(),
-            authserv_id: None,
-            internal_marker: Some("#internal".into()),
-        }
-    }
-}
-
-/// What becomes of those whom a customer's mail names in To and Cc.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cc {
-    /// They take part in the ticket.
-    #[default]
-    Participants,
-    /// Nothing; whom an agent writes to takes part all the same.
-    Ignore,
 }
 
 /// Whose mail becomes a ticket.
@@ -281,7 +253,6 @@ pub struct SmtpServer {
 }
 
 /// How outgoing mail leaves us.
-#[expect(clippy::large_enum_variant, reason = "there are a few per desk, not thousands")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SmtpRoute {
     /// SMTP to a server.
@@ -290,6 +261,15 @@ pub enum SmtpRoute {
         endpoint: Endpoint,
         /// With which login.
         login: Login,
+    },
+    /// Microsoft Graph.
+    Graph {
+        /// Server.
+        endpoint: Endpoint,
+        /// Credentials.
+        login: Login,
+        /// Whose mailbox sends; `None` is that of whoever signed in.
+        mailbox: Option<Text>,
     },
     /// An `.eml` and an envelope `.json` for each mail, in this directory.
     File {
@@ -429,10 +409,14 @@ pub enum Source {
     },
     /// Microsoft Graph.
     Graph {
-        /// Host of the service.
-        host: Text,
+        /// Server.
+        endpoint: Endpoint,
         /// Credentials.
         login: Login,
+        /// Whose mailbox; `None` is that of whoever signed in.
+        mailbox: Option<Text>,
+        /// Well-known name or path of display names, by default `INBOX`.
+        folder: String,
     },
     /// A Maildir on this machine.
     Maildir {
@@ -598,8 +582,6 @@ pub struct SystemAddress {
     pub name: String,
     /// Queue of mail to it.
     pub queue: String,
-    /// Whether what an agent writes to it stays inside.
-    pub internal: bool,
     /// Switch. A disabled one receives nothing new but is still recognised as ours.
     pub state: Switch,
 }

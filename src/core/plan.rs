@@ -121,6 +121,7 @@ pub fn idle_account(account: &Account) -> Option<&'static str> {
 pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
     let by_route = match &server.route {
         SmtpRoute::Smtp { login, .. } => oauth2_is_missing(login),
+        SmtpRoute::Graph { .. } => Some("Microsoft Graph is not part of this build"),
         SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
     };
     suspended(server.state).or(by_route)
@@ -299,7 +300,12 @@ mod tests {
     fn what_this_build_cannot_do_has_no_task() {
         let folder = "INBOX".into();
         let with_token = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
-        let graph = Source::Graph { host: Text::Plain("g.test".into()), login: oauth2() };
+        let graph = Source::Graph {
+            endpoint: endpoint("g.test"),
+            login: oauth2(),
+            mailbox: None,
+            folder: "INBOX".into(),
+        };
         let pop3 = Source::Pop3 { endpoint: endpoint("x.test"), login: oauth2() };
         for source in [with_token, graph, pop3] {
             let account = Account { connection: source, ..imap("a", "x.test") };

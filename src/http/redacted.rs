@@ -113,9 +113,13 @@ fn source(source: &Source) -> Value {
         Source::Pop3 { endpoint: at, login: by } => {
             json!({ "protocol": "pop3", "endpoint": endpoint(at), "login": login(by) })
         }
-        Source::Graph { host, login: by } => {
-            json!({ "protocol": "graph", "host": text(host), "login": login(by) })
-        }
+        Source::Graph { endpoint: at, login: by, mailbox, folder } => json!({
+            "protocol": "graph",
+            "endpoint": endpoint(at),
+            "login": login(by),
+            "mailbox": mailbox.as_ref().map(text),
+            "folder": folder,
+        }),
         Source::Maildir { path } => json!({ "protocol": "maildir", "path": path }),
     }
 }
@@ -125,6 +129,11 @@ fn smtp(server: &SmtpServer) -> Value {
         SmtpRoute::Smtp { endpoint: at, login: by } => {
             json!({ "endpoint": endpoint(at), "login": login(by) })
         }
+        SmtpRoute::Graph { endpoint: at, login: by, mailbox } => json!({
+            "endpoint": endpoint(at),
+            "login": login(by),
+            "mailbox": mailbox.as_ref().map(text),
+        }),
         SmtpRoute::File { directory } => json!({ "directory": directory }),
         SmtpRoute::Sendmail { command } => json!({ "command": command }),
     };

@@ -77,7 +77,7 @@ impl<'a> Used<'a> {
         });
         let of_accounts = config.accounts.values().filter_map(|it| profile_of(&it.connection));
         let of_servers = config.smtp.values().filter_map(|it| match &it.route {
-            SmtpRoute::Smtp { login, .. } => profile(login),
+            SmtpRoute::Smtp { login, .. } | SmtpRoute::Graph { login, .. } => profile(login),
             SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
         });
         Used {

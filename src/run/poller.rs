@@ -30,8 +30,6 @@ use crate::faultpoint;
 use crate::mailbox::{self, Entry, Fetched, Listing, Mailbox, MailboxError};
 use crate::store::{Known, Recorded, Spool, StoreError};
 
-/// Mails fetched together.
-pub const BATCH_MAILS_MAX: usize = 500;
 /// Bytes fetched together; one larger mail is a batch of its own.
 pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Batches that are made safe, judged and recorded while the next one is fetched. While one is
@@ -265,7 +263,7 @@ impl Poller {
     ) -> Result<usize, Ended> {
         let mut taken = 0;
         let mut before = None;
-        for batch in batches(fresh, account.max_size_bytes) {
+        for batch in batches(fresh, account.max_size_bytes, mailbox.fetch_mails_max()) {
             let fetched = self.fetch(account, mailbox, batch).await?;
             if under_way.len() == BATCHES_UNDER_WAY_MAX
                 && let Some(oldest) = under_way.pop_front()
@@ -360,6 +358,7 @@ impl Poller {
                 *failures = failures.saturating_add(1);
                 let login = matches!(error, Ended::Mailbox(MailboxError::Login(_)));
                 let pause = backoff::pause(*failures, login, backoff::dice());
+                let pause = pause.max(asked_to_wait(&error));
                 self.note_failure(account, &error, *failures, pause);
                 pause
             }
@@ -605,13 +604,13 @@ fn is_passed_over(account: &Account, entry: &Entry) -> bool {
 }
 
 /// Cuts a list of mails into what is fetched together.
-fn batches(entries: Vec<Entry>, max_size_bytes: u64) -> Vec<Vec<Entry>> {
+fn batches(entries: Vec<Entry>, max_size_bytes: u64, mails_max: usize) -> Vec<Vec<Entry>> {
     let mut batches: Vec<Vec<Entry>> = Vec::new();
     let mut bytes = 0;
     for entry in entries {
         let held = held_bytes(&entry, max_size_bytes);
         match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH_MAILS_MAX && bytes + held <= BATCH_BYTES_MAX => {
+            Some(batch) if batch.len() < mails_max && bytes + held <= BATCH_BYTES_MAX => {
                 bytes += held;
                 batch.push(entry);
             }
@@ -661,10 +660,9 @@ fn until_next_poll(account: &Account, daemon: &Daemon, took: Duration) -> Durati
 
 fn host_of(account: &Account, daemon: &Daemon) -> String {
     match &account.connection {
-        Source::Imap { endpoint, .. } | Source::Pop3 { endpoint, .. } => {
-            daemon.secrets.text(&endpoint.host).unwrap_or_default()
-        }
-        Source::Graph { host, .. } => daemon.secrets.text(host).unwrap_or_default(),
+        Source::Imap { endpoint, .. }
+        | Source::Pop3 { endpoint, .. }
+        | Source::Graph { endpoint, .. } => daemon.secrets.text(&endpoint.host).unwrap_or_default(),
         Source::Maildir { path } => path.display().to_string(),
     }
 }
@@ -687,6 +685,14 @@ fn reason(error: &Ended) -> &'static str {
     }
 }
 
+/// How long the server wants to be left alone, if it said so.
+fn asked_to_wait(error: &Ended) -> Duration {
+    match error {
+        Ended::Mailbox(MailboxError::Busy { retry_after }) => (*retry_after).min(WAIT_MAX),
+        Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped => Duration::ZERO,
+    }
+}
+
 fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
     let (reachable, authenticated, word) = match error {
         Ended::Mailbox(MailboxError::Connect(_)) => (Some(false), None, "ConnectFailed"),
@@ -695,6 +701,7 @@ fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
         Ended::Mailbox(MailboxError::Secret(_)) => (None, Some(false), "SecretMissing"),
         Ended::Mailbox(MailboxError::Folder(_)) => (Some(true), Some(true), "FolderMissing"),
         Ended::Mailbox(MailboxError::Refused { .. }) => (Some(true), Some(true), "CommandRefused"),
+        Ended::Mailbox(MailboxError::Busy { .. }) => (Some(true), Some(true), "ServerBusy"),
         Ended::Mailbox(MailboxError::Protocol(_)) => (Some(true), None, "ProtocolViolation"),
         Ended::Mailbox(MailboxError::Timeout(_)) => (Some(false), None, "Timeout"),
         Ended::Mailbox(MailboxError::Lost(_)) => (Some(false), None, "ConnectionLost"),
@@ -719,7 +726,8 @@ mod tests {
     #[track_caller]
     fn check(sizes: &[Option<u64>], expected: &[usize]) {
         let entries = sizes.iter().map(|size| entry(*size)).collect();
-        let lengths: Vec<usize> = batches(entries, 8 * 1024 * 1024).iter().map(Vec::len).collect();
+        let batches = batches(entries, 8 * 1024 * 1024, mailbox::FETCH_MAILS_MAX);
+        let lengths: Vec<usize> = batches.iter().map(Vec::len).collect();
         assert_eq!(lengths, expected);
     }
 

@@ -32,6 +32,7 @@ const ONLY_CHECK_KNOWS: &[(&str, &str)] = &[
     ("POP3 can neither mark nor move", "it depends on the type"),
     ("stands beside pollInterval", "one excludes the other"),
     ("written together or not at all", "one needs the other"),
+    ("Microsoft Graph needs an OAuth2 profile", "it depends on the type"),
     ("must have exactly one of regex and address", "one excludes the other"),
     ("must look at exactly one of", "one excludes the other"),
     ("is not a usable regular expression", "it is compiled"),

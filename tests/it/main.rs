@@ -12,6 +12,7 @@ mod daemon;
 mod docs;
 mod e2e;
 mod faults;
+mod graph;
 mod http;
 mod intake;
 mod lint;

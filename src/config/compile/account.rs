@@ -32,7 +32,9 @@ const SIZE_MAX: u64 = 1024 * 1024 * 1024;
 /// Folder of IMAP if none is written.
 const FOLDER_DEFAULT: &str = "INBOX";
 /// Host of Microsoft Graph if neither account nor provider names one.
-const GRAPH_HOST: &str = "graph.microsoft.com";
+pub const GRAPH_HOST: &str = "graph.microsoft.com";
+/// Port of Microsoft Graph.
+pub const GRAPH_PORT: u16 = 443;
 
 /// A mailbox to fetch from.
 pub fn account(
@@ -120,19 +122,34 @@ fn source(
         AccountKind::Pop3oauth2 => {
             pop3_source((endpoint(Security::StartTls, 110, host(pop3())), token()))
         }
-        AccountKind::Graph => graph(context, spec, scope),
+        AccountKind::Graph => graph(context, spec, defaults, scope),
         AccountKind::Maildir => maildir(spec, scope),
     }
 }
 
-fn graph(context: &Context<'_>, spec: &spec::MailAccount, scope: &Scope<'_>) -> Option<Source> {
+fn graph(
+    context: &Context<'_>,
+    spec: &spec::MailAccount,
+    defaults: &AccountDefaults,
+    scope: &Scope<'_>,
+) -> Option<Source> {
     server::not_yet("Microsoft Graph", scope);
     let profile = spec.oauth2_profile.as_ref();
     let service = server::service(context, profile, |provider| provider.graph.as_ref());
-    let default = service.and_then(|service| service.host.as_deref()).unwrap_or(GRAPH_HOST);
-    let host = server::host(spec.host.as_ref(), Some(default), scope);
-    let login = server::oauth2_login(context, spec.username.as_ref(), profile, scope);
-    Some(Source::Graph { host: host?, login: login? })
+    let written = Written {
+        host: spec.host.as_ref(),
+        host_default: service.and_then(|service| service.host.as_deref()).or(Some(GRAPH_HOST)),
+        port: (spec.port, GRAPH_PORT),
+        tls: spec.tls.as_ref().or(defaults.tls.as_ref()),
+        connect_timeout: spec.connect_timeout.as_ref().or(defaults.connect_timeout.as_ref()),
+        timeout: spec.timeout.as_ref().or(defaults.timeout.as_ref()),
+    };
+    let endpoint = server::endpoint(written, Security::Tls, scope);
+    let username = spec.username.as_ref();
+    let login = server::oauth2_login(context, username, profile, scope);
+    let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile, scope);
+    let folder = spec.folder.clone().unwrap_or_else(|| FOLDER_DEFAULT.to_owned());
+    Some(Source::Graph { endpoint: endpoint?, login: login?, mailbox, folder })
 }
 
 fn maildir(spec: &spec::MailAccount, scope: &Scope<'_>) -> Option<Source> {
@@ -154,12 +171,13 @@ fn foreign_keys(spec: &spec::MailAccount, scope: &Scope<'_>) {
     let token = matches!(spec.kind, Imapoauth2 | Pop3oauth2 | Graph);
     let keys = [
         ("host", spec.host.is_some(), network),
-        ("port", spec.port.is_some(), network && spec.kind != Graph),
-        ("tls", spec.tls.is_some(), network && spec.kind != Graph),
+        ("port", spec.port.is_some(), network),
+        ("tls", spec.tls.is_some(), network),
         ("username", spec.username.is_some(), network),
         ("password", spec.password.is_some(), network && !token),
         ("oauth2Profile", spec.oauth2_profile.is_some(), token),
-        ("folder", spec.folder.is_some(), imap),
+        ("folder", spec.folder.is_some(), imap || spec.kind == Graph),
+        ("mailbox", spec.mailbox.is_some(), spec.kind == Graph),
         ("path", spec.path.is_some(), !network),
         ("idle", spec.idle.is_some(), imap),
     ];
@@ -322,7 +340,11 @@ fn mailbox(source: &Source) -> Option<String> {
         Source::Pop3 { endpoint, login } => {
             format!("{}\n{}\n{FOLDER_DEFAULT}", key(&endpoint.host).to_lowercase(), user(login))
         }
-        Source::Graph { host, login } => format!("graph\n{}\n{}", key(host), user(login)),
+        Source::Graph { endpoint, login, mailbox, folder } => {
+            let whose = mailbox.as_ref().map_or_else(|| user(login), key).to_lowercase();
+            let folder = folder.to_lowercase();
+            format!("graph\n{}\n{whose}\n{folder}", key(&endpoint.host).to_lowercase())
+        }
         Source::Maildir { path } => format!("maildir\n{}", path.display()),
     })
 }

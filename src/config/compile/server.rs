@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Context, value};
 use crate::config::problem::Scope;
 use crate::config::rule;
-use crate::config::spec::oauth2::{Provider, Service};
+use crate::config::spec::oauth2::{Grant, Provider, Service};
 use crate::config::spec::smtp::Tls;
 use crate::config::spec::text::{DurationText, NameText, SecretReference, TextOrReference};
 use crate::core::config::{Endpoint, Login, Security, Text, TlsOptions};
@@ -137,6 +137,24 @@ pub fn oauth2_login(
     let known = context.must_exist("profile", "oauth2.profiles", profiles, profile, &at);
     let username = value::text(username?, &scope.at("username"))?;
     known.then(|| Login::OAuth2 { username, profile: profile.clone() })
+}
+
+/// Whose mailbox Microsoft Graph is asked about. An application without a user has none of its own.
+pub fn graph_mailbox(
+    context: &Context<'_>,
+    mailbox: Option<&TextOrReference>,
+    username: Option<&TextOrReference>,
+    profile: Option<&NameText>,
+    scope: &Scope<'_>,
+) -> Option<Text> {
+    let profile = profile.and_then(|name| context.united.profiles.get(&name.0));
+    let application = profile.is_some_and(|profile| profile.grant == Grant::ClientCredentials);
+    match mailbox {
+        Some(mailbox) => value::text(mailbox, &scope.at("mailbox")),
+        // Its own mistakes are reported where it is the login.
+        None if application => value::text(username?, &scope.at("username")),
+        None => None,
+    }
 }
 
 /// What the provider of a profile offers for a protocol.

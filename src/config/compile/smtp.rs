@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::account::{GRAPH_HOST, GRAPH_PORT};
 use super::server::{self, Written};
 use super::{Context, value};
 use crate::config::problem::Scope;
@@ -27,6 +28,7 @@ pub fn server(
         SmtpKind::Smtp => smtp(context, spec, Security::Plain, 25, scope),
         SmtpKind::Smtps => smtp(context, spec, Security::Tls, 465, scope),
         SmtpKind::Smtptls => smtp(context, spec, Security::StartTls, 587, scope),
+        SmtpKind::Graph => graph(context, spec, scope),
         SmtpKind::File => file(spec, scope),
         SmtpKind::Sendmail => {
             let command = PathBuf::from(spec.command.as_deref().unwrap_or(SENDMAIL));
@@ -60,6 +62,30 @@ fn smtp(
         None => Some(Login::None),
     };
     Some(SmtpRoute::Smtp { endpoint: endpoint?, login: login? })
+}
+
+fn graph(context: &Context<'_>, spec: &spec::SmtpServer, scope: &Scope<'_>) -> Option<SmtpRoute> {
+    let auth = spec.auth.as_ref();
+    let profile = auth.and_then(|auth| auth.oauth2_profile.as_ref());
+    if profile.is_none() {
+        let hint = "write `auth: {username: ADDRESS, oauth2Profile: NAME}`";
+        scope.error_at_key("Microsoft Graph needs an OAuth2 profile", hint);
+    }
+    let service = server::service(context, profile, |provider| provider.graph.as_ref());
+    let written = Written {
+        host: spec.host.as_ref(),
+        host_default: service.and_then(|service| service.host.as_deref()).or(Some(GRAPH_HOST)),
+        port: (spec.port, GRAPH_PORT),
+        tls: spec.tls.as_ref(),
+        connect_timeout: spec.connect_timeout.as_ref(),
+        timeout: spec.timeout.as_ref(),
+    };
+    let endpoint = server::endpoint(written, Security::Tls, scope);
+    let username = auth.map(|auth| &auth.username);
+    let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile, scope);
+    profile?;
+    let login = login(context, auth?, Security::Tls, &scope.at("auth"));
+    Some(SmtpRoute::Graph { endpoint: endpoint?, login: login?, mailbox })
 }
 
 fn login(
@@ -98,11 +124,13 @@ fn file(spec: &spec::SmtpServer, scope: &Scope<'_>) -> Option<SmtpRoute> {
 
 /// Keys that mean nothing for this type would be read as if they did.
 fn foreign_keys(spec: &spec::SmtpServer, scope: &Scope<'_>) {
-    let network = matches!(spec.kind, SmtpKind::Smtp | SmtpKind::Smtps | SmtpKind::Smtptls);
+    use SmtpKind::{Graph, Smtp, Smtps, Smtptls};
+    let network = matches!(spec.kind, Smtp | Smtps | Smtptls | Graph);
     let keys = [
         ("host", spec.host.is_some(), network),
         ("port", spec.port.is_some(), network),
         ("auth", spec.auth.is_some(), network),
+        ("mailbox", spec.mailbox.is_some(), spec.kind == Graph),
         ("tls", spec.tls.is_some(), network),
         ("directory", spec.directory.is_some(), spec.kind == SmtpKind::File),
         ("command", spec.command.is_some(), spec.kind == SmtpKind::Sendmail),

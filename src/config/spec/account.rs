@@ -27,8 +27,12 @@ pub struct MailAccount {
     /// Name of a profile of `oauth2.profiles`, for the types that end in `oauth2` and for `graph`.
     #[serde(rename = "oauth2Profile")]
     pub oauth2_profile: Option<NameText>,
-    /// Folder to read, for IMAP. Default `INBOX`.
+    /// Folder to read, for IMAP and `graph`. Default `INBOX`. For `graph` a well-known name such as
+    /// `inbox`, `archive` or `junkemail`, or display names with `/` between, such as `Inbox/Desk`.
     pub folder: Option<String>,
+    /// For `graph`: whose mailbox to read, if it is not that of `username`. A shared mailbox is
+    /// named here. Plain or a reference.
+    pub mailbox: Option<TextOrReference>,
     /// Directory that holds `new`, `cur` and `tmp`, for `maildir`; relative to this file.
     pub path: Option<String>,
     /// Certificates and names.

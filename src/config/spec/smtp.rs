@@ -13,14 +13,17 @@ pub struct SmtpServer {
     /// How mail leaves us. The port follows from it unless `port` is given.
     #[serde(rename = "type")]
     pub kind: SmtpKind,
-    /// Host name or address, plain or a reference. For `smtp`, `smtps` and `smtptls`; with an
-    /// `auth.oauth2Profile` it may be left to the provider.
+    /// Host name or address, plain or a reference. For `smtp`, `smtps`, `smtptls` and `graph`; with
+    /// an `auth.oauth2Profile` it may be left to the provider.
     pub host: Option<TextOrReference>,
-    /// TCP port. Default 25, 465 or 587, by `type`.
+    /// TCP port. Default 25, 465, 587 or 443, by `type`.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// How we log in. Without it, not at all.
+    /// How we log in. Without it, not at all. `graph` needs an `oauth2Profile` here.
     pub auth: Option<SmtpAuth>,
+    /// For `graph`: whose mailbox sends, if it is not that of `auth.username`. A shared mailbox is
+    /// named here. Plain or a reference.
+    pub mailbox: Option<TextOrReference>,
     /// Certificates and names.
     pub tls: Option<Tls>,
     /// Time until the TCP connection stands. Default `60s`.
@@ -51,6 +54,8 @@ pub enum SmtpKind {
     Smtps,
     /// SMTP with STARTTLS, port 587. Missing or refused STARTTLS ends the connection.
     Smtptls,
+    /// Microsoft Graph, port 443.
+    Graph,
     /// Files in a directory.
     File,
     /// The local `sendmail` command.

@@ -8,10 +8,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::internal::{self, Internal};
 use super::{Judgement, Keys, SenderOfMail, Why};
 use crate::core::address::Address;
-use crate::core::authentication;
 use crate::core::config::{Account, Config, Customers};
 use crate::core::control;
 use crate::core::filter::{self, Filtered, Settings};
@@ -61,7 +59,6 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
     let sender = sender_of(config, mail);
     let on_follow_up = filtered.on_follow_up.auto_reply.or(filtered.settings.auto_reply);
     why.extend(filtered.why);
-    let internal = internal::look(config, mail, &sender);
     Judgement {
         account: account.name.clone(),
         keys: keys(mail),
@@ -73,11 +70,9 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         suppression: reply::suppression(config, mail, &sender, filtered.settings.auto_reply),
         suppression_on_follow_up: reply::suppression(config, mail, &sender, on_follow_up),
         report: mail.report.clone(),
-        article: article(mail, &sender, &filtered.settings, &internal),
+        article: article(mail, &sender, &filtered.settings),
         addressed: addressed(config, mail),
         trusted: account.trusted,
-        authenticated: authenticated(config, mail, &sender),
-        internal: internal.why,
         quarantine: unknown_sender(config, mail, &sender),
         filters: filtered.matched,
         settings: filtered.settings,
@@ -153,31 +148,19 @@ fn unknown_sender(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option
     }
 }
 
-/// How our own mail server knows that an agent wrote it. Of others it does not matter.
-fn authenticated(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option<&'static str> {
-    sender.agent.as_ref()?;
-    authentication::method(mail, config.intake.authserv_id.as_ref()?)
-}
-
-fn article(
-    mail: &Mail,
-    sender: &SenderOfMail,
-    settings: &Settings,
-    internal: &Internal,
-) -> Article {
+fn article(mail: &Mail, sender: &SenderOfMail, settings: &Settings) -> Article {
     let references = mail.references.iter().chain(&mail.in_reply_to);
     Article {
         id: ArticleId(0),
         ticket: TicketId(0),
         kind: ArticleKind::MailIn,
         author: settings.sender_type.unwrap_or_else(|| author(mail, sender)),
-        visible_for_customer: settings.visible_for_customer.unwrap_or(true)
-            && internal.why.is_none(),
+        visible_for_customer: settings.visible_for_customer.unwrap_or(true),
         from: as_written(mail, "From"),
         to: as_written(mail, "To"),
         cc: as_written(mail, "Cc"),
         subject: mail.subject.clone(),
-        text: internal.text.clone(),
+        text: mail.text.clone(),
         message_id: Some(mail.message_id.clone()),
         references: references.cloned().collect(),
         attachments: mail.attachments.clone(),

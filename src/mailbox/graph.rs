@@ -1,0 +1,512 @@
+//! Microsoft Graph: one folder of a mailbox, listed whole, each mail fetched as it travelled.
+//!
+//! What is documented by Microsoft is named beside each call by the last part of its address
+//! beneath `https://learn.microsoft.com/graph/`.
+//!
+//! Architecture invariant: a mail is named by its immutable id. Every call names the folder, so
+//! that a mail a person has moved away in the meantime is neither fetched nor deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::words::repeatable;
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
+use crate::core::config::{AfterFetch, Endpoint};
+use crate::core::mail::Location;
+use crate::graph::{Graph, GraphError, ID_BYTES_MAX, encoded};
+use crate::net::http::{HttpError, Method};
+
+/// Messages in one folder.
+pub const MESSAGES_MAX: usize = 500_000;
+/// Messages of one page; the service allows 1,000 (`api/user-list-messages`).
+const PAGE_MESSAGES: usize = 500;
+/// Pages of one listing. The service may give smaller ones than we ask for.
+const PAGES_MAX: usize = MESSAGES_MAX / 10;
+/// How often a folder is listed anew that changes while it is listed.
+const LISTINGS_MAX: u32 = 3;
+/// Calls at a time; the service allows 4 to one application and mailbox (`throttling-limits`).
+const CALLS_MAX: usize = 3;
+/// Mails fetched together. What was fetched before an error is fetched again, so it is not many.
+const FETCH_MAILS_MAX: usize = 50;
+/// How often the service may say that somebody else changed a mail at the same time.
+const CONFLICTS_MAX: u32 = 3;
+/// Folders within folders in a declared path.
+const DEPTH_MAX: usize = 20;
+/// Longest declared path of a folder. Bytes.
+const PATH_BYTES_MAX: usize = 1024;
+/// `PidTagMessageSize` (`api/singlevaluelegacyextendedproperty-get`).
+const SIZE_PROPERTY: &str = "Integer 0x0E08";
+
+/// Folders whose names are the same in every language (`api/resources/mailfolder`).
+const WELL_KNOWN: &[&str] = &[
+    "archive",
+    "clutter",
+    "conflicts",
+    "conversationhistory",
+    "deleteditems",
+    "drafts",
+    "inbox",
+    "junkemail",
+    "localfailures",
+    "msgfolderroot",
+    "outbox",
+    "recoverableitemsdeletions",
+    "scheduled",
+    "searchfolders",
+    "sentitems",
+    "serverfailures",
+    "syncissues",
+];
+
+/// An opened folder.
+pub struct GraphMailbox {
+    graph: Graph,
+    /// Id of the folder that is read. Folders keep theirs (`outlook-immutable-id`).
+    folder: String,
+    /// Ids of folders that mails are moved to, by declared path.
+    targets: BTreeMap<String, String>,
+}
+
+/// Where a mailbox is.
+pub struct Place<'a> {
+    /// As declared.
+    pub endpoint: &'a Endpoint,
+    /// Its host.
+    pub host: &'a str,
+    /// Whose mailbox; `None` is that of whoever signed in.
+    pub mailbox: Option<&'a str>,
+    /// The folder that is read.
+    pub folder: &'a str,
+}
+
+/// Finds the folder, which needs a good token and a mailbox.
+pub async fn open(place: Place<'_>, token: SecretString) -> Result<GraphMailbox, MailboxError> {
+    let graph = Graph::new(place.endpoint, place.host, place.mailbox, token);
+    let folder = find(&graph, place.folder).await?;
+    Ok(GraphMailbox { graph, folder, targets: BTreeMap::new() })
+}
+
+#[async_trait]
+impl Mailbox for GraphMailbox {
+    async fn list(&mut self) -> Result<Listing, MailboxError> {
+        for _ in 0..LISTINGS_MAX {
+            if let Some(entries) = self.list_once().await? {
+                // A folder that is declared instead of this one begins anew, as after a
+                // renumbering.
+                return Ok(Listing { entries, epoch: self.folder.clone() });
+            }
+        }
+        Err(MailboxError::Protocol("the folder changed each time while it was listed".into()))
+    }
+
+    async fn fetch(
+        &mut self,
+        entries: &[Entry],
+        max_size_bytes: u64,
+    ) -> Result<Vec<Fetched>, MailboxError> {
+        let this = &*self;
+        stream::iter(entries.to_vec())
+            .map(|entry| async move { this.fetch_one(&entry, max_size_bytes).await })
+            .buffered(CALLS_MAX)
+            .try_collect()
+            .await
+    }
+
+    async fn done(&mut self, entries: &[Entry], after: &AfterFetch) -> Result<(), MailboxError> {
+        let told = match after {
+            AfterFetch::Delete => Told::Delete,
+            AfterFetch::Seen => Told::Seen,
+            AfterFetch::Move(path) => Told::Move(self.target(path).await?),
+            AfterFetch::Keep => return Ok(()),
+        };
+        let (this, told) = (&*self, &told);
+        stream::iter(entries.to_vec())
+            .map(Ok)
+            .try_for_each_concurrent(CALLS_MAX, |entry| async move {
+                this.tell(&entry.location.0, told).await
+            })
+            .await
+    }
+
+    fn can_wait(&self) -> bool {
+        false
+    }
+
+    fn fetch_mails_max(&self) -> usize {
+        FETCH_MAILS_MAX
+    }
+
+    async fn wait(&mut self, _at_most: Duration) -> Result<Woken, MailboxError> {
+        Err(MailboxError::Unsupported("Microsoft Graph does not tell us of new mail"))
+    }
+
+    async fn close(&mut self) -> Result<(), MailboxError> {
+        Ok(())
+    }
+}
+
+/// What the service is told about a mail.
+enum Told {
+    Delete,
+    Seen,
+    /// To the folder with this id.
+    Move(String),
+}
+
+/// A page of a listing (`paging`).
+#[derive(Deserialize)]
+struct Page {
+    value: Vec<Message>,
+    #[serde(rename = "@odata.nextLink")]
+    next: Option<String>,
+    #[serde(rename = "@odata.count")]
+    count: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    id: String,
+    received_date_time: Option<String>,
+    is_read: Option<bool>,
+    #[serde(default)]
+    single_value_extended_properties: Vec<Property>,
+}
+
+#[derive(Deserialize)]
+struct Property {
+    value: String,
+}
+
+impl GraphMailbox {
+    /// Everything in the folder, oldest first; `None` if it changed meanwhile, so that something
+    /// may have slipped from one page to the one before (`api/mailfolder-list-messages`).
+    async fn list_once(&self) -> Result<Option<Vec<Entry>>, MailboxError> {
+        let path = self.messages(&format!(
+            "?$select=id,receivedDateTime,isRead\
+             &$expand=singleValueExtendedProperties($filter=id%20eq%20'{}')\
+             &$orderby=receivedDateTime%20asc&$top={PAGE_MESSAGES}&$count=true",
+            encoded(SIZE_PROPERTY)
+        ));
+        let mut call = self.graph.call(Method::GET, &path);
+        let mut messages: BTreeMap<String, Message> = BTreeMap::new();
+        let mut announced = None;
+        let mut links = BTreeSet::new();
+        loop {
+            let page: Page = match self.graph.ask(call).await {
+                Ok(page) => page,
+                // What leads to the next page has expired.
+                Err(error) if error.status() == Some(410) => return Ok(None),
+                Err(error) => return Err(failed("list", error)),
+            };
+            announced = announced.or(page.count);
+            for message in page.value {
+                check_id(&message.id)?;
+                messages.insert(message.id.clone(), message);
+            }
+            let Some(link) = page.next else { break };
+            if messages.len() > MESSAGES_MAX || links.len() > PAGES_MAX {
+                let message = format!("the folder has more than {MESSAGES_MAX} messages");
+                return Err(MailboxError::Protocol(message));
+            }
+            if !links.insert(link.clone()) {
+                let message = "the pages of a listing lead round in a circle".into();
+                return Err(MailboxError::Protocol(message));
+            }
+            call = self.graph.next(&link).map_err(|error| failed("list", error))?;
+        }
+        // More than announced arrived meanwhile; fewer, and something was taken away, behind which
+        // the others moved up.
+        if announced.is_some_and(|count| messages.len() < count) {
+            return Ok(None);
+        }
+        let mut messages: Vec<Message> = messages.into_values().collect();
+        messages.sort_by_cached_key(|message| (arrived(message), message.id.clone()));
+        Ok(Some((0..).zip(messages).map(|(handle, message)| entry(handle, message)).collect()))
+    }
+
+    /// `api/message-get` with `$value`, the MIME content (`outlook-get-mime-message`).
+    async fn fetch_one(&self, entry: &Entry, max_size_bytes: u64) -> Result<Fetched, MailboxError> {
+        let id = &entry.location.0;
+        let told = entry.size_bytes.unwrap_or(max_size_bytes);
+        if told > max_size_bytes {
+            return self.fetch_header(id, told).await;
+        }
+        let bytes_max = usize::try_from(max_size_bytes).unwrap_or(usize::MAX);
+        // What is stored and what is sent differ: attachments travel as text, a third longer.
+        let time_for = (told + told / 2).min(max_size_bytes);
+        let call = self.graph.call(Method::GET, &self.message(id, "/$value"));
+        let answer = match self.graph.read(call.answer(bytes_max, time_for)).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_gone() => return Ok(Fetched::Missing),
+            Err(GraphError::Http(HttpError::TooLarge(..))) => {
+                return self.fetch_header(id, max_size_bytes + 1).await;
+            }
+            Err(error) => return Err(failed("fetch", error)),
+        };
+        let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+        // A page of something in between must not become a ticket, and its mail be deleted.
+        if kind.is_some_and(is_no_mail) || answer.body.is_empty() {
+            return Err(MailboxError::Protocol("a mail was answered with something else".into()));
+        }
+        Ok(Fetched::Mail(Vec::from(answer.body)))
+    }
+
+    /// The header alone (`api/message-get` with `internetMessageHeaders`).
+    async fn fetch_header(&self, id: &str, size_bytes: u64) -> Result<Fetched, MailboxError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Message {
+            internet_message_headers: Option<Vec<Line>>,
+            internet_message_id: Option<String>,
+            subject: Option<String>,
+            from: Option<Person>,
+        }
+        #[derive(Deserialize)]
+        struct Line {
+            name: String,
+            value: String,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Person {
+            email_address: Option<EmailAddress>,
+        }
+        #[derive(Deserialize)]
+        struct EmailAddress {
+            address: Option<String>,
+        }
+        let query = "?$select=internetMessageHeaders,internetMessageId,subject,from";
+        let call = self.graph.call(Method::GET, &self.message(id, query));
+        let message: Message = match self.graph.ask(call).await {
+            Ok(message) => message,
+            Err(error) if error.is_gone() => return Ok(Fetched::Missing),
+            Err(error) => return Err(failed("fetch header", error)),
+        };
+        let mut header = Vec::new();
+        for line in message.internet_message_headers.unwrap_or_default() {
+            write_field(&mut header, &line.name, &line.value);
+        }
+        // A mail that never left the organisation has no header lines.
+        if header.is_empty() {
+            let from = message.from.and_then(|from| from.email_address?.address);
+            let fields = [
+                ("From", from),
+                ("Subject", message.subject),
+                ("Message-ID", message.internet_message_id),
+            ];
+            for (name, value) in fields {
+                write_field(&mut header, name, value.as_deref().unwrap_or_default());
+            }
+        }
+        header.extend_from_slice(b"\r\n");
+        Ok(Fetched::Oversize { header, size_bytes })
+    }
+
+    /// Tells the service about one mail. What is not in the folder any more needs no telling.
+    async fn tell(&self, id: &str, told: &Told) -> Result<(), MailboxError> {
+        for _ in 0..CONFLICTS_MAX {
+            let (command, call) = match told {
+                // `api/message-delete`: to where its owner can still recover it.
+                Told::Delete => ("delete", self.graph.call(Method::DELETE, &self.message(id, ""))),
+                // `api/message-update`.
+                Told::Seen => {
+                    let call = self.graph.call(Method::PATCH, &self.message(id, ""));
+                    ("mark", call.json(&json!({ "isRead": true })))
+                }
+                // `api/message-move`: the immutable id stays.
+                Told::Move(folder) => {
+                    let call = self.graph.call(Method::POST, &self.message(id, "/move"));
+                    ("move", call.json(&json!({ "destinationId": folder })))
+                }
+            };
+            match self.graph.carry_out(call).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_gone() => return Ok(()),
+                // Nothing of what we say depends on what it was before: it is said again.
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(failed(command, error)),
+            }
+        }
+        Err(MailboxError::Refused {
+            command: "change",
+            message: "somebody else changes the mail again and again".into(),
+        })
+    }
+
+    async fn target(&mut self, path: &str) -> Result<String, MailboxError> {
+        if let Some(known) = self.targets.get(path) {
+            return Ok(known.clone());
+        }
+        let id = find(&self.graph, path).await?;
+        self.targets.insert(path.to_owned(), id.clone());
+        Ok(id)
+    }
+
+    fn messages(&self, rest: &str) -> String {
+        format!("/mailFolders/{}/messages{rest}", encoded(&self.folder))
+    }
+
+    fn message(&self, id: &str, rest: &str) -> String {
+        self.messages(&format!("/{}{rest}", encoded(id)))
+    }
+}
+
+/// A folder by its path: a well-known name or a display name, then names of folders within.
+async fn find(graph: &Graph, path: &str) -> Result<String, MailboxError> {
+    let names: Vec<&str> = path.split('/').collect();
+    if path.len() > PATH_BYTES_MAX || names.len() > DEPTH_MAX {
+        return Err(MailboxError::Folder("its path is too long".into()));
+    }
+    let mut found: Option<String> = None;
+    for name in names {
+        let well_known = name.to_ascii_lowercase();
+        found = Some(match &found {
+            None if WELL_KNOWN.contains(&well_known.as_str()) => {
+                find_well_known(graph, &well_known).await?
+            }
+            // `api/user-list-mailfolders`: those beneath the root.
+            None => find_named(graph, "/mailFolders", name).await?,
+            // `api/mailfolder-list-childfolders`.
+            Some(parent) => {
+                let within = format!("/mailFolders/{}/childFolders", encoded(parent));
+                find_named(graph, &within, name).await?
+            }
+        });
+    }
+    found.ok_or_else(|| MailboxError::Folder("it has no name".into()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Folder {
+    id: String,
+    display_name: Option<String>,
+}
+
+/// `api/mailfolder-get`.
+async fn find_well_known(graph: &Graph, name: &str) -> Result<String, MailboxError> {
+    let call = graph.call(Method::GET, &format!("/mailFolders/{name}?$select=id"));
+    match graph.ask::<Folder>(call).await {
+        Ok(folder) => check_id(&folder.id).map(|()| folder.id),
+        Err(error) if error.is_gone() => Err(missing(name, &error)),
+        Err(error) => Err(failed("open folder", error)),
+    }
+}
+
+async fn find_named(graph: &Graph, within: &str, name: &str) -> Result<String, MailboxError> {
+    #[derive(Deserialize)]
+    struct Folders {
+        value: Vec<Folder>,
+    }
+    // A quote within is doubled (OData 4.01 URL conventions, section 5.1.1.6.2).
+    let quoted = encoded(&name.replace('\'', "''"));
+    let path =
+        format!("{within}?$filter=displayName%20eq%20'{quoted}'&$select=id,displayName&$top=100");
+    let folders: Folders = match graph.ask(graph.call(Method::GET, &path)).await {
+        Ok(folders) => folders,
+        Err(error) if error.is_gone() => return Err(missing(name, &error)),
+        Err(error) => return Err(failed("open folder", error)),
+    };
+    // The service compares without regard to case.
+    let named = |folder: &&Folder| folder.display_name.as_deref() == Some(name);
+    let found = folders.value.iter().find(named).or(folders.value.first());
+    match found {
+        Some(folder) => check_id(&folder.id).map(|()| folder.id.clone()),
+        None => Err(MailboxError::Folder(format!("there is no folder {name:?}"))),
+    }
+}
+
+fn entry(handle: u32, message: Message) -> Entry {
+    // We ask for one property only.
+    let properties = &message.single_value_extended_properties;
+    let size = properties.first().and_then(|property| property.value.parse().ok());
+    Entry {
+        arrived: arrived(&message),
+        seen: message.is_read.unwrap_or(false),
+        size_bytes: size,
+        handle,
+        location: Location(message.id),
+    }
+}
+
+fn arrived(message: &Message) -> Option<Timestamp> {
+    message.received_date_time.as_ref()?.parse().ok()
+}
+
+/// An id is part of addresses and of the ledger.
+fn check_id(id: &str) -> Result<(), MailboxError> {
+    let fine = !id.is_empty() && id.len() <= ID_BYTES_MAX;
+    if fine && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err(MailboxError::Protocol("an id is empty, too long or has odd characters".into()))
+    }
+}
+
+fn is_no_mail(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    ["text/html", "application/json", "application/xml", "text/xml"]
+        .iter()
+        .any(|other| kind.eq_ignore_ascii_case(other))
+}
+
+/// One header field on one line; what would end it becomes a space.
+fn write_field(header: &mut Vec<u8>, name: &str, value: &str) {
+    let name: String = name.chars().filter(|c| c.is_ascii_graphic() && *c != ':').collect();
+    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let field = format!("{name}: {}\r\n", value.trim());
+    let room = HEADER_BYTES_MAX as usize;
+    if !name.is_empty() && !value.trim().is_empty() && header.len() + field.len() < room {
+        header.extend_from_slice(field.as_bytes());
+    }
+}
+
+/// No folder or no mailbox of this name.
+fn missing(name: &str, error: &GraphError) -> MailboxError {
+    match error {
+        GraphError::Refused { code, message, .. } if code != "ErrorItemNotFound" => {
+            MailboxError::Folder(format!("{name}: {} ({code})", repeatable(message)))
+        }
+        _ => MailboxError::Folder(format!("there is no folder {name:?}")),
+    }
+}
+
+/// What an error means for the session. A refused token and a missing permission are both a
+/// refused login: a permission that is granted later comes with a new token.
+fn failed(command: &'static str, error: GraphError) -> MailboxError {
+    match error {
+        GraphError::Http(error) => no_answer(command, error),
+        GraphError::Busy(wait) => MailboxError::Busy { retry_after: wait },
+        GraphError::Protocol(message) => MailboxError::Protocol(message),
+        GraphError::Refused { status: 401, code, message } => {
+            MailboxError::Login(format!("{} ({code})", repeatable(&message)))
+        }
+        GraphError::Refused { status: 403, code, message } => MailboxError::Login(format!(
+            "{} ({code}); the application may lack the permission Mail.ReadWrite, or access to \
+             this mailbox",
+            repeatable(&message)
+        )),
+        GraphError::Refused { status, code, message } => MailboxError::Refused {
+            command,
+            message: format!("{status} {code}: {}", repeatable(&message)),
+        },
+    }
+}
+
+fn no_answer(command: &'static str, error: HttpError) -> MailboxError {
+    match error {
+        HttpError::Net(error) => error.into(),
+        HttpError::Timeout(..) => MailboxError::Timeout(command),
+        HttpError::TooLarge(..) => MailboxError::Protocol(error.to_string()),
+        HttpError::Broken(..) => MailboxError::Lost(error.to_string()),
+        HttpError::Request(..) | HttpError::Private(..) => MailboxError::Connect(error.to_string()),
+    }
+}

@@ -1,0 +1,217 @@
+//! Sends through Microsoft Graph (`api/user-sendmail`, MIME format, beneath
+//! `https://learn.microsoft.com/graph/`).
+//!
+//! The service has no envelope: it sends to whom the header names, from the mailbox it is asked
+//! for. So each mail is handed over with its one recipient in the header, and the envelope sender
+//! of the configuration is not used.
+//!
+//! Architecture invariant: a mail reaches no one but the recipient of its own row.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+
+use super::{clean, down};
+use crate::core::config::{Endpoint, Text};
+use crate::core::outgoing::{Attempt, Outgoing};
+use crate::graph::{Graph, GraphError};
+use crate::net::NetError;
+use crate::net::http::{HttpError, Method};
+use crate::secret::{SecretError, Secrets};
+
+/// A mailbox that sends.
+pub struct Mailbox {
+    graph: Graph,
+    usable: bool,
+}
+
+impl Mailbox {
+    /// Reads what is declared by reference. Nothing is asked before the first mail.
+    pub fn open(
+        endpoint: &Endpoint,
+        mailbox: Option<&Text>,
+        secrets: &Secrets,
+        token: Option<&SecretString>,
+    ) -> Result<Mailbox, Attempt> {
+        let token = token.ok_or_else(|| down("auth", "there is no access token"))?;
+        let unreadable = |error: SecretError| down("auth", error);
+        let host = secrets.text(&endpoint.host).map_err(unreadable)?;
+        let mailbox = mailbox.map(|mailbox| secrets.text(mailbox)).transpose();
+        let mailbox = mailbox.map_err(unreadable)?;
+        let graph = Graph::new(endpoint, &host, mailbox.as_deref(), token.clone());
+        Ok(Mailbox { graph, usable: true })
+    }
+
+    /// Hands one mail over.
+    pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
+        let body = STANDARD.encode(for_one(&mail.raw, mail.recipient.as_str()));
+        let call = self.graph.call(Method::POST, "/sendMail").body("text/plain", body.into_bytes());
+        match self.graph.carry_out(call).await {
+            Ok(_) => Attempt::Sent,
+            Err(error) => {
+                let attempt = judge(error);
+                // The token may have to be another one.
+                self.usable = !matches!(attempt, Attempt::ServerDown { .. });
+                attempt
+            }
+        }
+    }
+
+    /// Whether the token and the connection still served at the last mail.
+    pub fn usable(&self) -> bool {
+        self.usable
+    }
+}
+
+/// What an answer means for the mail and for the service.
+fn judge(error: GraphError) -> Attempt {
+    match error {
+        GraphError::Http(error) => no_answer(&error),
+        GraphError::Busy(_) => down("throttled", error),
+        GraphError::Protocol(message) => down("protocol", message),
+        GraphError::Refused { status, code, message } => {
+            let words = format!("{status} {code}: {message}");
+            match (status, code.as_str()) {
+                // A right that is missing is given within days; the mail waits for it.
+                (403, "ErrorSendAsDenied") => Attempt::Temporary(clean(&words)),
+                (401 | 403 | 404, _) => down("auth", words),
+                (400 | 413 | 415 | 422, _) => Attempt::Permanent(clean(&words)),
+                (500..=599, _) => down("unavailable", words),
+                _ => Attempt::Temporary(clean(&words)),
+            }
+        }
+    }
+}
+
+fn no_answer(error: &HttpError) -> Attempt {
+    match error {
+        HttpError::Net(NetError::Connect(..) | NetError::ConnectTimeout(..)) => {
+            down("connect", error)
+        }
+        HttpError::Net(
+            NetError::Certificate(..) | NetError::Handshake(..) | NetError::Files(..),
+        ) => down("tls", error),
+        HttpError::Timeout(..) => down("timeout", error),
+        HttpError::Request(..) | HttpError::Private(..) => down("connect", error),
+        HttpError::TooLarge(..) | HttpError::Broken(..) => down("protocol", error),
+    }
+}
+
+/// The mail with this recipient alone in its header. One that names nobody else stays as it is.
+fn for_one(raw: &[u8], recipient: &str) -> Vec<u8> {
+    let end = header_end(raw);
+    let fields = fields(&raw[..end]);
+    let about: Vec<&[u8]> =
+        fields.iter().copied().filter(|field| names_recipients(field)).collect();
+    if let [field] = about.as_slice()
+        && is_to_alone(field, recipient)
+    {
+        return raw.to_vec();
+    }
+    let mut written = Vec::with_capacity(raw.len());
+    for field in fields.iter().filter(|field| !names_recipients(field)) {
+        written.extend_from_slice(field);
+    }
+    written.extend_from_slice(format!("To: <{recipient}>\r\n").as_bytes());
+    written.extend_from_slice(&raw[end..]);
+    written
+}
+
+/// Where the empty line begins that ends the header (RFC 5322 section 2.1).
+fn header_end(raw: &[u8]) -> usize {
+    let empty = raw.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    empty.map_or(raw.len(), |at| at + 2)
+}
+
+/// The fields of a header, each with the lines that continue it (RFC 5322 section 2.2.3).
+fn fields(header: &[u8]) -> Vec<&[u8]> {
+    let mut fields = Vec::new();
+    let mut begin = 0;
+    for at in 0..header.len() {
+        let continues = matches!(header.get(at + 1), Some(b' ' | b'\t'));
+        if header[at] == b'\n' && !continues {
+            fields.push(&header[begin..=at]);
+            begin = at + 1;
+        }
+    }
+    if begin < header.len() {
+        fields.push(&header[begin..]);
+    }
+    fields
+}
+
+fn names_recipients(field: &[u8]) -> bool {
+    let name = field.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
+    ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// Whether this is `To` with one address, and that is the recipient's.
+fn is_to_alone(field: &[u8], recipient: &str) -> bool {
+    let text = String::from_utf8_lossy(field);
+    let Some((name, value)) = text.split_once(':') else { return false };
+    let value = value.trim();
+    let address = value.rsplit_once('<').map_or(value, |(_, rest)| rest.trim_end_matches('>'));
+    let one = !value.contains([',', ';']) && value.matches('@').count() == 1;
+    name.trim().eq_ignore_ascii_case("To") && one && address.trim().eq_ignore_ascii_case(recipient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(header: &str, expected: &str) {
+        let rest = "Subject: a\r\n b\r\n\r\nTo: in the text\r\n";
+        let written = for_one(format!("{header}{rest}").as_bytes(), "eve@cust.test");
+        let written = String::from_utf8(written).unwrap();
+        let (shown, _) = written.split_once("\r\n\r\n").unwrap();
+        assert_eq!(shown, expected);
+        assert!(written.ends_with("\r\n\r\nTo: in the text\r\n"));
+    }
+
+    #[test]
+    fn a_mail_to_one_stays_as_it_is() {
+        check("To: eve@cust.test\r\n", "To: eve@cust.test\r\nSubject: a\r\n b");
+        check("To: Eve\r\n <EVE@cust.test>\r\n", "To: Eve\r\n <EVE@cust.test>\r\nSubject: a\r\n b");
+    }
+
+    #[test]
+    fn others_are_taken_out() {
+        let alone = "Subject: a\r\n b\r\nTo: <eve@cust.test>";
+        check("To: eve@cust.test, bob@cust.test\r\n", alone);
+        check("To: eve@cust.test\r\nCc: bob@cust.test,\r\n\tann@cust.test\r\n", alone);
+        check("cc: eve@cust.test\r\nBCC : bob@cust.test\r\n", alone);
+        check("To: bob@cust.test\r\n", alone);
+        check("To: \"eve@cust.test\" <bob@cust.test>\r\n", alone);
+        check("To: <bob@cust.test> (<eve@cust.test>)\r\n", alone);
+        check("To: friends: eve@cust.test;\r\n", alone);
+        check("", alone);
+    }
+
+    #[track_caller]
+    fn check_answer(status: u16, code: &str, expected: &str) {
+        let message = "no\r\nlevel=error".to_owned();
+        let attempt = judge(GraphError::Refused { status, code: code.into(), message });
+        let shown = match &attempt {
+            Attempt::Sent => "sent".to_owned(),
+            Attempt::Temporary(words) => format!("temporary {words}"),
+            Attempt::Permanent(words) => format!("permanent {words}"),
+            Attempt::ServerDown { cause, message } => format!("down {cause} {message}"),
+        };
+        assert_eq!(shown, format!("{expected} {status} {code}: no level=error"));
+    }
+
+    #[test]
+    fn answers() {
+        check_answer(400, "ErrorInvalidRecipients", "permanent");
+        check_answer(413, "RequestEntityTooLarge", "permanent");
+        check_answer(401, "InvalidAuthenticationToken", "down auth");
+        check_answer(403, "ErrorAccessDenied", "down auth");
+        check_answer(404, "ErrorInvalidUser", "down auth");
+        check_answer(403, "ErrorSendAsDenied", "temporary");
+        check_answer(409, "ErrorIrresolvableConflict", "temporary");
+        check_answer(500, "InternalServerError", "down unavailable");
+    }
+}
