@@ -19,6 +19,7 @@ pub mod render;
 pub mod reply;
 pub mod route;
 pub mod sasl;
+pub mod search;
 pub mod thread;
 pub mod ticket;
 

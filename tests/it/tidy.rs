@@ -48,6 +48,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("lettre::", &["transport", "core/render"]),
     ("mail_parser::", &["core/mail"]),
     ("encoding_rs::", &["core/mail"]),
+    ("icu_normalizer::", &["core/search"]),
     ("minijinja::", &["core/render"]),
     ("prometheus::", &["metrics"]),
     ("axum::", &["http"]),
