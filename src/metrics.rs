@@ -115,6 +115,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_store_commit_duration_seconds", Histogram(Buckets::Seconds), &[], "Duration of a commit of the store"),
     row("postroom_store_commit_batch", Histogram(Buckets::Batch), &[], "Operations that shared a commit of the store"),
     row("postroom_store_size_bytes", Gauge, &[], "Size of the store on disk"),
+    row("postroom_search_unread_articles", Gauge, &[], "Articles that the index of the search has not read yet"),
     row("postroom_http_requests_total", Counter, &["route", "method", "status"], "Requests answered, by declared route"),
     row("postroom_sign_ins_total", Counter, &["method", "result"], "Attempts to sign in on the page"),
     row("postroom_http_request_duration_seconds", Histogram(Buckets::Seconds), &["route"], "Duration of a request, by declared route"),
@@ -358,6 +359,11 @@ impl Metrics {
     /// Size of the store on disk.
     pub fn store_size(&self, bytes: u64) {
         self.set("postroom_store_size_bytes", &[], bytes as f64);
+    }
+
+    /// Articles that the search finds only by looking at them one by one.
+    pub fn search_unread(&self, articles: u64) {
+        self.set("postroom_search_unread_articles", &[], articles as f64);
     }
 
     /// A request was answered. `route` is the declared path, never the one that was asked for.

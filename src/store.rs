@@ -15,9 +15,11 @@ mod log;
 mod mark;
 mod migrate;
 mod outbox;
+mod places;
 mod raw;
 mod record;
 mod rows;
+mod search;
 mod segments;
 mod sessions;
 mod tables;
@@ -50,6 +52,7 @@ use crate::core::ticket::{
 use fault::Fault;
 pub use mark::Mark;
 use rows::{BellRow, RevisionRow, decode, encode};
+use search::Search;
 use segments::Segments;
 use tables::View;
 use transaction::Tx;
@@ -98,6 +101,8 @@ impl Default for Rules {
 /// The queue and the thread that empties it.
 struct Inner {
     shared: Arc<Shared>,
+    /// The index of the search.
+    search: Search,
     /// `None` only while the last handle is dropped.
     jobs: Option<Sender<Message>>,
     /// Room in the queue, in KiB.
@@ -310,23 +315,80 @@ pub struct Session {
 pub struct TicketQuery {
     /// Only those in this queue.
     pub queue: Option<String>,
-    /// Only those in this state.
-    pub state: Option<State>,
-    /// Only those of this owner.
+    /// Only those in one of these states; none means any.
+    pub states: Vec<State>,
+    /// Only those of this owner; the empty name means those of nobody.
     pub owner: Option<String>,
     /// Only those of this customer.
     pub customer: Option<crate::core::address::Address>,
-    /// Only those with this text in number or title.
+    /// Only those with these words in number, title, customer or articles.
     pub text: Option<String>,
+    /// What stands before ticket numbers and is not looked for.
+    pub hook: String,
+    /// By what they are sorted.
+    pub sort: SortBy,
+    /// Whether the first, the oldest or the lowest comes first.
+    pub ascending: bool,
 }
 
-/// One page of a listing, newest first.
+/// By what tickets are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SortBy {
+    /// When they were made.
+    #[default]
+    Created,
+    /// When something last happened to them.
+    Updated,
+    /// How urgent they are, then when something last happened to them.
+    Priority,
+}
+
+/// A place in a listing of tickets: the last one of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TicketCursor {
+    rank: u8,
+    time: i64,
+    id: u64,
+}
+
+impl std::fmt::Display for TicketCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.rank, self.time, self.id)
+    }
+}
+
+impl std::str::FromStr for TicketCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<TicketCursor, ()> {
+        let mut parts = text.splitn(3, '.');
+        let mut part = || parts.next().ok_or(());
+        Ok(TicketCursor {
+            rank: part()?.parse().map_err(|_| ())?,
+            time: part()?.parse().map_err(|_| ())?,
+            id: part()?.parse().map_err(|_| ())?,
+        })
+    }
+}
+
+/// How many tickets lie in a queue and are in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueCount {
+    /// The queue.
+    pub queue: String,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub tickets: u64,
+}
+
+/// One page of a listing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
+pub struct Page<T, C = u64> {
     /// The rows.
     pub items: Vec<T>,
     /// Pass this to get the next page; `None` at the end.
-    pub next: Option<u64>,
+    pub next: Option<C>,
 }
 
 /// Which owed mails to list.
@@ -430,13 +492,21 @@ impl Store {
         let (jobs, queue) = std::sync::mpsc::channel();
         let segments = Segments::of(directory);
         let mark = Mark::make(directory)?;
-        let writer = Writer { shared: shared.clone(), segments, mark, lock: opened.lock };
+        let search = Search::start(shared.clone())?;
+        let writer = Writer {
+            shared: shared.clone(),
+            segments,
+            mark,
+            notice: Box::new(search.notice()),
+            lock: opened.lock,
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(queue))
             .map_err(Fault::disk("start the writer"))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-        Ok(Store(Arc::new(Inner { shared, jobs: Some(jobs), room, writer: Some(writer) })))
+        let jobs = Some(jobs);
+        Ok(Store(Arc::new(Inner { shared, search, jobs, room, writer: Some(writer) })))
     }
 
     /// Key of the tags in our Message-IDs.
@@ -608,14 +678,33 @@ impl Store {
         self.view(tickets::count)
     }
 
-    /// Tickets, newest first. A page may hold fewer than `limit` and still have a next one.
+    /// Tickets in the order that is asked for. A page may hold fewer than `limit` and still have a
+    /// next one.
     pub fn tickets(
         &self,
         query: &TicketQuery,
-        before: Option<u64>,
+        after: Option<TicketCursor>,
         limit: usize,
-    ) -> Result<Page<Ticket>, StoreError> {
-        self.view(|view| tickets::list(view, query, before, limit))
+    ) -> Result<Page<Ticket, TicketCursor>, StoreError> {
+        let index = self.0.search.index();
+        self.view(|view| places::list(view, index.as_ref(), query, after, limit))
+    }
+
+    /// How many tickets lie in each queue and state; without a row there are none.
+    pub fn queue_counts(&self) -> Result<Vec<QueueCount>, StoreError> {
+        self.view(places::counts)
+    }
+
+    /// How many articles the index of the search has not read.
+    pub fn search_unread(&self) -> Result<u64, StoreError> {
+        let next = self.view(search::next_entry)?;
+        Ok(self.0.search.marks().map_or(next, |marks| next.saturating_sub(1 + marks.done)))
+    }
+
+    /// Waits until the search knows everything that is committed. Blocks.
+    pub fn index_now(&self) -> Result<(), StoreError> {
+        let next = self.view(search::next_entry)?;
+        self.0.search.settle(next.saturating_sub(1))
     }
 
     /// Carries commands out on one ticket, all or none, and answers with the ticket afterwards.
@@ -785,7 +874,8 @@ impl Store {
     /// Removes what is old: owed mails sent 30 days ago, digests of mails recorded 90 days ago
     /// whose location is forgotten. A bounded number of rows; answers how many.
     pub async fn clean(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(0, 0, move |tx| tx.clean(now)).await
+        let read = self.0.search.marks().map_or(0, |marks| marks.done);
+        self.write(0, 0, move |tx| tx.clean(now, read)).await
     }
 
     /// Size on disk in bytes.
@@ -794,7 +884,8 @@ impl Store {
         let path = file::database_path(directory);
         let database =
             std::fs::metadata(&path).map_err(Fault::disk(format!("look at {}", path.display())))?;
-        Ok(database.len() + Segments::size_bytes(directory)?)
+        let beside = Segments::size_bytes(directory)? + search::size_bytes(directory);
+        Ok(database.len() + beside)
     }
 
     /// Copies the store, as of one commit, into an empty directory, while it is in use.
@@ -816,12 +907,14 @@ impl Store {
 
     /// Reads everything and says what does not hold together; empty is good.
     pub fn verify(&self) -> Result<Vec<String>, StoreError> {
-        self.view(|view| verify::verify(&self.0.shared.directory, view))
+        let index = self.0.search.index();
+        self.view(|view| verify::verify(&self.0.shared.directory, view, index.as_ref()))
     }
 
     /// Commits what is queued and lets the writer end.
     pub async fn close(&self) {
         self.0.room.close();
+        self.0.search.stop();
         let (closed, wait) = oneshot::channel();
         if let Some(jobs) = &self.0.jobs
             && jobs.send(Message::Close(closed)).is_ok()
@@ -857,15 +950,9 @@ impl Store {
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let slot = self.0.shared.database.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = slot.as_ref() else { return Err(self.why_not_open()) };
-        let read = || read(&database.begin_read()?);
-        // The engine may panic on pages that somebody else wrote into.
-        match catch_unwind(AssertUnwindSafe(read)) {
-            Ok(result) => Ok(result?),
-            Err(panic) => {
-                Err(StoreError::Failed(format!("store is damaged: {}", writer::said(&*panic))))
-            }
+        match self.0.shared.read(read) {
+            Err(StoreError::Closed) => Err(self.why_not_open()),
+            result => result,
         }
     }
 
@@ -879,6 +966,23 @@ impl Store {
 }
 
 impl Shared {
+    /// Reads as of the last commit; [`StoreError::Closed`] while the database is not open.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let slot = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = slot.as_ref().ok_or(StoreError::Closed)?;
+        let read = || read(&database.begin_read()?);
+        // The engine may panic on pages that somebody else wrote into.
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(result) => Ok(result?),
+            Err(panic) => {
+                Err(StoreError::Failed(format!("store is damaged: {}", writer::said(&*panic))))
+            }
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.database.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -934,6 +1038,7 @@ impl Tx<'_> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.search.end();
         self.jobs = None;
         if let Some(writer) = self.writer.take() {
             // A commit that is under way ends first; a writer that panicked has ended already.

@@ -76,7 +76,7 @@ fn listing(page: &PageView<MailView>) -> String {
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     let head = ["ID", "AT", "ACCOUNT", "OUTCOME", "TICKET", "FROM", "SUBJECT"];
-    output::table(&head, &rows) + &page::more(page.next)
+    output::table(&head, &rows) + &page::more(page.next.as_ref())
 }
 
 fn shown(mail: &MailView) -> String {

@@ -102,5 +102,5 @@ fn listing(page: &PageView<OutgoingView>) -> String {
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     let head = ["ID", "STATE", "KIND", "TICKET", "TO", "ATTEMPTS", "AT", "ERROR"];
-    output::table(&head, &rows) + &page::more(page.next)
+    output::table(&head, &rows) + &page::more(page.next.as_ref())
 }

@@ -15,9 +15,9 @@ pub struct PageArgs {
     /// Rows, at most 200
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// Where to go on: the number printed under a full page
+    /// Where to go on: what is printed under a full page
     #[arg(long)]
-    cursor: Option<u64>,
+    cursor: Option<String>,
     #[command(flatten)]
     server: ServerArgs,
     /// How to write the answer
@@ -27,16 +27,20 @@ pub struct PageArgs {
 
 impl PageArgs {
     /// Asks for the rows at this path that are wanted, and writes them.
-    pub fn show<T: Serialize + DeserializeOwned>(
+    pub fn show<T, C>(
         &self,
         path: &str,
         wanted: Vec<(&str, Option<String>)>,
-        listing: impl Fn(&PageView<T>) -> String,
-    ) -> Result<Exit, Failure> {
+        listing: impl Fn(&PageView<T, C>) -> String,
+    ) -> Result<Exit, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        C: Serialize + DeserializeOwned,
+    {
         let mut wanted = wanted;
         wanted.push(("limit", Some(self.limit.to_string())));
-        wanted.push(("cursor", self.cursor.map(|cursor| cursor.to_string())));
-        let page: PageView<T> = wait_for(self.server.client()?.get(&query(path, &wanted)))?;
+        wanted.push(("cursor", self.cursor.clone()));
+        let page: PageView<T, C> = wait_for(self.server.client()?.get(&query(path, &wanted)))?;
         match self.format {
             Format::Json => output::json(&page),
             Format::Human => output::print(&listing(&page)),
@@ -46,6 +50,6 @@ impl PageArgs {
 }
 
 /// The line under a page that is not the last.
-pub fn more(next: Option<u64>) -> String {
+pub fn more<C: std::fmt::Display>(next: Option<&C>) -> String {
     next.map(|next| format!("more with --cursor {next}\n")).unwrap_or_default()
 }

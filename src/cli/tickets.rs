@@ -18,24 +18,31 @@ pub struct TicketsArgs {
 
 #[derive(Subcommand)]
 enum TicketsCommand {
-    /// List tickets, newest first
-    #[command(after_help = "Example:\n  postroom tickets ls --queue support --state open")]
+    /// List tickets, newest first, or search them
+    #[command(after_help = "Examples:\n  postroom tickets ls --queue support --state new,open\n  \
+                            postroom tickets ls --query printer --sort updated")]
     Ls {
         /// Only those in this queue
         #[arg(long)]
         queue: Option<String>,
-        /// Only those in this state
+        /// Only those in this state, or in one of several: new,open
         #[arg(long)]
         state: Option<String>,
-        /// Only those of this owner
+        /// Only those of this owner; "" for those of nobody
         #[arg(long)]
         owner: Option<String>,
         /// Only those of this customer's address
         #[arg(long)]
         customer: Option<String>,
-        /// Only those with this text in number or title
+        /// Only those with all these words in number, title, customer or articles
         #[arg(long)]
-        text: Option<String>,
+        query: Option<String>,
+        /// By what to sort: created, updated or priority
+        #[arg(long)]
+        sort: Option<String>,
+        /// Which way: desc or asc
+        #[arg(long)]
+        order: Option<String>,
         #[command(flatten)]
         page: PageArgs,
     },
@@ -55,13 +62,15 @@ enum TicketsCommand {
 /// Lists or shows.
 pub fn run(args: TicketsArgs) -> Result<Exit, Failure> {
     match args.command {
-        TicketsCommand::Ls { queue, state, owner, customer, text, page } => {
+        TicketsCommand::Ls { queue, state, owner, customer, query, sort, order, page } => {
             let wanted = vec![
                 ("queue", queue),
                 ("state", state),
                 ("owner", owner),
                 ("customer", customer),
-                ("text", text),
+                ("q", query),
+                ("sort", sort),
+                ("order", order),
             ];
             return page.show("/api/v1/tickets", wanted, listing);
         }
@@ -77,7 +86,7 @@ pub fn run(args: TicketsArgs) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn listing(page: &PageView<TicketView>) -> String {
+fn listing(page: &PageView<TicketView, String>) -> String {
     let row = |ticket: &TicketView| {
         vec![
             ticket.number.clone(),
@@ -91,7 +100,7 @@ fn listing(page: &PageView<TicketView>) -> String {
     };
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     let head = ["NUMBER", "STATE", "QUEUE", "PRIORITY", "OWNER", "CUSTOMER", "TITLE"];
-    output::table(&head, &rows) + &page::more(page.next)
+    output::table(&head, &rows) + &page::more(page.next.as_ref())
 }
 
 fn shown(detail: &TicketDetail) -> String {

@@ -13,14 +13,14 @@ pub mod ticket;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One page of a listing, newest first.
+/// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PageView<T> {
+pub struct PageView<T, C = u64> {
     /// The rows.
     pub items: Vec<T>,
     /// Pass this as `cursor` to get the next page; absent at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<C>,
 }
 
 /// One step of a decision.

@@ -38,7 +38,7 @@ impl PageQuery {
 }
 
 /// Shapes a page of the store.
-pub fn page<T, V>(page: Page<T>, view: impl Fn(&T) -> V) -> PageView<V> {
+pub fn page<T, V, C>(page: Page<T, C>, view: impl Fn(&T) -> V) -> PageView<V, C> {
     PageView { items: page.items.iter().map(view).collect(), next: page.next }
 }
 

@@ -97,10 +97,15 @@ const PAGE: &[(&str, &str)] =
     &[("limit", "rows, at most 200; default 50"), ("cursor", "`next` of the page before")];
 const TICKETS: &[(&str, &str)] = &[
     ("queue", "only those in this queue"),
-    ("state", "only those in this state"),
-    ("owner", "only those of this owner"),
+    ("state", "only those in this state, or in one of several: `new,open`"),
+    ("owner", "only those of this owner; empty for those of nobody"),
     ("customer", "only those of this customer's address"),
-    ("text", "only those with this text in number or title"),
+    (
+        "q",
+        "only those with all these words in number, title, customer or articles; a word is found by its beginning, Japanese by any run of characters",
+    ),
+    ("sort", "`created` (default), `updated` or `priority`"),
+    ("order", "`desc` (default) or `asc`"),
     ("limit", "rows, at most 200; default 50"),
     ("cursor", "`next` of the page before"),
 ];
@@ -133,7 +138,7 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/status", VIEWER, "How the daemon, its accounts and its SMTP servers are", ops::status).json::<StatusView>(),
         post("/api/v1/accounts/{name}/fetch", USER, "Look into a mailbox now", accounts::fetch).json::<DoneView>(),
 
-        get("/api/v1/tickets", VIEWER, "Tickets, newest first", tickets::list).query(TICKETS).json::<PageView<TicketView>>(),
+        get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
         patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).takes::<TicketPatch>().json::<TicketView>(),
         post("/api/v1/tickets/{number}/notes", USER, "Add a note", tickets::note).takes::<NoteRequest>().json::<TicketView>(),

@@ -76,10 +76,12 @@ fn lock_is_over(config: &Config, ticket: &Ticket, now: Timestamp) -> bool {
 /// Brings the gauges up to date that nobody else moves.
 async fn measure(daemon: &Daemon) -> Result<(), StoreError> {
     let store = daemon.store.clone();
-    let (outbox, size) =
-        blocking(move || Ok::<_, StoreError>((store.outbox_counts()?, store.size_bytes()?)))
-            .await?;
+    let read = move || {
+        Ok::<_, StoreError>((store.outbox_counts()?, store.size_bytes()?, store.search_unread()?))
+    };
+    let (outbox, size, unread) = blocking(read).await?;
     daemon.metrics.outbox(&outbox);
     daemon.metrics.store_size(size);
+    daemon.metrics.search_unread(unread);
     Ok(())
 }

@@ -10,15 +10,21 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use super::StoreError;
 use super::fault::Fault;
 use super::outbox::micros;
+use super::places;
 use super::rows::{OutgoingRow, decode};
 use super::tables::Tables;
+use super::tickets::by_id;
 use crate::core::outgoing::Delivery;
 
 /// Version of the tables that this program writes.
 ///
 /// 1: the first. 2: `outbox_waiting`, `outbox_sent` and `outbox_dead` list owed mails by how far
-/// they are, so that counting them does not read them. 3: `sessions`, empty at first.
-pub(super) const SCHEMA_VERSION: u32 = 3;
+/// they are, so that counting them does not read them. 3: `sessions`, empty at first. 4: `places`
+/// and `place_counts` say where tickets lie, so that lists and counts do not read them.
+pub(super) const SCHEMA_VERSION: u32 = 4;
+
+/// Tickets between two lines of the log that say how far a step is.
+const PROGRESS_EVERY: u64 = 50_000;
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -57,6 +63,9 @@ fn carry_out(database: &Database, found: u32) -> Result<(), Fault> {
         if found < 2 {
             list_owed_mails(&mut tables)?;
         }
+        if found < 4 {
+            list_places(&mut tables)?;
+        }
         tables.meta.insert("schema", SCHEMA_VERSION.to_be_bytes().as_slice())?;
     }
     transaction.commit()?;
@@ -81,4 +90,23 @@ fn list_owed_mails(tables: &mut Tables<'_>) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// 3 to 4. The index of the search makes itself.
+fn list_places(tables: &mut Tables<'_>) -> Result<(), Fault> {
+    let mut next = 0;
+    let mut listed = 0_u64;
+    loop {
+        let row = tables.tickets.range(next..)?.next().transpose()?;
+        let Some(id) = row.map(|(id, _)| id.value()) else { return Ok(()) };
+        // A ticket that cannot be read is left to `store verify`; it must not keep the others away.
+        if let Ok(Some(ticket)) = by_id(&tables.tickets, id) {
+            places::replace(tables, None, &ticket)?;
+        }
+        listed += 1;
+        if listed.is_multiple_of(PROGRESS_EVERY) {
+            tracing::info!(tickets = listed, "the lists of tickets are being made");
+        }
+        next = id + 1;
+    }
 }

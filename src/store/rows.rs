@@ -71,6 +71,9 @@ pub(super) struct CountersRow {
     pub raw: u64,
     /// For a bell.
     pub bell: u64,
+    /// For an entry of what the search has to read.
+    #[serde(default = "first")]
+    pub search: u64,
     /// First line of the log whose digests were not yet looked at by cleaning.
     pub clean: u64,
 }
@@ -85,9 +88,14 @@ impl Default for CountersRow {
             outgoing: 1,
             raw: 1,
             bell: 1,
+            search: 1,
             clean: 1,
         }
     }
+}
+
+fn first() -> u64 {
+    1
 }
 
 impl Row for CountersRow {

@@ -110,7 +110,7 @@ macro_rules! small_values {
     };
 }
 
-small_values!((), u32, u64, i64, &str, (u32, u64, u64));
+small_values!((), u32, u64, i64, &str, (u64, u64), (u32, u64, u64));
 
 tables! {
     /// Single facts: `schema` (version, big-endian u32), `desk_key`, `counters`, `clean`.
@@ -157,6 +157,13 @@ tables! {
     locked: u64 => ();
     /// Pending tickets by the time they wake up.
     pending: (i64, u64) => ();
+    /// Tickets by queue, state and the time of their last change, with what lists filter by.
+    places: (&'static str, u8, i64, u64) => Rows;
+    /// How many tickets a queue has in a state; a state without tickets has no row.
+    place_counts: (&'static str, u8) => u64;
+    /// What the search has to read, in the order of writing: ticket and article, or 0 where only
+    /// the ticket itself changed.
+    unindexed: u64 => (u64, u64);
     /// Bells by person and identity.
     bells: (&'static str, u64) => Rows;
     /// Owed mails without their bytes.

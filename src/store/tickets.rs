@@ -9,15 +9,13 @@ use super::outbox::micros;
 use super::rows::{ArticleRow, BellRow, EventRow, TicketRow, decode, encode};
 use super::tables::View;
 use super::transaction::Tx;
-use super::{Page, TicketQuery, TicketView};
+use super::{TicketView, places};
 use crate::core::intake::Effect;
 use crate::core::mail::Digest;
 use crate::core::ticket::{Article, ArticleId, ArticleKind, Event, State, Ticket};
 
 /// A chain of merged tickets is followed this far.
 const MERGE_HOPS_MAX: usize = 32;
-/// Tickets looked at for one page of a listing.
-const SCAN_TICKETS_MAX: usize = 20_000;
 
 type TicketRows = &'static [u8];
 
@@ -98,8 +96,11 @@ impl Tx<'_> {
             self.tables.days.insert(day, made + 1)?;
         }
         let now = ticket.updated;
-        self.put_ticket(ticket)?;
+        let renamed = self.put_ticket(ticket)?;
         self.append_events(id, events)?;
+        if renamed && articles.is_empty() {
+            self.note_unindexed(id, 0)?;
+        }
         for article in &articles {
             // What an agent sends is rendered here, not spooled: it is kept like a mail that came.
             if let Some(digest) = &article.raw
@@ -125,8 +126,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes a ticket and its indexes.
-    pub(super) fn put_ticket(&mut self, ticket: Ticket) -> Result<(), Fault> {
+    /// Writes a ticket and its indexes. Answers whether it is found by other words than before.
+    pub(super) fn put_ticket(&mut self, ticket: Ticket) -> Result<bool, Fault> {
         let id = ticket.id.0;
         let before = by_id(&self.tables.tickets, id)?;
         let (was_locked, was_pending) = before.as_ref().map_or((false, None), indexed);
@@ -144,7 +145,18 @@ impl Tx<'_> {
                 self.tables.pending.insert((at, id), ())?;
             }
         }
+        places::replace(&mut self.tables, before.as_ref(), &ticket)?;
+        let renamed = before.is_none_or(|before| {
+            before.title != ticket.title || before.customer != ticket.customer
+        });
         self.tables.tickets.insert(id, encode(&TicketRow::from(ticket)).as_slice())?;
+        Ok(renamed)
+    }
+
+    /// Notes for the search that an article, or with 0 the ticket itself, is to be read.
+    fn note_unindexed(&mut self, ticket: u64, article: u64) -> Result<(), Fault> {
+        self.tables.unindexed.insert(self.counters.search, (ticket, article))?;
+        self.counters.search += 1;
         Ok(())
     }
 
@@ -169,6 +181,7 @@ impl Tx<'_> {
             }
         }
         self.counters.article = self.counters.article.max(key.1 + 1);
+        self.note_unindexed(key.0, key.1)?;
         self.tables.articles.insert(key, encode(&ArticleRow::from(article)).as_slice())?;
         Ok(())
     }
@@ -187,7 +200,7 @@ pub(super) fn indexed(ticket: &Ticket) -> (bool, Option<i64>) {
     (ticket.locked_since.is_some(), ticket.pending_until.filter(|_| waits).map(micros))
 }
 
-fn articles(
+pub(super) fn articles(
     table: &impl ReadableTable<(u64, u64), &'static [u8]>,
     ticket: u64,
 ) -> Result<Vec<Article>, Fault> {
@@ -222,41 +235,6 @@ pub(super) fn article(
         Some(row) => decode::<ArticleRow>(row.value())?.article(ticket, article.0).map(Some),
         None => Ok(None),
     }
-}
-
-/// Tickets, newest first.
-pub(super) fn list(
-    view: &View,
-    query: &TicketQuery,
-    before: Option<u64>,
-    limit: usize,
-) -> Result<Page<Ticket>, Fault> {
-    let text = query.text.as_ref().map(|text| text.to_lowercase());
-    let mut items: Vec<Ticket> = Vec::new();
-    let mut last = None;
-    for (looked_at, row) in view.tickets.range(..before.unwrap_or(u64::MAX))?.rev().enumerate() {
-        if items.len() >= limit || looked_at >= SCAN_TICKETS_MAX {
-            return Ok(Page { items, next: last });
-        }
-        let (id, row) = row?;
-        let ticket = decode::<TicketRow>(row.value())?.ticket(id.value())?;
-        last = Some(id.value());
-        if matches(query, text.as_deref(), &ticket) {
-            items.push(ticket);
-        }
-    }
-    Ok(Page { items, next: None })
-}
-
-fn matches(query: &TicketQuery, text: Option<&str>, ticket: &Ticket) -> bool {
-    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
-    query.queue.as_ref().is_none_or(|queue| *queue == ticket.queue)
-        && query.state.is_none_or(|state| state == ticket.state)
-        && query.owner.as_ref().is_none_or(|owner| ticket.owner.as_ref() == Some(owner))
-        && query.customer.as_ref().is_none_or(|wanted| customer == Some(wanted))
-        && text.is_none_or(|text| {
-            ticket.number.contains(text) || ticket.title.to_lowercase().contains(text)
-        })
 }
 
 /// Tickets that are locked.

@@ -80,6 +80,11 @@ impl<'txn> Tx<'txn> {
         Ok(())
     }
 
+    /// Whether there is something new for the search to read.
+    pub(super) fn feeds_search(&self) -> bool {
+        self.counters.search != self.stored.search
+    }
+
     /// Identities that a decision may use; `tickets_today` is for the caller to fill in.
     pub(super) fn next_ids(&self) -> NextIds {
         NextIds {

@@ -26,14 +26,29 @@ const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 pub(super) const SESSIONS_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Rows of each kind that one call removes, so that no transaction grows without bound.
 const CLEAN_ROWS_MAX: usize = 1_000;
+/// Small rows, of which there is one for each article, that one call removes.
+const CLEAN_READ_MAX: usize = 100_000;
 
 impl Tx<'_> {
-    /// Removes what is old; answers how many rows.
-    pub(super) fn clean(&mut self, now: Timestamp) -> Result<u64, Fault> {
+    /// Removes what is old; answers how many rows. The search has read up to `read`.
+    pub(super) fn clean(&mut self, now: Timestamp, read: u64) -> Result<u64, Fault> {
         let rows = self.clean_sent(now)? + self.clean_answers(now)? + self.clean_digests(now)?;
+        let rows = rows + self.clean_read(read)?;
         // They end long before that; here they only stop taking room.
         let old = now.saturating_sub(SESSIONS_KEPT).unwrap_or(Timestamp::MIN);
         Ok(rows + self.end_sessions(|session| session.seen < old)?)
+    }
+
+    /// What the search has read it need not be told again.
+    fn clean_read(&mut self, read: u64) -> Result<u64, Fault> {
+        let mut entries = Vec::new();
+        for row in self.tables.unindexed.range(..=read)?.take(CLEAN_READ_MAX) {
+            entries.push(row?.0.value());
+        }
+        for entry in &entries {
+            self.tables.unindexed.remove(entry)?;
+        }
+        Ok(entries.len() as u64)
     }
 
     fn clean_sent(&mut self, now: Timestamp) -> Result<u64, Fault> {

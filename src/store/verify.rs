@@ -15,6 +15,7 @@ use super::rows::{
 };
 use super::tables::View;
 use super::tickets::{by_id, indexed};
+use super::{places, search};
 use crate::core::intake::Outcome;
 use crate::core::mail::Digest;
 use crate::core::outgoing::Delivery;
@@ -30,13 +31,21 @@ struct Findings<'a> {
 }
 
 /// Reads everything; empty is good.
-pub(super) fn verify(store: &Path, view: &View) -> Result<Vec<String>, Fault> {
+pub(super) fn verify(
+    store: &Path,
+    view: &View,
+    index: Option<&search::Index>,
+) -> Result<Vec<String>, Fault> {
     let mut findings = Findings { view, texts: Vec::new() };
     let tickets = findings.tickets()?;
     findings.numbers(&tickets)?;
     findings.articles(&tickets)?;
     findings.events(&tickets)?;
     findings.ticket_indexes(&tickets)?;
+    places::faults(view)?.into_iter().for_each(|text| findings.add(text));
+    if let Some(index) = index {
+        search::faults(view, index)?.into_iter().for_each(|text| findings.add(text));
+    }
     findings.raws(store)?;
     findings.accounts()?;
     findings.ledger()?;

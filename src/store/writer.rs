@@ -93,6 +93,8 @@ pub(super) struct Writer {
     pub segments: Segments,
     /// Names the mail that is settled.
     pub mark: Mark,
+    /// Tells the search of a commit, and whether there is something for it to read.
+    pub notice: Box<dyn Fn(bool) + Send>,
     /// Released last, when the database is closed.
     pub lock: std::fs::File,
 }
@@ -196,10 +198,14 @@ impl Writer {
         }
         tx.finish().map_err(|fault| GivenUp::Batch(fault.into()))?;
         let (rings, spools, records) = (tx.rings, tx.spools, tx.records);
+        let feeds_search = tx.feeds_search();
         drop(tx);
         before_commit(spools, records)?;
         transaction.commit().map_err(whole)?;
         after_commit(spools, records);
+        if feeds_search || spools {
+            (self.notice)(feeds_search);
+        }
         Ok(rings)
     }
 

@@ -51,6 +51,7 @@ fn busy() -> Metrics {
     metrics.tls_expiry("smtp", "relay", 1_800_000_000);
     metrics.commit(0.004, 12);
     metrics.store_size(1 << 20);
+    metrics.search_unread(2);
     metrics.http_request("/metrics", "GET", 200, 0.001);
     metrics.sign_in("password", "wrong");
     metrics

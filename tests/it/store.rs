@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 pub mod mails;
 mod old;
+mod search;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -476,8 +477,9 @@ async fn listings_turn_pages_newest_first() {
     let count = |query| store.tickets(&query, None, 10).unwrap().items.len();
     assert_eq!(count(TicketQuery { owner: Some("alice".into()), ..Default::default() }), 1);
     assert_eq!(count(TicketQuery { queue: Some("sales".into()), ..Default::default() }), 0);
-    assert_eq!(count(TicketQuery { text: Some("C".into()), ..Default::default() }), 1);
-    assert_eq!(count(TicketQuery { state: Some(State::New), ..Default::default() }), 5);
+    assert_eq!(count(TicketQuery { text: Some("D".into()), ..Default::default() }), 1);
+    assert_eq!(count(TicketQuery { states: vec![State::New], ..Default::default() }), 5);
+    assert_eq!(count(TicketQuery { states: vec![State::Open], ..Default::default() }), 0);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::http::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPa
 use crate::http::paging::{PageQuery, page};
 use crate::http::problem::Problem;
 use crate::http::{Web, download};
-use crate::store::{TicketQuery, TicketView as StoredTicket};
+use crate::store::{Page, SortBy, TicketCursor, TicketQuery, TicketView as StoredTicket};
 
 /// Recipients of one answer.
 const RECIPIENTS_MAX: usize = 50;
@@ -31,27 +31,34 @@ pub struct ListQuery {
     state: Option<String>,
     owner: Option<String>,
     customer: Option<String>,
-    text: Option<String>,
+    q: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
     limit: Option<usize>,
-    cursor: Option<u64>,
+    cursor: Option<String>,
 }
 
-/// Tickets, newest first.
+/// Tickets, newest first unless asked otherwise.
 pub async fn list(
     State(web): State<Web>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<PageView<TicketView>>, Problem> {
+) -> Result<Json<PageView<TicketView, String>>, Problem> {
     let wanted = TicketQuery {
         queue: query.queue,
-        state: query.state.as_deref().map(state).transpose()?,
+        states: states(query.state.as_deref())?,
         owner: query.owner,
         customer: query.customer.as_deref().map(address).transpose()?,
-        text: query.text,
+        text: query.q,
+        hook: web.handle.running.load().config.desk.hook.clone(),
+        sort: query.sort.as_deref().map_or(Ok(SortBy::default()), sort)?,
+        ascending: query.order.as_deref().map_or(Ok(false), ascending)?,
     };
-    let query = PageQuery::new(query.limit, query.cursor);
-    let (before, limit) = (query.before(), query.limit());
-    let tickets = web.read(move |store| store.tickets(&wanted, before, limit)).await?;
-    Ok(Json(page(tickets, |ticket| TicketView::from(ticket))))
+    let limit = PageQuery::new(query.limit, None).limit();
+    let after = query.cursor.as_deref().map(cursor).transpose()?;
+    let found = web.read(move |store| store.tickets(&wanted, after, limit)).await?;
+    let Page { items, next } = found;
+    let found = Page { items, next: next.map(|next| next.to_string()) };
+    Ok(Json(page(found, |ticket| TicketView::from(ticket))))
 }
 
 /// One ticket with everything that belongs to it.
@@ -236,6 +243,42 @@ fn state(label: &str) -> Result<TicketState, Problem> {
         Problem::unprocessable(format!("{label:?} is not a state")).hint(
             "states are new, open, pending, resolved, closed successful, closed unsuccessful, merged",
         )
+    })
+}
+
+/// States by their labels, with commas between them.
+fn states(labels: Option<&str>) -> Result<Vec<TicketState>, Problem> {
+    labels
+        .into_iter()
+        .flat_map(|labels| labels.split(','))
+        .map(|label| state(label.trim()))
+        .collect()
+}
+
+fn sort(label: &str) -> Result<SortBy, Problem> {
+    match label {
+        "created" => Ok(SortBy::Created),
+        "updated" => Ok(SortBy::Updated),
+        "priority" => Ok(SortBy::Priority),
+        other => Err(Problem::unprocessable(format!("{other:?} is nothing to sort by"))
+            .hint("tickets are sorted by created, updated or priority")),
+    }
+}
+
+fn ascending(label: &str) -> Result<bool, Problem> {
+    match label {
+        "asc" => Ok(true),
+        "desc" => Ok(false),
+        other => {
+            Err(Problem::unprocessable(format!("{other:?} is no order")).hint("write asc or desc"))
+        }
+    }
+}
+
+fn cursor(text: &str) -> Result<TicketCursor, Problem> {
+    text.parse().map_err(|()| {
+        Problem::unprocessable(format!("{text:?} is no cursor of this listing"))
+            .hint("pass `next` of the page before, as it is")
     })
 }
 

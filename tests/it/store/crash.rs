@@ -142,6 +142,7 @@ fn listen(mut child: Child, kill_after: Option<Duration>, answers: &mut Answers)
 /// Everything answered is there, nothing is twice, and everything hangs together.
 fn count(directory: &Path, answers: &Answers) {
     let store = open(directory).unwrap();
+    store.index_now().unwrap();
     assert_eq!(store.verify().unwrap(), Vec::<String>::new());
     for ((account, at), recorded) in answers {
         let known = store.known(account, &[location(at)]).unwrap()[0];
@@ -201,6 +202,8 @@ fn dying_at_every_step_loses_and_doubles_nothing() {
         "store.spool.after_commit",
         "store.record.before_commit",
         "store.record.after_commit",
+        "search.before_commit",
+        "search.after_commit",
     ];
     let directory = tempfile::tempdir().unwrap();
     let mut answers = Answers::new();
