@@ -20,6 +20,7 @@ mod plan;
 mod probe;
 mod quarantine;
 mod reload;
+mod replay;
 mod report;
 mod run;
 mod schema;
@@ -71,6 +72,8 @@ enum Command {
     Test(test::TestArgs),
     /// Say what would become of a mail
     Explain(explain::ExplainArgs),
+    /// Say which stored mails would fare differently
+    Replay(replay::ReplayArgs),
     /// Print the JSON Schema of the files
     Schema(schema::SchemaArgs),
     /// Say how the daemon, its accounts and its SMTP servers are
@@ -174,6 +177,7 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Diff(args) => diff::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
         Command::Reload(args) => reload::run(args),

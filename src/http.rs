@@ -15,6 +15,7 @@ pub mod explain;
 pub mod form;
 pub mod pages;
 pub mod problem;
+pub mod replay;
 pub mod session;
 pub mod throttle;
 
@@ -48,6 +49,8 @@ pub const READ_TIMEOUT_SECS: u64 = 10;
 pub const ANSWER_TIMEOUT_SECS: u64 = 60;
 /// Until a copy of the store must be made.
 pub const BACKUP_TIMEOUT_SECS: u64 = 1800;
+/// Until stored mails must be judged.
+pub const REPLAY_TIMEOUT_SECS: u64 = 600;
 /// Connections at a time; more wait until one ends.
 pub const CONNECTIONS_MAX: usize = 256;
 

@@ -18,6 +18,7 @@ mod outbox;
 mod places;
 mod raw;
 mod record;
+mod rehearse;
 mod rows;
 mod search;
 mod segments;
@@ -51,6 +52,7 @@ use crate::core::ticket::{
 };
 use fault::Fault;
 pub use mark::Mark;
+pub use rehearse::Tried;
 use rows::{BellRow, RevisionRow, decode, encode};
 use search::Search;
 use segments::Segments;

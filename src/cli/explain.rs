@@ -1,24 +1,37 @@
-//! `postroom explain`: what would become of a mail, by the files alone.
+//! `postroom explain`: what would become of a mail, by the files alone or with what a store knows.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{Format, clean};
-use super::{Exit, Failure, FilesArgs, output};
-use crate::http::explain::{Explanation, explain};
+use super::client::ServerArgs;
+use super::output::{Format, clean, paint};
+use super::{Exit, Failure, FilesArgs, output, wait_for};
+use crate::core::config::Config;
+use crate::http::dto::config::FileView;
+use crate::http::explain::{
+    ExplainError, ExplainRequest, Explanation, FilterView, explain, explain_with,
+};
+use crate::store::Store;
 
 /// Largest mail that is explained.
 const MAIL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Options of `explain`.
 #[derive(Args)]
-#[command(
-    after_help = "The tickets there are do not count: a follow-up is explained as a new ticket.\n\n\
-                        Example:\n  postroom explain mail.eml --account support -c config/"
-)]
+#[command(after_help = "By the files alone a mail is the first one of an empty desk, and a \
+                        follow-up is explained as a new ticket. With --with-store the tickets \
+                        there are count: the daemon is asked, or if none answers the store in \
+                        --data is read. Nothing is recorded.\n\n\
+                        Examples:\n  postroom explain mail.eml --account support -c config/\n  \
+                        postroom explain mail.eml --account support -c config/ --tree\n  \
+                        postroom explain - --account support -c config/ --with-store")]
 pub struct ExplainArgs {
     /// The mail; `-` reads the standard input
     #[arg(value_name = "MAIL.eml")]
@@ -28,6 +41,14 @@ pub struct ExplainArgs {
     account: String,
     #[command(flatten)]
     files: FilesArgs,
+    /// Show every filter, with the value each condition looked at
+    #[arg(long)]
+    tree: bool,
+    /// Take what the store knows into account
+    #[arg(long)]
+    with_store: bool,
+    #[command(flatten)]
+    server: ServerArgs,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -35,18 +56,68 @@ pub struct ExplainArgs {
 
 /// Explains.
 pub fn run(args: ExplainArgs) -> Result<Exit, Failure> {
-    let config = match args.files.load_valid() {
-        Ok(config) => config,
-        Err(exit) => return Ok(exit),
+    let loaded = args.files.load();
+    let Some(config) = loaded.config else {
+        output::problems(&loaded.problems);
+        return Ok(Exit::Problems);
     };
     let raw = read(&args.mail)?;
-    let explanation = explain(&config, &args.account, &raw, Timestamp::now())
-        .map_err(|error| Failure::new(format!("there is no {error}")).exit(Exit::Usage))?;
+    let explanation = if args.with_store {
+        with_store(&args, config, &loaded.files, raw)?
+    } else {
+        explain(&config, &args.account, &raw, Timestamp::now()).map_err(no_account)?
+    };
     match args.format {
         Format::Json => output::json(&explanation),
-        Format::Human => output::print(&lines(&explanation)),
+        Format::Human => {
+            output::print(&lines(&explanation));
+            if args.tree {
+                output::print(&tree(&explanation));
+            }
+        }
     }
     Ok(Exit::Fine)
+}
+
+fn no_account(error: ExplainError) -> Failure {
+    Failure::new(format!("there is no {error}")).exit(Exit::Usage)
+}
+
+/// Asks the daemon, which holds the store; if none answers, opens the store.
+fn with_store(
+    args: &ExplainArgs,
+    config: Config,
+    files: &[(String, String)],
+    raw: Vec<u8>,
+) -> Result<Explanation, Failure> {
+    let view = |(path, content): &(String, String)| FileView {
+        path: path.clone(),
+        content: content.clone(),
+    };
+    let request = ExplainRequest {
+        account: args.account.clone(),
+        mail: STANDARD.encode(&raw),
+        files: files.iter().map(view).collect(),
+    };
+    let body = serde_json::to_value(request).expect("a request is plain data");
+    let client = args.server.client()?;
+    match wait_for(client.send(hyper::Method::POST, "/api/v1/explain/files", Some(&body))) {
+        Err(failure) if failure.exit == Exit::Unreachable => {}
+        answer => return answer,
+    }
+    let data = &args.server.data.data;
+    if !Store::exists(data) {
+        let failure = Failure::new("no daemon answers, and there is no store");
+        return Err(failure.hint("name one with --url or --data, or leave out --with-store"));
+    }
+    let failed = |error| Failure::new(format!("could not read the store: {error}"));
+    let store = Store::open(data).map_err(failed)?;
+    wait_for(async {
+        let (config, now) = (Arc::new(config), Timestamp::now());
+        let explained = explain_with(&store, config, &args.account, raw, now).await;
+        store.close().await;
+        explained.map_err(failed)?.map_err(no_account)
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -73,6 +144,7 @@ fn lines(it: &Explanation) -> String {
     line("reason", it.reason.as_deref().unwrap_or_default());
     line("from", &it.from);
     line("subject", &it.subject);
+    line("ticket", it.ticket.as_deref().unwrap_or_default());
     line("queue", it.queue.as_deref().unwrap_or_default());
     line("state", it.state.as_deref().unwrap_or_default());
     line("priority", it.priority.as_deref().unwrap_or_default());
@@ -91,4 +163,33 @@ fn lines(it: &Explanation) -> String {
         text.push_str(&format!("  {:<12} {}\n", clean(&step.step), clean(&step.text)));
     }
     text
+}
+
+/// Each filter with its conditions, beneath each other.
+fn tree(it: &Explanation) -> String {
+    let mut text = "filters\n".to_owned();
+    for (index, filter) in it.examined.iter().enumerate() {
+        let last = index + 1 == it.examined.len();
+        let [branch, below] = if last { ["└─", "  "] } else { ["├─", "│ "] };
+        text += &format!("{branch} {}\n", head(filter));
+        for (index, looked) in filter.conditions.iter().enumerate() {
+            let branch = if index + 1 == filter.conditions.len() { "└─" } else { "├─" };
+            let mark =
+                if looked.holds { paint("✓", "32", output::colour()) } else { "✗".into() };
+            let (condition, value) = (clean(&looked.condition), clean(&looked.value));
+            text += &format!("{below} {branch} {mark} {condition}: {value:?}\n");
+        }
+    }
+    text
+}
+
+fn head(filter: &FilterView) -> String {
+    let verdict = match (filter.verdict.as_str(), &filter.stopped_by) {
+        ("notReached", Some(by)) => format!("not reached: {by} stops the run"),
+        ("switchedOff", _) => "switched off".to_owned(),
+        (verdict, _) => verdict.to_owned(),
+    };
+    let line = format!("{} (order {}): {verdict}", filter.filter, filter.order);
+    let code = if filter.verdict == "matches" { "32;1" } else { "0" };
+    paint(&clean(&line), code, output::colour())
 }

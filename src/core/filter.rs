@@ -5,6 +5,7 @@
 //! declare. One filter can neither stop the next one nor lose a mail.
 
 mod captures;
+pub mod examine;
 pub mod follows;
 mod settings;
 

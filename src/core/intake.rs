@@ -48,6 +48,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 use super::config::{Account, Config};
 use super::filter::Settings;
+use super::filter::examine::Examined;
 use super::mail::{Digest, Mail, Mailbox, Report};
 use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
@@ -281,6 +282,11 @@ pub fn decide(
 /// What the mail alone says.
 pub fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgement {
     judge::judge(config, account, mail)
+}
+
+/// How each filter looked at a mail, for people who ask why.
+pub fn examine(config: &Config, account: &Account, mail: &Mail) -> Vec<Examined> {
+    judge::examine(config, account, mail)
 }
 
 /// What is to be written, given what the store knows.

@@ -7,6 +7,7 @@ pub mod mails;
 pub mod notifications;
 pub mod outbox;
 pub mod quarantine;
+pub mod replay;
 pub mod tickets;
 
 use axum::Json;

@@ -17,7 +17,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
-use super::api::{accounts, config, explain, mails, notifications, outbox, quarantine, tickets};
+use super::api::{
+    accounts, config, explain, mails, notifications, outbox, quarantine, replay, tickets,
+};
 use super::dto::PageView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
 use super::dto::mail::{MailView, ReleasedView};
@@ -28,10 +30,12 @@ use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, T
 use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
-    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard, ops,
+    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS,
+    REPLAY_TIMEOUT_SECS, Web, guard, ops,
 };
 use crate::core::config::Role;
-use crate::http::explain::Explanation;
+use crate::http::explain::{ExplainRequest, Explanation};
+use crate::http::replay::{ReplayRequest, ReplayView};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +172,8 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).query(FILES).json::<FilesView>(),
         post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
         post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
+        post("/api/v1/explain/files", ADMIN, "What would become of this mail under these files, with what the store knows; nothing is recorded", replay::explain).takes::<ExplainRequest>().json::<Explanation>(),
+        post("/api/v1/replay", ADMIN, "Which of the newest mails would fare differently under these files; nothing is recorded", replay::replay).takes::<ReplayRequest>().json::<ReplayView>().within(REPLAY_TIMEOUT_SECS),
         post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),
 
         get("/assets/{file}", OPEN_PAGE, "Style, script and icon of the page", pages::assets::serve).bytes("text/css"),

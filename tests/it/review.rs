@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use std::time::Duration;
+
+use postroom::app::{App, OnInvalid, Options};
 use serde_json::Value;
 
 /// A repository with a desk in it, whose first revision is tagged `before`.
@@ -147,4 +150,120 @@ fn revisions_that_are_none() {
     std::fs::write(nowhere.path().join("a.yaml"), "version: 1\n").unwrap();
     let path = nowhere.path().to_str().unwrap();
     repository.check(&["plan", "-c", path, "--against", "git:main"], 1, &["not a git repository"]);
+}
+
+/// Puts a mail into the Maildir of the desk.
+fn mail(repository: &Repository, name: &str, from: &str, subject: &str) -> PathBuf {
+    for folder in ["new", "cur", "tmp"] {
+        std::fs::create_dir_all(repository.path().join("mail").join(folder)).unwrap();
+    }
+    let text = format!(
+        "From: {from}\r\nTo: support@desk.example\r\nSubject: {subject}\r\n\
+         Message-ID: <{name}@x.test>\r\n\r\nHello\r\n"
+    );
+    repository.write(&format!("mail/new/{name}"), &text)
+}
+
+/// Runs the daemon until all mails are in its store.
+async fn take_in(repository: &Repository, mails: usize) -> App {
+    // What runs is a copy: edits of the branch are not what runs.
+    repository.write("running/desk.yaml", DESK);
+    repository.write("running/rules/filters.yaml", FILTERS);
+    let options = Options {
+        config: vec![repository.path().join("running")],
+        data: repository.path().join("data"),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        secrets_dir: None,
+        external_url: None,
+        on_invalid: OnInvalid::Exit,
+        allow_mass_delete: false,
+    };
+    let app = postroom::app::start(options).await.unwrap();
+    let store = app.handle().store.clone();
+    let all = async {
+        while store.mails(None, mails + 1).unwrap().items.len() < mails {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("the mails are taken in");
+    app
+}
+
+/// A branch changes a filter; the comment names the one stored mail that would go elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_comment_names_the_mail_that_would_go_elsewhere() {
+    let repository = Repository::new();
+    mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    mail(&repository, "p-two", "Boss <boss@vip.example>", "Call me");
+    mail(&repository, "q-three", "Mia <mia@cust.example>", "Offer | please <b>now</b>");
+    let app = take_in(&repository, 3).await;
+    let url = format!("http://{}", app.addr());
+    repository.git(&["checkout", "-q", "-b", "branch"]);
+    let replay = |more: &[&str], exit: i32, words: &[&str]| {
+        let command = ["replay", "-c", "config", "--data", "data", "--against", "git:main"];
+        tokio::task::block_in_place(|| {
+            repository.check(&[&command[..], more].concat(), exit, words)
+        })
+    };
+    let asked = ["--url", &url];
+    replay(&asked, 0, &["3 mails of the store would fare as under git main"]);
+    let offers =
+        "\x20 offers: {order: 3, match: [{header: Subject, regex: offer}], set: {queue: vip}}\n";
+    repository.write("config/rules/filters.yaml", &format!("{FILTERS}{offers}"));
+    repository.commit();
+    let markdown = [&asked[..], &["--format", "markdown"]].concat();
+    let said = replay(
+        &markdown,
+        2,
+        &[
+            "### Postroom: 1 stored mail would fare differently\n",
+            "3 Offer \\| please &lt;b&gt;now&lt;/b&gt; | Mia &lt;mia&#64;cust.example&gt; | `inbox` | queue: support -&gt; vip |",
+        ],
+    );
+    assert!(!said.contains("Printer") && !said.contains("Call me"), "{said}");
+    // Compared with what runs it is the same; nothing was recorded by any of it.
+    let store = app.handle().store.clone();
+    let running = ["replay", "-c", "config", "--data", "data", "--url", &url];
+    tokio::task::block_in_place(|| {
+        repository.check(&running, 2, &["1 of 3 mails would fare differently than under what runs"])
+    });
+    assert_eq!(store.mails(None, 10).unwrap().items.len(), 3);
+    assert_eq!(store.ticket_count().unwrap(), 3);
+    drop(store);
+    app.stop().await;
+    // Without a daemon the store is read.
+    let nobody = ["--url", "http://127.0.0.1:9"];
+    replay(&nobody, 2, &["queue: support -> vip"]);
+    let last = [&nobody[..], &["--last", "1", "--format", "json"]].concat();
+    let view: Value = serde_json::from_str(&replay(&last, 2, &[])).unwrap();
+    assert_eq!((view["mails"].as_u64(), view["differing"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(view["differences"][0]["after"]["filters"][0], "offers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explained_with_what_the_store_knows() {
+    let repository = Repository::new();
+    mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    let app = take_in(&repository, 1).await;
+    let url = format!("http://{}", app.addr());
+    let ticket =
+        app.handle().store.tickets(&Default::default(), None, 1).unwrap().items[0].number.clone();
+    let text = format!(
+        "From: eve@cust.example\r\nTo: support@desk.example\r\n\
+        Subject: Re: [Ticket#{ticket}] Printer\r\nMessage-ID: <again@x.test>\r\n\r\nStill.\r\n"
+    );
+    repository.write("again.eml", &text);
+    let explain = |more: &[&str], words: &[&str]| {
+        let command =
+            ["explain", "again.eml", "--account", "inbox", "-c", "config", "--data", "data"];
+        tokio::task::block_in_place(|| repository.check(&[&command[..], more].concat(), 0, words))
+    };
+    explain(&[], &["created\n", "ticket tag"]);
+    let joins = format!("ticket       {ticket}");
+    explain(&["--with-store", "--url", &url], &["followUp\n", &joins]);
+    let tree =
+        ["├─ vip (order 1): fails\n│  └─ ✗ From address .*@vip\\.example: \"eve@cust.example\"\n"];
+    explain(&["--tree", "--with-store", "--url", &url], &tree);
+    app.stop().await;
+    explain(&["--with-store", "--url", "http://127.0.0.1:9"], &["followUp\n", &joins]);
 }

@@ -12,6 +12,7 @@ use super::{Judgement, Keys, SenderOfMail, Why};
 use crate::core::address::Address;
 use crate::core::config::{Account, Config, Customers};
 use crate::core::control;
+use crate::core::filter::examine::Examined;
 use crate::core::filter::{self, Filtered, Settings};
 use crate::core::header;
 use crate::core::mail::{Digest, HeaderField, Mail, Mailbox, REFERENCES_MAX};
@@ -80,6 +81,12 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         sender,
         why,
     }
+}
+
+/// How each filter looked at a mail: at what is left of it on this account.
+pub(super) fn examine(config: &Config, account: &Account, mail: &Mail) -> Vec<Examined> {
+    let cut = control::cut(mail, account.trusted);
+    filter::examine::examine(&config.filters, &account.name, &cut)
 }
 
 /// Who wrote a mail: the first From, else Sender, else Reply-To.
