@@ -25,6 +25,7 @@ const ONLY_CHECK_KNOWS: &[(&str, &str)] = &[
     ("key \"host\" is missing", "it depends on the type"),
     ("key \"username\" is missing", "it depends on the type"),
     ("key \"password\" is missing", "it depends on the type"),
+    ("key \"oauth2Profile\" is missing", "it depends on the type"),
     ("key \"path\" is missing", "it depends on the type"),
     ("key \"directory\" is missing", "it depends on the type"),
     ("key \"queue\" is missing", "it depends on `by`"),
