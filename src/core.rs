@@ -22,6 +22,7 @@ pub mod sasl;
 pub mod search;
 pub mod thread;
 pub mod ticket;
+pub mod webhook;
 
 #[cfg(test)]
 pub(crate) mod samples;

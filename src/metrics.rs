@@ -20,7 +20,7 @@ use prometheus::{
 
 use self::accounts::{AccountSeries, is_of_accounts};
 use crate::core::config::{Account, Config, Poll, Security, SmtpRoute, Source, Switch, TlsOptions};
-use crate::store::OutboxCounts;
+use crate::store::{HookCounts, OutboxCounts};
 
 /// Media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -108,6 +108,8 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_outbox_oldest_pending_seconds", Gauge, &[], "Age of the oldest mail that is still to be sent"),
     row("postroom_outbox_attempts_total", Counter, &["server", "result"], "Attempts to send by SMTP server and result"),
     row("postroom_outbox_delivery_seconds", Histogram(Buckets::Waits), &[], "Time from enqueueing a mail to a server taking it"),
+    row("postroom_webhook_messages", Gauge, &["state"], "Messages on record that are owed to webhooks, by state"),
+    row("postroom_webhook_attempts_total", Counter, &["webhook", "result"], "Attempts to tell a webhook by result"),
     row("postroom_oauth_access_token_expiry_timestamp_seconds", Gauge, &["profile"], "When the access token of an OAuth2 profile expires"),
     row("postroom_oauth_refreshes_total", Counter, &["profile", "result"], "Requests for an access token by result"),
     row("postroom_oauth_client_secret_expiry_timestamp_seconds", Gauge, &["profile"], "When the client secret of an OAuth2 profile expires, as declared"),
@@ -319,6 +321,18 @@ impl Metrics {
         self.count("postroom_outbox_attempts_total", &[server, result], 1);
     }
 
+    /// How many messages to webhooks there are.
+    pub fn webhooks(&self, counts: &HookCounts) {
+        self.set("postroom_webhook_messages", &["due"], counts.due as f64);
+        self.set("postroom_webhook_messages", &["sent"], counts.sent as f64);
+        self.set("postroom_webhook_messages", &["dead"], counts.dead as f64);
+    }
+
+    /// An attempt to tell this webhook: `sent`, `temporary`, `permanent`.
+    pub fn webhook_attempt(&self, webhook: &str, result: &'static str) {
+        self.count("postroom_webhook_attempts_total", &[webhook, result], 1);
+    }
+
     /// Time from enqueueing a mail to a server taking it, in seconds.
     pub fn outbox_delivery_seconds(&self, secs: f64) {
         self.observe("postroom_outbox_delivery_seconds", &[], secs);
@@ -432,6 +446,7 @@ impl Metrics {
         self.0.accounts.forget(|name| !config.accounts.contains_key(name));
         self.forget_named("mailAccount", |name| !config.accounts.contains_key(name));
         self.forget("server", |name| !config.smtp.contains_key(name));
+        self.forget("webhook", |name| !config.webhooks.contains_key(name));
         self.forget_named("smtp", |name| !config.smtp.contains_key(name));
         self.forget("queue", |name| !config.queues.contains_key(name));
         self.forget("profile", |name| !config.oauth2.profiles.contains_key(name));
@@ -623,6 +638,7 @@ fn resources(config: &Config) -> BTreeMap<(&'static str, &'static str), usize> {
     config.auto_replies.values().for_each(|it| add("autoReplies", it.state));
     config.users.values().for_each(|it| add("users", it.state));
     config.api_tokens.values().for_each(|it| add("apiTokens", it.state));
+    config.webhooks.values().for_each(|it| add("webhooks", it.state));
     config.customers.values().for_each(|_| add("customers", Switch::Enabled));
     config.oauth2.profiles.values().for_each(|_| add("oauth2Profiles", Switch::Enabled));
     counts

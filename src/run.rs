@@ -13,3 +13,4 @@ pub mod intake;
 pub mod outbox;
 pub mod poller;
 pub mod supervisor;
+pub mod webhooks;

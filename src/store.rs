@@ -10,6 +10,7 @@ mod desk;
 mod facts;
 mod fault;
 mod file;
+mod hooks;
 mod ledger;
 mod log;
 mod mark;
@@ -50,6 +51,7 @@ use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
 use crate::core::ticket::{
     Actor, Article, ArticleId, Command, Event, Refused, State, Ticket, TicketId,
 };
+use crate::core::webhook::{OwedHook, OwedHookId};
 use fault::Fault;
 pub use mark::Mark;
 pub use rehearse::Tried;
@@ -122,6 +124,7 @@ struct Shared {
     desk_key: DeskKey,
     rules: Rules,
     bell: Arc<Notify>,
+    hook_bell: Arc<Notify>,
     observer: RwLock<Option<CommitObserver>>,
 }
 
@@ -406,6 +409,17 @@ pub enum OutboxFilter {
     Dead,
 }
 
+/// How many messages to webhooks there are, by how far they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HookCounts {
+    /// To be sent.
+    pub due: u64,
+    /// Sent, and still on record.
+    pub sent: u64,
+    /// Given up.
+    pub dead: u64,
+}
+
 /// How full the outbox is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutboxCounts {
@@ -489,6 +503,7 @@ impl Store {
             desk_key: opened.desk_key,
             rules,
             bell: Arc::new(Notify::new()),
+            hook_bell: Arc::new(Notify::new()),
             observer: RwLock::new(None),
         });
         let (jobs, queue) = std::sync::mpsc::channel();
@@ -782,6 +797,54 @@ impl Store {
     pub async fn end_sessions_of(&self, user: &str) -> Result<u64, StoreError> {
         let user = user.to_owned();
         self.write(0, 0, move |tx| tx.end_sessions(|session| session.user == user)).await
+    }
+
+    // Webhooks.
+
+    /// Rings when messages to webhooks were enqueued or put back.
+    pub fn hook_bell(&self) -> Arc<Notify> {
+        self.0.shared.hook_bell.clone()
+    }
+
+    /// The message that this webhook is to be told first; its time may not have come.
+    pub fn first_hook(&self, webhook: &str) -> Result<Option<OwedHook>, StoreError> {
+        self.view(|view| hooks::first(view, webhook))
+    }
+
+    /// Names of all webhooks that are owed something, also of those no longer declared.
+    pub fn hook_creditors(&self) -> Result<Vec<String>, StoreError> {
+        self.view(hooks::creditors)
+    }
+
+    /// One message to a webhook.
+    pub fn owed_hook(&self, id: OwedHookId) -> Result<Option<OwedHook>, StoreError> {
+        self.view(|view| hooks::get(view, id.0))
+    }
+
+    /// Notes how far messages to webhooks are.
+    pub async fn hooks_delivered(
+        &self,
+        results: Vec<(OwedHookId, Delivery)>,
+    ) -> Result<(), StoreError> {
+        let deliver = move |tx: &mut Tx<'_>| {
+            results.iter().try_for_each(|(id, delivery)| tx.deliver_hook(*id, delivery))
+        };
+        self.write(0, 0, deliver).await
+    }
+
+    /// Messages to webhooks, newest first.
+    pub fn hooks(
+        &self,
+        filter: OutboxFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<OwedHook>, StoreError> {
+        self.view(|view| hooks::page(view, filter, before, limit))
+    }
+
+    /// How many messages to webhooks there are.
+    pub fn hook_counts(&self) -> Result<HookCounts, StoreError> {
+        self.view(hooks::counts)
     }
 
     // The outbox.

@@ -278,7 +278,7 @@ fn former(config: &Config, slot: &Slot) -> Option<Slot> {
                 config.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
             moves.find(|moved| moved.to == *name).map(|moved| Slot::Poller(moved.from.clone()))
         }
-        Slot::Outbox | Slot::Clockwork => None,
+        Slot::Outbox | Slot::Webhooks | Slot::Clockwork => None,
     }
 }
 

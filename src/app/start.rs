@@ -28,7 +28,7 @@ use crate::run::intake::blocking;
 use crate::run::outbox::{self, OutboxParts};
 use crate::run::poller::{self, Poller};
 use crate::run::supervisor::{self, Order};
-use crate::run::{backoff, clockwork};
+use crate::run::{backoff, clockwork, webhooks};
 use crate::secret::Secrets;
 use crate::store::Store;
 
@@ -98,7 +98,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
         orders: orders.clone(),
     };
     apply_first(&reloader, first).await?;
-    for slot in [Slot::Outbox, Slot::Clockwork] {
+    for slot in [Slot::Outbox, Slot::Webhooks, Slot::Clockwork] {
         let order = Order::Start { slot, after: None };
         orders.send(order).expect("the supervisor runs until `stop`");
     }
@@ -253,6 +253,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                 None => Box::pin(async move { stop.cancelled().await }),
             },
             Slot::Outbox => Box::pin(outbox::run(outbox_parts(&workers.daemon), stop)),
+            Slot::Webhooks => Box::pin(webhooks::run(workers.daemon.clone(), stop)),
             Slot::Clockwork => Box::pin(clockwork::run(workers.daemon.clone(), stop)),
         }
     };
@@ -260,6 +261,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
         let kind = match slot {
             Slot::Poller(_) => "poller",
             Slot::Outbox => "outbox",
+            Slot::Webhooks => "webhooks",
             Slot::Clockwork => "clockwork",
         };
         desk.metrics.worker_restarted(kind, how);

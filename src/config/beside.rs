@@ -23,6 +23,7 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
         paths.extend(account.path.as_mut());
         paths.extend(account.tls.as_mut().map(of_tls).into_iter().flatten());
         paths.extend(account.host.as_mut().and_then(of_text));
+        paths.extend(account.mailbox.as_mut().and_then(of_text));
         paths.extend(account.username.as_mut().and_then(of_text));
         paths.extend(account.password.as_mut().and_then(of_secret));
     }
@@ -33,6 +34,7 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
         paths.extend(server.directory.as_mut());
         paths.extend(server.tls.as_mut().map(of_tls).into_iter().flatten());
         paths.extend(server.host.as_mut().and_then(of_text));
+        paths.extend(server.mailbox.as_mut().and_then(of_text));
         if let Some(auth) = &mut server.auth {
             paths.extend(of_text(&mut auth.username));
             paths.extend(auth.password.as_mut().and_then(of_secret));
@@ -44,6 +46,11 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
     }
     for user in document.users.values_mut() {
         paths.extend(user.password_hash.as_mut().and_then(of_secret));
+    }
+    for webhook in document.webhooks.values_mut() {
+        paths.extend(of_text(&mut webhook.url));
+        paths.extend(of_secret(&mut webhook.secret));
+        paths.extend(webhook.tls.as_mut().map(of_tls).into_iter().flatten());
     }
     paths
 }

@@ -19,6 +19,7 @@ pub mod server;
 pub mod smtp;
 pub mod text;
 pub mod value;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,9 @@ pub fn compile(united: &United, texts: &Texts, findings: &Findings) -> Option<Co
             people::user(context, language, name, spec, scope)
         }),
         api_tokens: each(top, "apiTokens", &united.api_tokens, people::api_token),
+        webhooks: each(top, "webhooks", &united.webhooks, |name, spec, scope| {
+            webhook::webhook(context, name, spec, scope)
+        }),
         notification_texts: auto_reply::notifications(context, top),
         moved: moved::moved(context, top),
     };

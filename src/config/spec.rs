@@ -23,6 +23,7 @@ pub mod test;
 pub mod text;
 pub mod token;
 pub mod user;
+pub mod webhook;
 pub mod words;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub use system_address::SystemAddress;
 pub use test::Test;
 pub use token::ApiToken;
 pub use user::User;
+pub use webhook::Webhook;
 use words::EventName;
 
 /// Configuration of Postroom. A set of files is united: each object may be declared in any of
@@ -95,6 +97,9 @@ pub struct Document {
     /// Bearer tokens of the API, by name.
     #[serde(default)]
     pub api_tokens: BTreeMap<String, ApiToken>,
+    /// Programs that are told of events of tickets, by name.
+    #[serde(default)]
+    pub webhooks: BTreeMap<String, Webhook>,
     /// Texts of notifications that replace the built-in ones, by event.
     #[serde(default)]
     pub notifications: BTreeMap<EventName, Notification>,

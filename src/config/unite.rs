@@ -46,6 +46,8 @@ pub struct United {
     pub users: BTreeMap<String, spec::User>,
     /// Tokens.
     pub api_tokens: BTreeMap<String, spec::ApiToken>,
+    /// Programs that are told.
+    pub webhooks: BTreeMap<String, spec::Webhook>,
     /// Texts of notifications.
     pub notifications: BTreeMap<spec::words::EventName, spec::Notification>,
     /// Renames, each with its document and its index there.
@@ -80,6 +82,7 @@ impl United {
         homes.keyed("customers", &mut self.customers, document.customers);
         homes.keyed("users", &mut self.users, document.users);
         homes.keyed("apiTokens", &mut self.api_tokens, document.api_tokens);
+        homes.keyed("webhooks", &mut self.webhooks, document.webhooks);
         homes.keyed("notifications", &mut self.notifications, document.notifications);
         let moved = document.moved.into_iter().enumerate();
         self.moved.extend(moved.map(|(index, moved)| (number, index, moved)));
@@ -147,7 +150,7 @@ impl United {
 }
 
 /// Sections, as `homes` knows them.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "desk",
     "intake",
     "limits",
@@ -164,6 +167,7 @@ const SECTIONS: [&str; 17] = [
     "customers",
     "users",
     "apiTokens",
+    "webhooks",
     "notifications",
 ];
 

@@ -14,6 +14,7 @@ use super::address::Address;
 use super::filter::Filter;
 use super::notify::EventKind;
 use super::ticket::{Priority, State};
+use super::webhook::HookEvent;
 
 /// The queue that exists even if nobody declares it: where mail goes that matches nothing.
 pub const QUEUE_OF_LAST_RESORT: &str = "Raw";
@@ -49,6 +50,8 @@ pub struct Config {
     pub users: BTreeMap<String, User>,
     /// Bearer tokens of the API, by name.
     pub api_tokens: BTreeMap<String, ApiToken>,
+    /// Programs that are told of events of tickets, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
     /// Texts of notifications that replace the built-in ones.
     pub notification_texts: BTreeMap<EventKind, NotificationText>,
     /// Renames: the new name inherits cursor, ledger and ticket links of the old one.
@@ -682,6 +685,41 @@ pub struct ApiToken {
     pub expires: Option<jiff::civil::Date>,
     /// Switch.
     pub state: Switch,
+}
+
+/// A program that is told of events of tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it listens. Of chat programs it is a secret.
+    pub url: Text,
+    /// What it is told of.
+    pub events: BTreeSet<HookEvent>,
+    /// Tickets of which queues; `None` is all.
+    pub queues: Option<BTreeSet<String>>,
+    /// Where the key of the signature is found.
+    pub secret: SecretRef,
+    /// Which texts it gets to see.
+    pub texts: WebhookTexts,
+    /// Whether it may lie in a private network.
+    pub allow_private: bool,
+    /// Certificates and names.
+    pub tls: TlsOptions,
+    /// Switch. A paused one is told later, a disabled one never.
+    pub state: Switch,
+}
+
+/// Which texts of articles a webhook gets to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WebhookTexts {
+    /// None; of what the customer may see, the subject.
+    #[default]
+    None,
+    /// Of what the customer may see.
+    Public,
+    /// All.
+    All,
 }
 
 /// Replaces the built-in text of a notification.

@@ -132,17 +132,28 @@ const REASON_CHARS_MAX: usize = 500;
 
 /// How far a mail is after an attempt. `dice` is a number from 0 to 1 for the jitter.
 pub fn after(mail: &Outgoing, attempt: &Attempt, now: Timestamp, dice: f64) -> Delivery {
-    let (attempts, last_error) = match &mail.delivery {
+    after_attempt(&mail.delivery, mail.created, attempt, now, dice)
+}
+
+/// The same of anything that is owed: how far it was, and when it was enqueued.
+pub fn after_attempt(
+    delivery: &Delivery,
+    created: Timestamp,
+    attempt: &Attempt,
+    now: Timestamp,
+    dice: f64,
+) -> Delivery {
+    let (attempts, last_error) = match delivery {
         Delivery::Due { attempts, last_error, .. } => (*attempts, last_error.clone()),
         // An operator dropped it while it was on its way: it stays dropped unless it arrived.
-        Delivery::Dead { .. } if *attempt != Attempt::Sent => return mail.delivery.clone(),
+        Delivery::Dead { .. } if *attempt != Attempt::Sent => return delivery.clone(),
         Delivery::Dead { .. } => (0, None),
-        Delivery::Sent { .. } => return mail.delivery.clone(),
+        Delivery::Sent { .. } => return delivery.clone(),
     };
     match attempt {
         Attempt::Sent => Delivery::Sent { at: now },
         Attempt::Permanent(words) => Delivery::Dead { at: now, reason: reason(words) },
-        Attempt::Temporary(words) if is_too_old(mail, now) => Delivery::Dead {
+        Attempt::Temporary(words) if is_too_old(created, now) => Delivery::Dead {
             at: now,
             reason: format!("given up after 5 days; the last answer was: {}", reason(words)),
         },
@@ -159,8 +170,8 @@ pub fn after(mail: &Outgoing, attempt: &Attempt, now: Timestamp, dice: f64) -> D
     }
 }
 
-fn is_too_old(mail: &Outgoing, now: Timestamp) -> bool {
-    now.duration_since(mail.created) >= SignedDuration::from_secs(GIVE_UP_AFTER_SECS)
+fn is_too_old(created: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(created) >= SignedDuration::from_secs(GIVE_UP_AFTER_SECS)
 }
 
 /// Waiting time after this many earlier answers of "later".

@@ -24,6 +24,8 @@ pub enum Slot {
     Poller(String),
     /// Sends what we owe. Always wanted.
     Outbox,
+    /// Tells webhooks what they are owed. Always wanted.
+    Webhooks,
     /// Does what is due because time passed. Always wanted.
     Clockwork,
 }
@@ -221,6 +223,7 @@ mod tests {
         let slot = |slot: &Slot| match slot {
             Slot::Poller(name) => format!("poller {name}"),
             Slot::Outbox => "outbox".into(),
+            Slot::Webhooks => "webhooks".into(),
             Slot::Clockwork => "clockwork".into(),
         };
         let one = |step: &Step| match step {

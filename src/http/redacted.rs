@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::routes::role_name;
 use crate::core::config::{
     Account, AfterFetch, Config, Dispatch, Endpoint, Login, Poll, Queue, SecretRef, Security,
-    SmtpRoute, SmtpServer, Source, Switch, Text,
+    SmtpRoute, SmtpServer, Source, Switch, Text, WebhookTexts,
 };
 
 /// The whole configuration.
@@ -73,6 +73,20 @@ pub fn config(config: &Config) -> Value {
             "state": switch(user.state),
         })),
         // Not even the hash: it could be tried against words.
+        "webhooks": map(config.webhooks.iter(), |webhook| json!({
+            "url": text(&webhook.url),
+            "events": webhook.events.iter().map(|event| event.label()).collect::<Vec<_>>(),
+            "queues": webhook.queues,
+            "secret": secret(&webhook.secret),
+            "texts": match webhook.texts {
+                WebhookTexts::None => "none",
+                WebhookTexts::Public => "public",
+                WebhookTexts::All => "all",
+            },
+            "allowPrivate": webhook.allow_private,
+            "insecure": webhook.tls.insecure,
+            "state": switch(webhook.state),
+        })),
         "apiTokens": map(config.api_tokens.iter(), |token| json!({
             "role": role_name(token.role),
             "expires": token.expires.map(|date| date.to_string()),

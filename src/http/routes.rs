@@ -24,7 +24,7 @@ use super::dto::PageView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
 use super::dto::mail::{MailView, ReleasedView};
 use super::dto::notification::{NotificationView, ReadRequest};
-use super::dto::outbox::OutgoingView;
+use super::dto::outbox::{OutgoingView, OwedHookView};
 use super::dto::status::{BackupRequest, DoneView, StatusView};
 use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
 use super::pages::{self, sign_in};
@@ -161,6 +161,9 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/outbox", MANAGER, "Mail we owe, newest first", outbox::list).query(OUTBOX).json::<PageView<OutgoingView>>(),
         post("/api/v1/outbox/{id}/retry", MANAGER, "Try a mail again now, also one that was given up", outbox::retry).json::<OutgoingView>(),
         delete("/api/v1/outbox/{id}", MANAGER, "Give a mail up", outbox::abandon).json::<OutgoingView>(),
+        get("/api/v1/outbox/webhooks", MANAGER, "Messages we owe to webhooks, newest first", outbox::list_hooks).query(OUTBOX).json::<PageView<OwedHookView>>(),
+        post("/api/v1/outbox/webhooks/{id}/retry", MANAGER, "Try a message to a webhook again now, also one that was given up", outbox::retry_hook).json::<OwedHookView>(),
+        delete("/api/v1/outbox/webhooks/{id}", MANAGER, "Give a message to a webhook up", outbox::abandon_hook).json::<OwedHookView>(),
 
         get("/api/v1/quarantine", MANAGER, "Mails kept for a person to look at, newest first", quarantine::list).query(PAGE).json::<PageView<MailView>>(),
         get("/api/v1/quarantine/{id}", MANAGER, "One quarantined mail and why it is there", quarantine::show).json::<MailView>(),

@@ -77,10 +77,13 @@ fn lock_is_over(config: &Config, ticket: &Ticket, now: Timestamp) -> bool {
 async fn measure(daemon: &Daemon) -> Result<(), StoreError> {
     let store = daemon.store.clone();
     let read = move || {
-        Ok::<_, StoreError>((store.outbox_counts()?, store.size_bytes()?, store.search_unread()?))
+        let hooks = store.hook_counts()?;
+        let counts = (store.outbox_counts()?, store.size_bytes()?, store.search_unread()?);
+        Ok::<_, StoreError>((hooks, counts))
     };
-    let (outbox, size, unread) = blocking(read).await?;
+    let (hooks, (outbox, size, unread)) = blocking(read).await?;
     daemon.metrics.outbox(&outbox);
+    daemon.metrics.webhooks(&hooks);
     daemon.metrics.store_size(size);
     daemon.metrics.search_unread(unread);
     Ok(())

@@ -60,7 +60,7 @@ impl Tx<'_> {
             }
         }
         for effect in draft.effects {
-            self.write_effect(effect, &today)?;
+            self.write_effect(&order.config, effect, &today)?;
         }
         Ok(Ok(draft.ticket))
     }

@@ -147,7 +147,7 @@ pub(super) fn page(
     Ok(Page { items, next: None })
 }
 
-fn wanted(filter: OutboxFilter, delivery: &Delivery) -> bool {
+pub(super) fn wanted(filter: OutboxFilter, delivery: &Delivery) -> bool {
     match filter {
         OutboxFilter::All => true,
         OutboxFilter::Due => matches!(delivery, Delivery::Due { .. }),

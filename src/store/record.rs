@@ -138,7 +138,7 @@ impl Tx<'_> {
         let queue = effect.as_ref().map(|effect| effect.ticket.queue.clone());
         let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
         for effect in effect.into_iter().chain(linked) {
-            self.write_effect(effect, &day(&mail.config, mail.now))?;
+            self.write_effect(&mail.config, effect, &day(&mail.config, mail.now))?;
         }
         if let Some(released) = released {
             self.resolve(released, mail.now)?;

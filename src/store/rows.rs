@@ -7,6 +7,7 @@
 //! Architecture invariant: conversions only. Nothing here reads or writes a table.
 
 mod event;
+mod hook;
 mod ledger;
 mod mail;
 mod outgoing;
@@ -20,6 +21,7 @@ use super::fault::Fault;
 use crate::core::mail::Digest;
 
 pub(super) use event::EventRow;
+pub(super) use hook::HookRow;
 pub(super) use ledger::{AccountRow, LedgerRow, LedgerState};
 pub(super) use mail::MailRow;
 pub(super) use outgoing::OutgoingRow;
@@ -74,8 +76,16 @@ pub(super) struct CountersRow {
     /// For an entry of what the search has to read.
     #[serde(default = "first")]
     pub search: u64,
+    /// For an owed message of a webhook.
+    #[serde(default = "first")]
+    pub hook: u64,
     /// First line of the log whose digests were not yet looked at by cleaning.
     pub clean: u64,
+}
+
+/// The first identity of a kind.
+fn first() -> u64 {
+    1
 }
 
 impl Default for CountersRow {
@@ -89,13 +99,10 @@ impl Default for CountersRow {
             raw: 1,
             bell: 1,
             search: 1,
+            hook: 1,
             clean: 1,
         }
     }
-}
-
-fn first() -> u64 {
-    1
 }
 
 impl Row for CountersRow {

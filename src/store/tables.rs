@@ -178,6 +178,14 @@ tables! {
     outbox_sent: (i64, u64) => ();
     /// Those given up.
     outbox_dead: u64 => ();
+    /// Messages that are owed to webhooks.
+    hooks: u64 => Rows;
+    /// Those to be sent, by webhook and time.
+    hooks_due: (&'static str, i64, u64) => ();
+    /// Those sent, by time.
+    hooks_sent: (i64, u64) => ();
+    /// Those given up.
+    hooks_dead: u64 => ();
     /// Automatic answers by address, time and owed mail.
     answers: (&'static str, i64, u64) => ();
     /// The same by time, for cleaning.

@@ -10,9 +10,11 @@ use super::rows::{ArticleRow, BellRow, EventRow, TicketRow, decode, encode};
 use super::tables::View;
 use super::transaction::Tx;
 use super::{TicketView, places};
+use crate::core::config::Config;
 use crate::core::intake::Effect;
 use crate::core::mail::Digest;
 use crate::core::ticket::{Article, ArticleId, ArticleKind, Event, State, Ticket};
+use crate::core::webhook;
 
 /// A chain of merged tickets is followed this far.
 const MERGE_HOPS_MAX: usize = 32;
@@ -86,7 +88,14 @@ impl Tx<'_> {
     }
 
     /// Writes what an effect says. `day` is today in the desk's time zone.
-    pub(super) fn write_effect(&mut self, effect: Effect, day: &str) -> Result<(), Fault> {
+    pub(super) fn write_effect(
+        &mut self,
+        config: &Config,
+        effect: Effect,
+        day: &str,
+    ) -> Result<(), Fault> {
+        let told = webhook::owed(config, &effect, self.next_event(effect.ticket.id.0)?);
+        self.enqueue_hooks(effect.ticket.id.0, told, effect.ticket.updated)?;
         let Effect { ticket, created, articles, events, owed, bells } = effect;
         let id = ticket.id.0;
         if created {
@@ -161,14 +170,19 @@ impl Tx<'_> {
     }
 
     fn append_events(&mut self, ticket: u64, events: Vec<Event>) -> Result<(), Fault> {
-        let all = (ticket, 0)..=(ticket, u64::MAX);
-        let last = self.tables.events.range(all)?.next_back().transpose()?;
-        let first = last.map_or(0, |(key, _)| key.value().1 + 1);
+        let first = self.next_event(ticket)?;
         for (position, event) in (first..).zip(events) {
             let row = encode(&EventRow::from(event));
             self.tables.events.insert((ticket, position), row.as_slice())?;
         }
         Ok(())
+    }
+
+    /// Position of the next event in the history of a ticket.
+    fn next_event(&self, ticket: u64) -> Result<u64, Fault> {
+        let all = (ticket, 0)..=(ticket, u64::MAX);
+        let last = self.tables.events.range(all)?.next_back().transpose()?;
+        Ok(last.map_or(0, |(key, _)| key.value().1 + 1))
     }
 
     fn put_article(&mut self, article: Article) -> Result<(), Fault> {

@@ -27,6 +27,8 @@ pub(super) struct Tx<'txn> {
     pub desk_key: DeskKey,
     /// Whether owed mails were enqueued or put back.
     pub rings: bool,
+    /// The same for messages of webhooks.
+    pub hooks_ring: bool,
     /// Whether raw mails were spooled: commit 1.
     pub spools: bool,
     /// Whether mails were recorded: commit 2.
@@ -58,6 +60,7 @@ impl<'txn> Tx<'txn> {
             mark,
             desk_key,
             rings: false,
+            hooks_ring: false,
             spools: false,
             records: false,
             stored,

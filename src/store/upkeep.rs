@@ -16,7 +16,7 @@ use super::transaction::Tx;
 use super::{StoreError, file};
 use crate::core::mail::Location;
 
-/// Owed mails that were sent are kept this long.
+/// Owed mails and messages that were sent are kept this long.
 pub(super) const SENT_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Digests of recorded mails (K2, K3) are kept at least this long.
 pub(super) const DIGESTS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -33,7 +33,7 @@ impl Tx<'_> {
     /// Removes what is old; answers how many rows. The search has read up to `read`.
     pub(super) fn clean(&mut self, now: Timestamp, read: u64) -> Result<u64, Fault> {
         let rows = self.clean_sent(now)? + self.clean_answers(now)? + self.clean_digests(now)?;
-        let rows = rows + self.clean_read(read)?;
+        let rows = rows + self.clean_read(read)? + self.clean_hooks(now)?;
         // They end long before that; here they only stop taking room.
         let old = now.saturating_sub(SESSIONS_KEPT).unwrap_or(Timestamp::MIN);
         Ok(rows + self.end_sessions(|session| session.seen < old)?)
@@ -61,6 +61,19 @@ impl Tx<'_> {
             self.tables.outbox_sent.remove((at, id))?;
             self.tables.outbox.remove(id)?;
             self.tables.outbox_raw.remove(id)?;
+        }
+        Ok(keys.len() as u64)
+    }
+
+    fn clean_hooks(&mut self, now: Timestamp) -> Result<u64, Fault> {
+        let old = (before(now, SENT_KEPT), 0);
+        let mut keys = Vec::new();
+        for row in self.tables.hooks_sent.range(..old)?.take(CLEAN_ROWS_MAX) {
+            keys.push(row?.0.value());
+        }
+        for &(at, id) in &keys {
+            self.tables.hooks_sent.remove((at, id))?;
+            self.tables.hooks.remove(id)?;
         }
         Ok(keys.len() as u64)
     }

@@ -10,8 +10,8 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::fault::Fault;
 use super::raw;
 use super::rows::{
-    AccountRow, ArticleRow, BellRow, CountersRow, EventRow, LedgerRow, LedgerState, MailRow,
-    OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
+    AccountRow, ArticleRow, BellRow, CountersRow, EventRow, HookRow, LedgerRow, LedgerState,
+    MailRow, OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
 };
 use super::tables::View;
 use super::tickets::{by_id, indexed};
@@ -329,6 +329,14 @@ impl Findings<'_> {
             let (id, row) = row?;
             self.row::<RevisionRow>(|| format!("revision {}", id.value()), row.value());
         }
+        for row in self.view.hooks.iter()? {
+            let (id, row) = row?;
+            self.row::<HookRow>(|| format!("owed message {}", id.value()), row.value());
+        }
+        let listed = self.view.hooks_due.len()? + self.view.hooks_sent.len()?;
+        let listed = listed + self.view.hooks_dead.len()?;
+        let all = self.view.hooks.len()?;
+        self.check(listed == all, || format!("{all} owed messages are stored but {listed} listed"));
         for row in self.view.sessions.iter()? {
             self.row::<SessionRow>(|| "session".to_owned(), row?.1.value());
         }

@@ -149,11 +149,14 @@ impl Writer {
         while !batch.is_empty() {
             let begun = Instant::now();
             match self.attempt_guarded(&mut batch) {
-                Ok(rings) => {
+                Ok((rings, hooks_ring)) => {
                     let mails = batch.iter().map(|job| job.mails()).sum();
                     self.shared.observe(begun.elapsed(), mails);
                     if rings {
                         self.shared.bell.notify_one();
+                    }
+                    if hooks_ring {
+                        self.shared.hook_bell.notify_one();
                     }
                     return batch.into_iter().for_each(|job| job.answer(Ok(())));
                 }
@@ -169,7 +172,7 @@ impl Writer {
     }
 
     /// A panic of the engine gives the transaction up like any of its errors.
-    fn attempt_guarded(&mut self, batch: &mut [Box<dyn Job>]) -> Result<bool, GivenUp> {
+    fn attempt_guarded(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(bool, bool), GivenUp> {
         match catch_unwind(AssertUnwindSafe(|| self.attempt(batch))) {
             Ok(result) => result,
             Err(panic) => {
@@ -179,8 +182,9 @@ impl Writer {
         }
     }
 
-    /// Runs all jobs in one transaction and commits it. Answers whether the outbox bell rings.
-    fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Result<bool, GivenUp> {
+    /// Runs all jobs in one transaction and commits it. Answers whether the bells of the outbox
+    /// and of the webhooks ring.
+    fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(bool, bool), GivenUp> {
         if !self.shared.is_open() {
             self.reopen().map_err(GivenUp::Batch)?;
         }
@@ -197,7 +201,8 @@ impl Writer {
             run_guarded(job.as_mut(), &mut tx, index)?;
         }
         tx.finish().map_err(|fault| GivenUp::Batch(fault.into()))?;
-        let (rings, spools, records) = (tx.rings, tx.spools, tx.records);
+        let rings = (tx.rings, tx.hooks_ring);
+        let (spools, records) = (tx.spools, tx.records);
         let feeds_search = tx.feeds_search();
         drop(tx);
         before_commit(spools, records)?;

@@ -46,6 +46,7 @@ const ONLY_CHECK_KNOWS: &[(&str, &str)] = &[
     ("is not a mail address", "it is read"),
     ("must be a host name or address alone", "it is read"),
     ("must be an https:// URL", "it is read"),
+    ("leads to this machine", "it is read"),
     ("must be between 1KiB and 1GiB", "a size with a unit has no order in a schema"),
     ("is too short; at least", "a duration with a unit has no order in a schema"),
     ("a key must be plain text", "a schema sees JSON, where each key is"),

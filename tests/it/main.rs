@@ -36,3 +36,4 @@ mod sink;
 mod store;
 mod tidy;
 mod transport;
+mod webhooks;

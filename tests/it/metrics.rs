@@ -12,7 +12,7 @@ use postroom::core::config::{
     SmtpRoute, SmtpServer, Source, Switch, Text, TlsOptions,
 };
 use postroom::metrics::{self, ALL, MetricKind, Metrics};
-use postroom::store::OutboxCounts;
+use postroom::store::{HookCounts, OutboxCounts};
 
 /// Every series moved once.
 fn busy() -> Metrics {
@@ -45,6 +45,8 @@ fn busy() -> Metrics {
     metrics.outbox(&OutboxCounts::default());
     metrics.outbox_attempt("relay", "sent");
     metrics.outbox_delivery_seconds(1.5);
+    metrics.webhooks(&HookCounts::default());
+    metrics.webhook_attempt("chat", "sent");
     metrics.oauth_token_expiry("m365", Timestamp::UNIX_EPOCH);
     metrics.oauth_refresh("m365", "ok");
     metrics.oauth_secret_expiry("m365", 1_800_000_000);

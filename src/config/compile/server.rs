@@ -72,7 +72,8 @@ pub fn host(
     Some(host)
 }
 
-fn tls_options(tls: &Tls, security: Security, scope: &Scope<'_>) -> TlsOptions {
+/// Certificates and names.
+pub fn tls_options(tls: &Tls, security: Security, scope: &Scope<'_>) -> TlsOptions {
     if security == Security::Plain {
         scope.lint_at_key(
             rule::IDLE_TLS,

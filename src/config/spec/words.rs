@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::core::notify::EventKind;
 use crate::core::ticket::{Priority, State};
+use crate::core::webhook::HookEvent;
 
 /// Switch of an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -100,6 +101,10 @@ macro_rules! labelled_word {
 labelled_word!(
     /// An event that users can hear about.
     EventName, EventKind, EventKind::ALL.iter().map(EventKind::label).collect()
+);
+labelled_word!(
+    /// An event of a ticket that a webhook can be told of.
+    HookEventName, HookEvent, HookEvent::ALL.iter().map(HookEvent::label).collect()
 );
 labelled_word!(
     /// Priority of a ticket.

@@ -11,7 +11,7 @@ use super::{Action, Change, idle_account, idle_server};
 use crate::core::config::{
     Account, AfterFetch, ApiToken, AutoReply, Config, CustomerProfile, Desk, Intake, Limits, Moved,
     MovedKind, NotificationText, OAuthProfile, OAuthProvider, Queue, Sender, Since, SmtpServer,
-    Switch, SystemAddress, User,
+    Switch, SystemAddress, User, Webhook,
 };
 use crate::core::filter::Filter;
 use crate::core::notify::EventKind;
@@ -39,6 +39,7 @@ pub fn changes(running: &Config, desired: &Config) -> Vec<Change> {
     all.extend(compare(&CUSTOMER, &old.customers, &new.customers, &nobody));
     all.extend(compare(&USER, &old.users, &new.users, &renamed(MovedKind::User)));
     all.extend(compare(&API_TOKEN, &old.api_tokens, &new.api_tokens, &nobody));
+    all.extend(compare(&WEBHOOK, &old.webhooks, &new.webhooks, &nobody));
     let (old_texts, new_texts) =
         (labelled(&old.notification_texts), labelled(&new.notification_texts));
     all.extend(compare(&TEXT, &old_texts, &new_texts, &nobody));
@@ -207,6 +208,25 @@ const USER: Kind<User> = Kind {
     },
     ends: "told nothing any more; history stays",
     changes: user,
+};
+
+const WEBHOOK: Kind<Webhook> = Kind {
+    name: "webhooks",
+    state: |webhook| webhook.state,
+    begins: |_| "is told from the next event on".into(),
+    ends: "is told nothing more; what it is owed waits for 5 days",
+    changes: |old, new| {
+        let fields = fields(&[
+            ("url", old.url != new.url),
+            ("events", old.events != new.events),
+            ("queues", old.queues != new.queues),
+            ("secret", old.secret != new.secret),
+            ("texts", old.texts != new.texts),
+            ("allowPrivate", old.allow_private != new.allow_private),
+            ("tls", old.tls != new.tls),
+        ]);
+        (Action::Change, format!("{fields} from the next event on"))
+    },
 };
 
 const API_TOKEN: Kind<ApiToken> = Kind {

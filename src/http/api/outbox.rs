@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 use super::{Path, Query};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
+use crate::core::webhook::{OwedHook, OwedHookId};
 use crate::http::Web;
 use crate::http::auth::Caller;
 use crate::http::dto::PageView;
-use crate::http::dto::outbox::OutgoingView;
+use crate::http::dto::outbox::{OutgoingView, OwedHookView};
 use crate::http::paging::PageQuery;
 use crate::http::problem::Problem;
 use crate::store::{OutboxFilter, Store, StoreError};
@@ -37,12 +38,7 @@ pub async fn list(
     State(web): State<Web>,
     Query(query): Query<OutboxQuery>,
 ) -> Result<Json<PageView<OutgoingView>>, Problem> {
-    let filter = match query.state {
-        None => OutboxFilter::All,
-        Some(Wanted::Due) => OutboxFilter::Due,
-        Some(Wanted::Sent) => OutboxFilter::Sent,
-        Some(Wanted::Dead) => OutboxFilter::Dead,
-    };
+    let filter = filter(query.state);
     let query = PageQuery::new(query.limit, query.cursor);
     let (before, limit) = (query.before().map(OutgoingId), query.limit());
     let listed = web.read(move |store| {
@@ -51,6 +47,15 @@ pub async fn list(
         Ok(PageView { items: items.collect::<Result<_, StoreError>>()?, next: mails.next })
     });
     Ok(Json(listed.await?))
+}
+
+fn filter(wanted: Option<Wanted>) -> OutboxFilter {
+    match wanted {
+        None => OutboxFilter::All,
+        Some(Wanted::Due) => OutboxFilter::Due,
+        Some(Wanted::Sent) => OutboxFilter::Sent,
+        Some(Wanted::Dead) => OutboxFilter::Dead,
+    }
 }
 
 /// Tries a mail again now, with all its attempts before it.
@@ -93,4 +98,55 @@ async fn find(web: &Web, id: u64) -> Result<Outgoing, Problem> {
     let before = OutgoingId(id.checked_add(1).ok_or_else(missing)?);
     let found = web.read(move |store| store.outbox(OutboxFilter::All, Some(before), 1)).await?;
     found.items.into_iter().find(|mail| mail.id.0 == id).ok_or_else(missing)
+}
+
+/// Messages to webhooks, newest first.
+pub async fn list_hooks(
+    State(web): State<Web>,
+    Query(query): Query<OutboxQuery>,
+) -> Result<Json<PageView<OwedHookView>>, Problem> {
+    let filter = filter(query.state);
+    let query = PageQuery::new(query.limit, query.cursor);
+    let (before, limit) = (query.before(), query.limit());
+    let listed = web.read(move |store| {
+        let hooks = store.hooks(filter, before, limit)?;
+        let items = hooks.items.iter().map(|hook| hook_view(store, hook));
+        Ok(PageView { items: items.collect::<Result<_, StoreError>>()?, next: hooks.next })
+    });
+    Ok(Json(listed.await?))
+}
+
+/// Tries a message again now, with all its attempts before it.
+pub async fn retry_hook(
+    State(web): State<Web>,
+    Path(id): Path<u64>,
+) -> Result<Json<OwedHookView>, Problem> {
+    let now = Timestamp::now();
+    change_hook(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None }).await
+}
+
+/// Gives a message up.
+pub async fn abandon_hook(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<u64>,
+) -> Result<Json<OwedHookView>, Problem> {
+    let reason = format!("dropped by {}", caller.actor());
+    change_hook(&web, id, Delivery::Dead { at: Timestamp::now(), reason }).await
+}
+
+async fn change_hook(web: &Web, id: u64, to: Delivery) -> Result<Json<OwedHookView>, Problem> {
+    let found = web.read(move |store| store.owed_hook(OwedHookId(id))).await?;
+    let mut hook = found.ok_or_else(|| Problem::not_found(format!("owed message {id}")))?;
+    if let Delivery::Sent { at } = hook.delivery {
+        return Err(Problem::conflict(format!("message {id} was sent at {at}")));
+    }
+    web.handle.store.hooks_delivered(vec![(hook.id, to.clone())]).await?;
+    hook.delivery = to;
+    Ok(Json(web.read(move |store| hook_view(store, &hook)).await?))
+}
+
+fn hook_view(store: &Store, hook: &OwedHook) -> Result<OwedHookView, StoreError> {
+    let ticket = store.ticket_by_id(hook.ticket)?;
+    Ok(OwedHookView::new(hook, ticket.map(|ticket| ticket.number)))
 }
