@@ -86,6 +86,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_tls_insecure", Gauge, &["kind", "name"], "Always 1; an object whose certificates are declared not to be verified"),
     row("postroom_account_info", Gauge, &["account", "state", "type"], "Always 1; the declared mail accounts"),
     row("postroom_account_up", Gauge, &["account"], "1 if the last look into the mailbox succeeded"),
+    row("postroom_account_authenticated", Gauge, &["account"], "1 if the mail server took the last login, 0 if it refused it or the secret could not be read"),
     row("postroom_account_last_success_timestamp_seconds", Gauge, &["account"], "When the mailbox was last looked at without an error"),
     row("postroom_account_poll_interval_seconds", Gauge, &["account"], "Time between two looks into the mailbox as declared"),
     row("postroom_account_consecutive_failures", Gauge, &["account"], "Failed looks into the mailbox since the last success"),
@@ -97,6 +98,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_protocol_violations_total", Counter, &["protocol"], "Answers of mail servers that broke the protocol or our limits"),
     row("postroom_intake_messages_total", Counter, &["outcome"], "Mails by what became of them"),
     row("postroom_intake_duplicates_total", Counter, &["key"], "Repeated deliveries by the key that told"),
+    row("postroom_quarantine_messages", Gauge, &[], "Mails in quarantine that nobody has dealt with"),
     row("postroom_intake_lag_seconds", Histogram(Buckets::Waits), &[], "Time from the arrival of a mail in the mailbox to the commit of its outcome"),
     row("postroom_intake_duration_seconds", Histogram(Buckets::Seconds), &["stage"], "Duration of each stage of a mail's path"),
     row("postroom_intake_disabled_queue_total", Counter, &["queue"], "New tickets in queues that are declared disabled"),
@@ -113,11 +115,13 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_oauth_access_token_expiry_timestamp_seconds", Gauge, &["profile"], "When the access token of an OAuth2 profile expires"),
     row("postroom_oauth_refreshes_total", Counter, &["profile", "result"], "Requests for an access token by result"),
     row("postroom_oauth_client_secret_expiry_timestamp_seconds", Gauge, &["profile"], "When the client secret of an OAuth2 profile expires, as declared"),
+    row("postroom_api_token_expiry_timestamp_seconds", Gauge, &["token"], "When the last day of an API token ends, as declared"),
     row("postroom_tls_peer_cert_expiry_timestamp_seconds", Gauge, &["kind", "name"], "When the certificate of a mail server expires"),
     row("postroom_store_commit_duration_seconds", Histogram(Buckets::Seconds), &[], "Duration of a commit of the store"),
     row("postroom_store_commit_batch", Histogram(Buckets::Batch), &[], "Operations that shared a commit of the store"),
     row("postroom_store_size_bytes", Gauge, &[], "Size of the store on disk"),
     row("postroom_search_unread_articles", Gauge, &[], "Articles that the index of the search has not read yet"),
+    row("postroom_store_free_bytes", Gauge, &[], "Room that is left on the disk of the store"),
     row("postroom_http_requests_total", Counter, &["route", "method", "status"], "Requests answered, by declared route"),
     row("postroom_sign_ins_total", Counter, &["method", "result"], "Attempts to sign in on the page"),
     row("postroom_http_request_duration_seconds", Histogram(Buckets::Seconds), &["route"], "Duration of a request, by declared route"),
@@ -175,6 +179,7 @@ impl Metrics {
         self.describe_accounts(config);
         self.describe_insecure(config);
         self.describe_secrets(config);
+        self.describe_tokens(config);
     }
 
     /// A change was carried out: kind and action as in `core::plan::Change`.
@@ -193,6 +198,12 @@ impl Metrics {
     /// Whether the last look into the mailbox succeeded.
     pub fn account_up(&self, account: &str, up: bool) {
         self.set_account("postroom_account_up", account, &[], f64::from(u8::from(up)));
+    }
+
+    /// Whether the mail server took the last login.
+    pub fn account_authenticated(&self, account: &str, taken: bool) {
+        let value = f64::from(u8::from(taken));
+        self.set_account("postroom_account_authenticated", account, &[], value);
     }
 
     /// When the mailbox was last looked at without an error.
@@ -261,6 +272,11 @@ impl Metrics {
     /// A repeated delivery was recognised by `location`, `bytes` or `content`.
     pub fn duplicate(&self, key: &'static str) {
         self.count("postroom_intake_duplicates_total", &[key], 1);
+    }
+
+    /// How many mails wait in quarantine for a person.
+    pub fn quarantine(&self, messages: u64) {
+        self.set("postroom_quarantine_messages", &[], messages as f64);
     }
 
     /// Time from arrival to commit, in seconds.
@@ -380,6 +396,11 @@ impl Metrics {
         self.set("postroom_search_unread_articles", &[], articles as f64);
     }
 
+    /// Room that is left on the disk of the store.
+    pub fn store_free(&self, bytes: u64) {
+        self.set("postroom_store_free_bytes", &[], bytes as f64);
+    }
+
     /// A request was answered. `route` is the declared path, never the one that was asked for.
     pub fn http_request(&self, route: &str, method: &str, status: u16, secs: f64) {
         let labels = [route, method, &status.to_string()];
@@ -438,6 +459,18 @@ impl Metrics {
             let Some(date) = profile.secret_expires else { continue };
             if let Ok(end) = date.to_zoned(jiff::tz::TimeZone::UTC) {
                 self.oauth_secret_expiry(name, end.timestamp().as_second());
+            }
+        }
+    }
+
+    fn describe_tokens(&self, config: &Config) {
+        self.clear("postroom_api_token_expiry_timestamp_seconds");
+        for token in config.api_tokens.values() {
+            let after = token.expires.and_then(|last_day| last_day.tomorrow().ok());
+            let end = after.and_then(|day| day.to_zoned(config.desk.time_zone.clone()).ok());
+            if let Some(end) = end.filter(|_| token.state == Switch::Enabled) {
+                let name = "postroom_api_token_expiry_timestamp_seconds";
+                self.set(name, &[&token.name], seconds(end.timestamp()));
             }
         }
     }

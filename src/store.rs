@@ -667,6 +667,11 @@ impl Store {
         self.view(|view| log::quarantine(view, before, limit))
     }
 
+    /// How many quarantined mails nobody has dealt with.
+    pub fn quarantine_count(&self) -> Result<u64, StoreError> {
+        self.view(log::quarantined)
+    }
+
     /// Takes a mail off the quarantine list without releasing it; its bytes stay until retention
     /// ends. `false` if it is not quarantined.
     pub async fn drop_quarantined(&self, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
@@ -951,6 +956,11 @@ impl Store {
             std::fs::metadata(&path).map_err(Fault::disk(format!("look at {}", path.display())))?;
         let beside = Segments::size_bytes(directory)? + search::size_bytes(directory);
         Ok(database.len() + beside)
+    }
+
+    /// Room that is left on the disk of the store for the user it runs as.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        Ok(file::free_bytes(&self.0.shared.directory)?)
     }
 
     /// Copies the store, as of one commit, into an empty directory, while it is in use.

@@ -75,16 +75,15 @@ fn lock_is_over(config: &Config, ticket: &Ticket, now: Timestamp) -> bool {
 
 /// Brings the gauges up to date that nobody else moves.
 async fn measure(daemon: &Daemon) -> Result<(), StoreError> {
-    let store = daemon.store.clone();
-    let read = move || {
-        let hooks = store.hook_counts()?;
-        let counts = (store.outbox_counts()?, store.size_bytes()?, store.search_unread()?);
-        Ok::<_, StoreError>((hooks, counts))
+    let (store, metrics) = (daemon.store.clone(), daemon.metrics.clone());
+    let look = move || {
+        metrics.outbox(&store.outbox_counts()?);
+        metrics.webhooks(&store.hook_counts()?);
+        metrics.quarantine(store.quarantine_count()?);
+        metrics.search_unread(store.search_unread()?);
+        metrics.store_free(store.free_bytes()?);
+        metrics.store_size(store.size_bytes()?);
+        Ok(())
     };
-    let (hooks, (outbox, size, unread)) = blocking(read).await?;
-    daemon.metrics.outbox(&outbox);
-    daemon.metrics.webhooks(&hooks);
-    daemon.metrics.store_size(size);
-    daemon.metrics.search_unread(unread);
-    Ok(())
+    blocking(look).await
 }

@@ -385,6 +385,7 @@ impl Poller {
         let now = self.daemon.clock.now();
         let metrics = &self.daemon.metrics;
         metrics.account_up(&account.name, true);
+        metrics.account_authenticated(&account.name, true);
         metrics.account_last_success(&account.name, now.as_second() as f64);
         metrics.account_failures(&account.name, 0);
         metrics.account_backlog(&account.name, 0);
@@ -408,6 +409,9 @@ impl Poller {
         let now = self.daemon.clock.now();
         let metrics = &self.daemon.metrics;
         metrics.account_up(&account.name, false);
+        if let Some(taken) = login_taken(error) {
+            metrics.account_authenticated(&account.name, taken);
+        }
         metrics.account_failures(&account.name, u64::from(failures));
         metrics.poll_run(&account.name, "failure");
         metrics.poll_error(protocol(account), reason(error));
@@ -690,6 +694,15 @@ fn asked_to_wait(error: &Ended) -> Duration {
     match error {
         Ended::Mailbox(MailboxError::Busy { retry_after }) => (*retry_after).min(WAIT_MAX),
         Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped => Duration::ZERO,
+    }
+}
+
+/// Whether the server took the login; `None` if the error does not say.
+fn login_taken(error: &Ended) -> Option<bool> {
+    match error {
+        Ended::Mailbox(MailboxError::Login(_) | MailboxError::Secret(_)) => Some(false),
+        Ended::Mailbox(MailboxError::Folder(_) | MailboxError::Refused { .. }) => Some(true),
+        Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped => None,
     }
 }
 

@@ -41,6 +41,14 @@ pub(super) fn database_path(directory: &Path) -> PathBuf {
     directory.join(DATABASE)
 }
 
+/// Room on the disk that an ordinary user may fill.
+pub(super) fn free_bytes(directory: &Path) -> Result<u64, Fault> {
+    let doing = format!("ask how much room is left in {}", directory.display());
+    let disk = rustix::fs::statvfs(directory)
+        .map_err(|error| Fault::disk(doing)(std::io::Error::from(error)))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Opens the store in this directory, and makes it if there is none.
 pub(super) fn open(directory: &Path) -> Result<Opened, StoreError> {
     std::fs::create_dir_all(directory)

@@ -2,6 +2,8 @@
 //!
 //! Architecture invariant: it only reads.
 
+use redb::ReadableTableMetadata;
+
 use super::fault::Fault;
 use super::rows::{BellRow, MailRow, decode};
 use super::tables::View;
@@ -44,6 +46,11 @@ pub(super) fn quarantine(
         items.extend(mail(view, row?.0.value())?);
     }
     Ok(Page { items, next: None })
+}
+
+/// How many mails wait in quarantine.
+pub(super) fn quarantined(view: &View) -> Result<u64, Fault> {
+    Ok(view.quarantine.len()?)
 }
 
 fn full(items: Vec<MailRecord>) -> Page<MailRecord> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postroom::core::config::{
-    Account, AfterFetch, Config, Dispatch, Endpoint, Login, Only, Oversize, Poll, Security, Since,
-    SmtpRoute, SmtpServer, Source, Switch, Text, TlsOptions,
+    Account, AfterFetch, ApiToken, Config, Dispatch, Endpoint, Login, Only, Oversize, Poll, Role,
+    Security, Since, SmtpRoute, SmtpServer, Source, Switch, Text, TlsOptions,
 };
 use postroom::metrics::{self, ALL, MetricKind, Metrics};
 use postroom::store::{HookCounts, OutboxCounts};
@@ -20,11 +20,13 @@ fn busy() -> Metrics {
     let mut config = Config::default();
     config.smtp.insert("relay".into(), insecure_server());
     config.accounts.insert("support".into(), Arc::new(maildir()));
+    config.api_tokens.insert("ci".into(), token());
     metrics.config_applied("0123456789abcdef0123", &config);
     metrics.reload("start", "applied");
     metrics.reconcile_action("mailAccounts", "create");
     metrics.worker_restarted("poller", "panic");
     metrics.account_up("support", true);
+    metrics.account_authenticated("support", true);
     metrics.account_last_success("support", 1_763_800_000.5);
     metrics.account_poll_interval("support", 600.0);
     metrics.account_failures("support", 0);
@@ -35,6 +37,7 @@ fn busy() -> Metrics {
     metrics.poll_seconds("imap", 0.2);
     metrics.intake("created");
     metrics.duplicate("bytes");
+    metrics.quarantine(1);
     metrics.intake_lag(4.0);
     metrics.intake_stage("judge", 0.001);
     metrics.disabled_queue("old \"queue\"\n窓口");
@@ -54,9 +57,20 @@ fn busy() -> Metrics {
     metrics.commit(0.004, 12);
     metrics.store_size(1 << 20);
     metrics.search_unread(2);
+    metrics.store_free(1 << 30);
     metrics.http_request("/metrics", "GET", 200, 0.001);
     metrics.sign_in("password", "wrong");
     metrics
+}
+
+fn token() -> ApiToken {
+    ApiToken {
+        name: "ci".into(),
+        sha256: [0; 32],
+        role: Role::Viewer,
+        expires: Some(jiff::civil::date(2099, 6, 30)),
+        state: Switch::Enabled,
+    }
 }
 
 fn insecure_server() -> SmtpServer {

@@ -43,6 +43,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jsonschema::", &["config"]),
     ("notify::", &["config/watch"]),
     ("redb::", &["store"]),
+    ("rustix::", &["store/file"]),
     ("async_imap::", &["mailbox/imap"]),
     ("imap_proto::", &["mailbox/imap"]),
     ("lettre::", &["transport", "core/render"]),

@@ -25,6 +25,7 @@ const ABSENT: &[&str] = &[
 ];
 
 const FILTER: &str = "filters:\n  vip: {order: 1, match: [{header: Subject, regex: vip}], set: {priority: 5 very high}}\n";
+const TOKENS: &str = "apiTokens:\n  ci: {sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, role: viewer, expires: 2099-06-30}\n";
 const USERS: &str = "users:\n  alice: {email: alice@desk.example, name: Alice, role: user, subscriptions: {queues: [support], events: [ticketCreated]}}\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +43,7 @@ async fn every_metric_has_a_value_and_prometheus_has_no_complaint() {
         )
     };
     let accounts = account("remote", healthy.port) + &account("broken", broken.port);
-    let rest = format!("{FILTER}{USERS}");
+    let rest = format!("{FILTER}{TOKENS}{USERS}");
     let with =
         desk(&accounts).replace("queues:\n", "queues:\n  closed: {state: disabled}\n") + &rest;
     let daemon = Daemon::start(&with).await;
@@ -90,6 +91,11 @@ async fn every_metric_has_a_value_and_prometheus_has_no_complaint() {
         metric(&daemon, "postroom_intake_disabled_queue_total{queue=\"closed\"}"),
         Some(2.0)
     );
+    // Until the end of the last day.
+    assert_eq!(
+        metric(&daemon, "postroom_api_token_expiry_timestamp_seconds{token=\"ci\"}"),
+        Some(4_086_547_200.0)
+    );
     promtool(text);
 
     daemon.write(&desk(""));
@@ -98,7 +104,7 @@ async fn every_metric_has_a_value_and_prometheus_has_no_complaint() {
     })
     .await;
     let text = daemon.app().handle().metrics.text();
-    for gone in ["\"remote\"", "\"broken\"", "\"vip\"", "\"closed\""] {
+    for gone in ["\"remote\"", "\"broken\"", "\"vip\"", "\"closed\"", "\"ci\""] {
         let left: Vec<&str> = text.lines().filter(|line| line.contains(gone)).collect();
         assert!(left.is_empty(), "{left:?}");
     }
