@@ -4,6 +4,7 @@
 //! files change is in [`reload`]; what the pollers get of it is in [`accounts`].
 
 mod accounts;
+mod manager;
 mod reload;
 mod start;
 

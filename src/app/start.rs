@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::manager;
 use super::reload::{self, Reloader};
 use super::{
     Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Shared, StartError, Trigger,
@@ -113,6 +114,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     let local = http::auth::LocalToken::create(&options.data)
         .map_err(|error| StartError::Failed(format!("could not write the local token: {error}")))?;
     tasks.spawn(http::serve(listener, handle.clone(), local, stop.clone()));
+    manager::ready(&handle.running.load().revision);
     Ok(App { handle, addr, stop, tasks, signals })
 }
 
@@ -129,6 +131,7 @@ impl App {
 
     /// Lets everything end at its next safe point, and the store last.
     pub async fn stop(mut self) {
+        manager::stopping();
         self.stop.cancel();
         let drained = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
@@ -142,7 +145,11 @@ impl App {
         let Signals { hangup, terminate, interrupt } = &mut self.signals;
         loop {
             tokio::select! {
-                _ = hangup.recv() => { self.handle.reload(Trigger::Signal, false).await; }
+                _ = hangup.recv() => {
+                    manager::reloading();
+                    let answer = self.handle.reload(Trigger::Signal, false).await;
+                    manager::reloaded(answer.as_ref(), &self.handle.running.load().revision);
+                }
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
             }

@@ -44,6 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("notify::", &["config/watch"]),
     ("redb::", &["store"]),
     ("rustix::", &["store/file"]),
+    ("sd_notify::", &["app/manager"]),
     ("async_imap::", &["mailbox/imap"]),
     ("imap_proto::", &["mailbox/imap"]),
     ("lettre::", &["transport", "core/render"]),
