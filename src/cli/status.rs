@@ -22,6 +22,9 @@ pub struct StatusArgs {
     /// Wait until all is well
     #[arg(long)]
     wait: bool,
+    /// Ask only whether a revision runs, which needs no token
+    #[arg(long, conflicts_with = "format")]
+    ready: bool,
     /// Seconds to wait at most
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
@@ -34,6 +37,9 @@ pub struct StatusArgs {
 pub fn run(args: StatusArgs) -> Result<Exit, Failure> {
     let client = args.server.client()?;
     let within = Duration::from_secs(if args.wait { args.timeout } else { 0 });
+    if args.ready {
+        return wait_for(ready_within(&client, within));
+    }
     let status = wait_for(well_within(&client, within))?;
     match args.format {
         Format::Json => output::json(&status),
@@ -54,6 +60,21 @@ async fn well_within(client: &Client, within: Duration) -> Result<StatusView, Fa
             Err(failure) if failure.exit != Exit::Unreachable => return status,
             Ok(_) | Err(_) if over => return status,
             Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(LOOK_AGAIN_MS)).await,
+        }
+    }
+}
+
+/// Whether a revision runs, as soon as one does, or when the time is over.
+async fn ready_within(client: &Client, within: Duration) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    loop {
+        match client.bytes("/-/ready").await {
+            Ok(_) => {
+                output::print("ready\n");
+                return Ok(Exit::Fine);
+            }
+            Err(failure) if began.elapsed() >= within => return Err(failure),
+            Err(_) => tokio::time::sleep(Duration::from_millis(LOOK_AGAIN_MS)).await,
         }
     }
 }
