@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod alerts;
 mod browser;
 mod browser_pages;
 mod cli;
@@ -29,7 +30,6 @@ mod process;
 mod program;
 mod reconcile;
 mod review;
-
 mod secrets;
 mod server;
 mod sink;
