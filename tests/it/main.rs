@@ -5,6 +5,7 @@
 mod alerts;
 mod browser;
 mod browser_pages;
+mod chart;
 mod cli;
 mod config;
 mod config_watch;
