@@ -57,11 +57,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README, docs and the READMEs of the examples.
+/// README, docs, runbooks, and the READMEs of examples and chart.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![root().join("README.md"), root().join("examples/otobo-ops/README.md")];
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    pages.extend(docs.filter(|path| path.extension().is_some_and(|it| it == "md")));
+    let others = ["README.md", "examples/otobo-ops/README.md", "charts/postroom/README.md"];
+    let mut pages: Vec<PathBuf> = others.iter().map(|path| root().join(path)).collect();
+    for folder in ["docs", "docs/runbooks"] {
+        let docs = std::fs::read_dir(root().join(folder)).unwrap().map(|it| it.unwrap().path());
+        pages.extend(docs.filter(|path| path.extension().is_some_and(|it| it == "md")));
+    }
     pages.sort();
     pages
 }

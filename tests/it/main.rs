@@ -11,6 +11,7 @@ mod config;
 mod config_watch;
 mod crash;
 mod daemon;
+mod deploy;
 mod docs;
 mod e2e;
 mod faults;

@@ -36,11 +36,16 @@ impl Program {
         yaml: &str,
         variables: &[(&str, &str)],
     ) -> Program {
+        write(folder.path(), yaml);
+        Program::start_over(folder, variables).await
+    }
+
+    /// Starts one over the configuration that lies in this folder.
+    pub async fn start_over(folder: tempfile::TempDir, variables: &[(&str, &str)]) -> Program {
         for kind in ["new", "cur", "tmp"] {
             fs::create_dir_all(folder.path().join("mail").join(kind)).unwrap();
         }
         fs::create_dir_all(folder.path().join("secrets")).unwrap();
-        write(folder.path(), yaml);
         let mut child = Command::new(env!("CARGO_BIN_EXE_postroom"))
             .args(["run", "--listen", "127.0.0.1:0", "--log", "trace"])
             // Every field as it is: nothing may hide behind a sentence.
