@@ -3,6 +3,8 @@
 //! `start` runs straight down: store, first revision, tasks, listener. What happens when the
 //! files change is in [`reload`]; what the pollers get of it is in [`accounts`].
 
+pub mod probe;
+
 mod accounts;
 mod manager;
 mod reload;

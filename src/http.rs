@@ -13,7 +13,7 @@ pub mod auth;
 pub mod dto;
 pub mod explain;
 pub mod form;
-pub mod pages;
+mod pages;
 pub mod problem;
 pub mod replay;
 pub mod session;

@@ -315,6 +315,15 @@ pub struct Session {
     pub seen: Timestamp,
 }
 
+/// Which lines of the communication log to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MailQuery {
+    /// Only those with this label of their outcome.
+    pub outcome: Option<String>,
+    /// Only those of this account.
+    pub account: Option<String>,
+}
+
 /// Which tickets to list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TicketQuery {
@@ -650,7 +659,18 @@ impl Store {
         before: Option<MailId>,
         limit: usize,
     ) -> Result<Page<MailRecord>, StoreError> {
-        self.view(|view| log::mails(view, before, limit))
+        self.view(|view| log::mails(view, &MailQuery::default(), before, limit))
+    }
+
+    /// The lines of the log that are asked for, newest first. A page may hold fewer than `limit`
+    /// and still have a next one.
+    pub fn mails_of(
+        &self,
+        query: &MailQuery,
+        before: Option<MailId>,
+        limit: usize,
+    ) -> Result<Page<MailRecord>, StoreError> {
+        self.view(|view| log::mails(view, query, before, limit))
     }
 
     /// One line of the log.

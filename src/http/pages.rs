@@ -10,7 +10,15 @@ pub mod door;
 pub mod layout;
 pub mod words;
 
+pub mod foreign;
+
+pub mod accounts;
 pub mod assets;
+pub mod configuration;
+pub mod mails;
 pub mod me;
+pub mod notifications;
+pub mod outbox;
 pub mod overview;
+pub mod quarantine;
 pub mod sign_in;

@@ -96,6 +96,15 @@ const OPEN_PAGE: Access = Access::Page(None);
 /// A page to read.
 const VIEWER_PAGE: Access = Access::Page(Some(Role::Viewer));
 
+/// A page to work on.
+const USER_PAGE: Access = Access::Page(Some(Role::User));
+/// A page of those who deal with quarantine and outbox.
+const MANAGER_PAGE: Access = Access::Page(Some(Role::Manager));
+/// A page of those who run the desk.
+const ADMIN_PAGE: Access = Access::Page(Some(Role::Admin));
+/// Until a trial of an account or a server must have ended.
+const PROBE_TIMEOUT_SECS: u64 = 180;
+
 /// What every listing understands.
 const PAGE: &[(&str, &str)] =
     &[("limit", "rows, at most 200; default 50"), ("cursor", "`next` of the page before")];
@@ -186,6 +195,23 @@ pub fn all() -> Vec<Route> {
         post("/sign-out/everywhere", VIEWER_PAGE, "End every session of this user", sign_in::out_everywhere).html(),
         get("/me", VIEWER_PAGE, "Who one is", pages::me::show).html(),
         get("/", VIEWER_PAGE, "Tickets", pages::overview::show).html(),
+        get("/notifications", VIEWER_PAGE, "What rang for the reader, and why", pages::notifications::list).html(),
+        post("/notifications/read", VIEWER_PAGE, "Mark what rang as read", pages::notifications::read).html(),
+        get("/mails", VIEWER_PAGE, "What became of each mail", pages::mails::list).html(),
+        get("/mails/{id}", VIEWER_PAGE, "What became of one mail and why; for managers also its source", pages::mails::show).html(),
+        get("/mails/{id}/raw", MANAGER_PAGE, "The bytes of a mail", pages::mails::raw).bytes("message/rfc822"),
+        get("/quarantine", MANAGER_PAGE, "Mails kept for a person to look at", pages::quarantine::list).html(),
+        post("/quarantine/{id}/release", MANAGER_PAGE, "Judge a quarantined mail again and let it go on", pages::quarantine::release).html(),
+        post("/quarantine/{id}/drop", MANAGER_PAGE, "Take a mail off the list without releasing it", pages::quarantine::abandon).html(),
+        get("/outbox", MANAGER_PAGE, "Mail we owe", pages::outbox::list).html(),
+        post("/outbox/{id}/retry", MANAGER_PAGE, "Try a mail again now, also one that was given up", pages::outbox::retry).html(),
+        post("/outbox/{id}/drop", MANAGER_PAGE, "Give a mail up", pages::outbox::abandon).html(),
+        get("/accounts", VIEWER_PAGE, "How mail accounts and SMTP servers are", pages::accounts::list).html(),
+        post("/accounts/{name}/fetch", USER_PAGE, "Look into a mailbox now", pages::accounts::fetch).html(),
+        post("/accounts/{name}/test", MANAGER_PAGE, "Try a mail account step by step", pages::accounts::test_account).html().within(PROBE_TIMEOUT_SECS),
+        post("/servers/{name}/test", MANAGER_PAGE, "Try an SMTP server step by step; no mail is sent", pages::accounts::test_server).html().within(PROBE_TIMEOUT_SECS),
+        get("/configuration", ADMIN_PAGE, "Revision, what was refused and where, what the last reload changed, files", pages::configuration::show).html(),
+        post("/configuration/reload", ADMIN_PAGE, "Look at the configuration files now", pages::configuration::reload).html(),
     ]
 }
 

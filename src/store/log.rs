@@ -7,7 +7,10 @@ use redb::ReadableTableMetadata;
 use super::fault::Fault;
 use super::rows::{BellRow, MailRow, decode};
 use super::tables::View;
-use super::{Bell, MailId, MailRecord, Page, tickets};
+use super::{Bell, MailId, MailQuery, MailRecord, Page, tickets};
+
+/// Lines of the log that are looked at for one page.
+const LOOKED_AT_MAX: usize = 10_000;
 
 /// One line of the log.
 pub(super) fn mail(view: &View, id: u64) -> Result<Option<MailRecord>, Fault> {
@@ -18,16 +21,24 @@ pub(super) fn mail(view: &View, id: u64) -> Result<Option<MailRecord>, Fault> {
 /// The log, newest first.
 pub(super) fn mails(
     view: &View,
+    query: &MailQuery,
     before: Option<MailId>,
     limit: usize,
 ) -> Result<Page<MailRecord>, Fault> {
     let mut items: Vec<MailRecord> = Vec::new();
+    let (mut looked_at, mut last) = (0, None);
     for row in view.mails.range(..before.map_or(u64::MAX, |before| before.0))?.rev() {
-        if items.len() >= limit {
-            return Ok(full(items));
+        if items.len() >= limit || looked_at >= LOOKED_AT_MAX {
+            return Ok(Page { items, next: last });
         }
         let (id, row) = row?;
-        items.push(record(view, id.value(), row.value())?);
+        let line = record(view, id.value(), row.value())?;
+        (looked_at, last) = (looked_at + 1, Some(id.value()));
+        let outcome = query.outcome.as_ref().is_none_or(|it| line.outcome.label() == it);
+        let account = query.account.as_ref().is_none_or(|it| line.account == *it);
+        if outcome && account {
+            items.push(line);
+        }
     }
     Ok(Page { items, next: None })
 }

@@ -198,6 +198,13 @@ impl Browser {
         self.ask("POST", "/goog/cdp/execute", &command)
     }
 
+    /// Says yes to what the page asks, and what that was.
+    pub fn alert(&self) -> String {
+        let text = self.ask("GET", "/alert/text", &Value::Null);
+        self.ask("POST", "/alert/accept", &json!({}));
+        text.as_str().unwrap().to_owned()
+    }
+
     /// Forgets every cookie.
     pub fn forget(&self) {
         self.ask("DELETE", "/cookie", &Value::Null);

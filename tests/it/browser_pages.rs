@@ -13,7 +13,8 @@ const PASSWORD: &str = "correct horse battery";
 const DESK: &str = "version: 1
 desk: {name: ACME Helpdesk}
 mailAccounts:
-  support: {type: maildir, path: '{dir}/mail', dispatch: {by: queue, queue: support}, pollInterval: 1s, afterFetch: keep, since: all}
+  support: {type: maildir, path: '{dir}/mail', dispatch: {by: queue, queue: support}, pollInterval: 1s, afterFetch: keep, since: all, maxSize: 1KiB, oversize: quarantine}
+  broken: {type: imap, host: 127.0.0.1, port: 1, username: desk, password: {secret: adam}, dispatch: {by: recipient}, afterFetch: keep}
 queues:
   support: {}
 smtp:
@@ -21,9 +22,23 @@ smtp:
 senders:
   default: {from: Desk <notify@corp.example>, via: [files]}
 users:
-  adam: {email: adam@corp.example, name: Adam Admin, role: admin, passwordHash: {secret: adam}, subscriptions: {queues: [support], events: {ticketCreated: [web]}}}
+  adam: {email: adam@corp.example, name: Adam Admin, role: admin, passwordHash: {secret: adam}, subscriptions: {queues: [support], events: {ticketCreated: [web, mail]}}}
   kenji: {email: kenji@corp.example, name: 鈴木 健二, language: ja, role: manager, passwordHash: {secret: adam}}
 ";
+
+/// What an administrator sees; a manager sees all but the last.
+const ADMIN_PAGES: &[&str] = &[
+    "/",
+    "/me",
+    "/notifications",
+    "/mails",
+    "/mails/1",
+    "/mails/2",
+    "/quarantine",
+    "/outbox",
+    "/accounts",
+    "/configuration",
+];
 
 /// A desk on which everybody has [`PASSWORD`], and a browser; `None` without one.
 async fn desk() -> Option<(Daemon, Browser)> {
@@ -35,6 +50,14 @@ async fn desk() -> Option<(Daemon, Browser)> {
     let mut daemon = daemon;
     daemon.again().await;
     Some((daemon, browser))
+}
+
+fn mail(subject: &str, text: &str, id: u32) -> Vec<u8> {
+    format!(
+        "From: Eve <eve@customer.example>\r\nTo: desk@corp.example\r\nSubject: {subject}\r\n\
+         Message-ID: <{id}@customer.example>\r\n\r\n{text}\r\n"
+    )
+    .into_bytes()
 }
 
 fn url(daemon: &Daemon, path: &str) -> String {
@@ -78,13 +101,15 @@ fn check_accessible(browser: &Browser, page: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_accessible_and_quiet() {
     let Some((daemon, browser)) = desk().await else { return };
-    daemon.deliver("1", b"From: Eve <eve@customer.example>\r\nTo: desk@corp.example\r\nSubject: printer\r\nMessage-ID: <1@customer.example>\r\n\r\nIt burns.\r\n");
+    daemon.deliver("1", &mail("printer", "It burns.", 1));
     daemon.mails(1).await;
+    daemon.deliver("2", &mail("請求書について", &"x".repeat(2000), 2));
+    daemon.mails(2).await;
     browser.open(&url(&daemon, "/"));
     assert_eq!(browser.path(), "/sign-in", "nobody is signed in");
     check_accessible(&browser, "/sign-in");
     shoot(&browser, "sign-in");
-    for (user, pages) in [("adam", ["/", "/me"].as_slice()), ("kenji", ["/", "/me"].as_slice())] {
+    for (user, pages) in [("adam", ADMIN_PAGES), ("kenji", &ADMIN_PAGES[..ADMIN_PAGES.len() - 1])] {
         sign_in(&daemon, &browser, user);
         for page in pages {
             browser.open(&url(&daemon, page));
@@ -118,4 +143,55 @@ async fn signing_in_and_out_by_hand() {
     assert_eq!(browser.text(".notice"), "You are signed out.");
     browser.open(&url(&daemon, "/me"));
     assert!(browser.path().starts_with("/sign-in"), "{}", browser.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_sees_to_a_mail_and_an_account() {
+    let Some((daemon, browser)) = desk().await else { return };
+    daemon.deliver("1", &mail("too large", &"x".repeat(2000), 1));
+    daemon.mails(1).await;
+    sign_in(&daemon, &browser, "kenji");
+    browser.open(&url(&daemon, "/mails"));
+    browser.choose("select[name=outcome]", "created");
+    browser.click("form.filters button");
+    assert_eq!(browser.text(".empty"), "ありません。", "no mail was created");
+    browser.choose("select[name=outcome]", "quarantined");
+    browser.click("form.filters button");
+    browser.click("tbody tr a");
+    assert_eq!(browser.path(), "/mails/1");
+    assert!(browser.text("ol.trace").contains("larger than the account takes"));
+    browser.click("button.danger");
+    let asked = browser.alert();
+    assert!(asked.contains("解放せずに"), "{asked}");
+    assert_eq!(browser.text(".notice"), "メールを一覧から外しました。");
+
+    browser.open(&url(&daemon, "/accounts"));
+    browser.until("the broken account", || {
+        browser.open(&url(&daemon, "/accounts"));
+        browser.all(".badge.bad").into_iter().next()
+    });
+    browser.click("form[action='/accounts/broken/test'] button");
+    assert!(browser.text(".notice.bad").contains("失敗しました"));
+    browser.open(&url(&daemon, "/accounts"));
+    browser.click("form[action='/accounts/support/test'] button");
+    assert_eq!(browser.text(".notice"), "すべて正常です。");
+    browser.open(&url(&daemon, "/accounts"));
+    browser.click("form[action='/accounts/support/fetch'] button");
+    assert_eq!(browser.text(".notice"), "メールボックスを確認しています。");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_revision_is_shown_with_its_place() {
+    let Some((daemon, browser)) = desk().await else { return };
+    sign_in(&daemon, &browser, "adam");
+    daemon.write(&DESK.replace("  support: {}", "  support: {colour: red}"));
+    browser.open(&url(&daemon, "/configuration"));
+    browser.click("form[action='/configuration/reload'] button");
+    assert!(browser.text(".notice").contains("refused"), "{}", browser.text(".notice"));
+    let problems = browser.text("tbody");
+    assert!(problems.contains("desk.yaml:7:") && problems.contains("colour"), "{problems}");
+    daemon.write(&DESK.replace("  support: {}", "  support: {}\n  sales: {}"));
+    browser.click("form[action='/configuration/reload'] button");
+    let changes = browser.text("tbody");
+    assert!(changes.contains("queues.sales"), "{changes}");
 }

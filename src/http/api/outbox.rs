@@ -78,13 +78,19 @@ pub async fn abandon(
 }
 
 async fn change(web: &Web, id: u64, to: Delivery) -> Result<Json<OutgoingView>, Problem> {
+    let mail = set(web, id, to).await?;
+    Ok(Json(web.read(move |store| view(store, &mail)).await?))
+}
+
+/// Says how far a mail is, unless it was sent.
+pub(in crate::http) async fn set(web: &Web, id: u64, to: Delivery) -> Result<Outgoing, Problem> {
     let mut mail = find(web, id).await?;
     if let Delivery::Sent { at } = mail.delivery {
         return Err(Problem::conflict(format!("mail {id} was sent at {at}")));
     }
     web.handle.store.delivered(vec![(mail.id, to.clone())]).await?;
     mail.delivery = to;
-    Ok(Json(web.read(move |store| view(store, &mail)).await?))
+    Ok(mail)
 }
 
 fn view(store: &Store, mail: &Outgoing) -> Result<OutgoingView, StoreError> {

@@ -43,11 +43,13 @@ pub async fn release(
     State(web): State<Web>,
     Path(id): Path<u64>,
 ) -> Result<Json<ReleasedView>, Problem> {
-    unresolved(&find(&web, id).await?)?;
-    match web.handle.release(MailId(id)).await {
-        Ok(outcome) => Ok(Json(ReleasedView::from(&outcome))),
-        Err(reason) => Err(Problem::conflict(reason)),
-    }
+    Ok(Json(ReleasedView::from(&let_go(&web, id).await?)))
+}
+
+/// Judges a mail again and says what became of it.
+pub(in crate::http) async fn let_go(web: &Web, id: u64) -> Result<Outcome, Problem> {
+    unresolved(&find(web, id).await?)?;
+    web.handle.release(MailId(id)).await.map_err(Problem::conflict)
 }
 
 /// Takes a mail off the list without releasing it.

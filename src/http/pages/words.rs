@@ -3,6 +3,7 @@
 //! Architecture invariant: a word that misses a language does not compile, and one that was left
 //! untranslated fails a test.
 
+mod admin;
 mod frame;
 
 use crate::core::config::Language;
@@ -19,6 +20,7 @@ macro_rules! words {
 
         impl $table {
             /// Name, English and Japanese of each word.
+            #[cfg(test)]
             pub const ALL: &'static [(&'static str, &'static str, &'static str)] =
                 &[$((stringify!($name), $en, $ja),)*];
 
@@ -36,11 +38,13 @@ macro_rules! words {
 }
 pub(crate) use words;
 
+pub use admin::{Bells, Mails, Objects};
 pub use frame::{Errors, Frame, Me, SignIn};
 
 /// All tables, for the test that looks at every word.
 #[cfg(test)]
-const TABLES: &[&[(&str, &str, &str)]] = &[Frame::ALL, SignIn::ALL, Me::ALL, Errors::ALL];
+const TABLES: &[&[(&str, &str, &str)]] =
+    &[Frame::ALL, SignIn::ALL, Me::ALL, Errors::ALL, Mails::ALL, Objects::ALL, Bells::ALL];
 
 /// The language a browser asks for (RFC 9110 section 12.5.4), of those we have.
 pub fn accepted(header: Option<&str>, default: Language) -> Language {

@@ -1,0 +1,214 @@
+//! Mail accounts and SMTP servers: how each is, and looking or testing now.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::door;
+use super::foreign::foreign;
+use super::layout::{self, Here, Page};
+use super::words::{Frame, Objects};
+use crate::app::probe::{self, Probe};
+use crate::core::config::Role;
+use crate::http::Web;
+use crate::http::api::{self, Path};
+use crate::http::dto::status::ConditionView;
+use crate::http::problem::Problem;
+use crate::http::session::SignedIn;
+use crate::run::board::{ConditionKind, Kind, ObjectStatus};
+
+/// How all of them are.
+pub async fn list(State(web): State<Web>, reader: SignedIn) -> Page {
+    let words = Objects::of(reader.language);
+    let all = web.handle.board.all();
+    let (accounts, servers): (Vec<_>, Vec<_>) =
+        all.iter().partition(|object| object.kind == Kind::MailAccount);
+    let said = if reader.said == "fetching" { words.fetching } else { "" };
+    let content = html! {
+        h1 { (Frame::of(reader.language).accounts) }
+        (layout::notice(said, false))
+        h2 { (words.accounts) }
+        (table(&reader, &accounts, words.accounts))
+        h2 { (words.servers) }
+        (table(&reader, &servers, words.servers))
+    };
+    layout::page(&reader, Here::Accounts, Frame::of(reader.language).accounts, content)
+}
+
+/// Looks into a mailbox now.
+pub async fn fetch(state: State<Web>, name: Path<String>) -> Result<Response, Problem> {
+    let _done = api::accounts::fetch(state, name).await?;
+    Ok(door::redirect("/accounts?said=fetching"))
+}
+
+/// Tries an account, and says what worked.
+pub async fn test_account(
+    State(web): State<Web>,
+    reader: SignedIn,
+    Path(name): Path<String>,
+) -> Result<Page, Problem> {
+    let account = web.handle.running.load().config.accounts.get(&name).cloned();
+    let account = account.ok_or_else(|| Problem::not_found(format!("mail account {name:?}")))?;
+    let probe = probe::account(&account, &web.handle.secrets).await;
+    Ok(tested(&reader, &name, &probe))
+}
+
+/// Tries an SMTP server, and says what worked; no mail is sent.
+pub async fn test_server(
+    State(web): State<Web>,
+    reader: SignedIn,
+    Path(name): Path<String>,
+) -> Result<Page, Problem> {
+    let server = web.handle.running.load().config.smtp.get(&name).cloned();
+    let server = server.ok_or_else(|| Problem::not_found(format!("SMTP server {name:?}")))?;
+    let probe = probe::server(&server, None, &web.handle.secrets).await;
+    Ok(tested(&reader, &name, &probe))
+}
+
+fn tested(reader: &SignedIn, name: &str, probe: &Probe) -> Page {
+    let words = Objects::of(reader.language);
+    let title = format!("{} {name}", words.tested);
+    let content = html! {
+        h1 { (title) }
+        div.card {
+            ol.trace {
+                @for step in &probe.steps { li { "✓ " (foreign(step)) } }
+            }
+            @match &probe.failed {
+                None => { (layout::notice(words.test_ok, false)) }
+                Some(failed) => {
+                    p.notice.bad role="alert" { (words.test_failed) " " (foreign(&failed.message)) }
+                    @if !failed.hint.is_empty() { p { (failed.hint) } }
+                }
+            }
+        }
+        p { a href="/accounts" { (words.back) } }
+    };
+    layout::page(reader, Here::Accounts, &title, content)
+}
+
+fn table(reader: &SignedIn, objects: &[&ObjectStatus], label: &str) -> Markup {
+    let words = Objects::of(reader.language);
+    html! {
+        @if objects.is_empty() {
+            p.empty { (Frame::of(reader.language).nothing) }
+        } @else {
+            div.scroll tabindex="0" role="region" aria-label=(label) {
+                table {
+                    thead { tr {
+                        th scope="col" { (words.name) }
+                        th scope="col" { (words.conditions) }
+                        th scope="col" { (words.last_success) }
+                        th.wide scope="col" { (words.next_poll) }
+                        th.number scope="col" { (words.backlog) }
+                        th.number scope="col" { (words.failures) }
+                        td { span.hidden { (words.test) } }
+                    } }
+                    tbody { @for object in objects { (line(reader, object)) } }
+                }
+            }
+        }
+    }
+}
+
+fn line(reader: &SignedIn, object: &ObjectStatus) -> Markup {
+    let words = Objects::of(reader.language);
+    let time = |at| {
+        html! {
+            @match at { Some(at) => { (layout::time(reader, at)) } None => { span.soft { (words.never) } } }
+        }
+    };
+    html! {
+        tr {
+            th scope="row" { (object.name) }
+            td { (conditions(reader, object)) }
+            td { (time(object.last_success)) }
+            td.wide { (time(object.next_poll)) }
+            td.number { @if let Some(backlog) = object.backlog { (backlog) } }
+            td.number { (object.consecutive_failures) }
+            td.nowrap { (actions(reader, object)) }
+        }
+    }
+}
+
+fn actions(reader: &SignedIn, object: &ObjectStatus) -> Markup {
+    let words = Objects::of(reader.language);
+    let kind = match object.kind {
+        Kind::MailAccount => "accounts",
+        Kind::Smtp => "servers",
+    };
+    let path = |action: &str| format!("/{kind}/{}/{action}", segment(&object.name));
+    html! {
+        @if object.kind == Kind::MailAccount && reader.may(Role::User) {
+            (layout::button(reader, &path("fetch"), words.fetch, "small")) " "
+        }
+        @if reader.may(Role::Manager) {
+            (layout::button(reader, &path("test"), words.test, "small"))
+        }
+    }
+}
+
+fn conditions(reader: &SignedIn, object: &ObjectStatus) -> Markup {
+    let words = Objects::of(reader.language);
+    let is = |kind| object.conditions.iter().find(|it| it.kind == kind).and_then(|it| it.status);
+    let (class, word) = match (is(ConditionKind::Suspended), is(ConditionKind::Ready)) {
+        (Some(true), _) => ("badge warn", words.suspended),
+        (_, Some(true)) => ("badge good", words.ready),
+        (_, Some(false)) => ("badge bad", words.failing),
+        (_, None) => ("badge", words.starting),
+    };
+    let trouble =
+        object.conditions.iter().find(|it| it.status == Some(false) && !it.message.is_empty());
+    html! {
+        span class=(class) { (word) }
+        @if let Some(trouble) = trouble { " " (foreign(&trouble.message)) }
+        details {
+            summary { small { (words.conditions) } }
+            dl.facts {
+                @for condition in &object.conditions { (details(reader, condition)) }
+            }
+        }
+    }
+}
+
+fn details(reader: &SignedIn, condition: &crate::run::board::Condition) -> Markup {
+    let words = Objects::of(reader.language);
+    let name = ConditionView::from(condition).kind;
+    let frame = Frame::of(reader.language);
+    let status = match condition.status {
+        Some(true) => frame.yes,
+        Some(false) => frame.no,
+        None => "?",
+    };
+    html! {
+        dt { (name) ": " (status) }
+        dd {
+            (condition.reason) " " (foreign(&condition.message)) " "
+            small { (words.since) " " (layout::time(reader, condition.since)) }
+        }
+    }
+}
+
+/// A name as a part of a path.
+fn segment(name: &str) -> String {
+    let mut segment = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_one_part_of_a_path() {
+        assert_eq!(segment("support-1"), "support-1");
+        assert_eq!(segment("a/b ?窓"), "a%2Fb%20%3F%E7%AA%93");
+    }
+}

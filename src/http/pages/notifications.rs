@@ -1,0 +1,110 @@
+//! The bell: what rang for a person, and why.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::door;
+use super::layout::{self, Here, Page};
+use super::words::{Bells, Frame};
+use crate::core::notify::EventKind;
+use crate::http::Web;
+use crate::http::form::{Form, link};
+use crate::http::problem::Problem;
+use crate::http::session::SignedIn;
+use crate::store::Bell;
+
+/// Bells on one page.
+const ROWS: usize = 50;
+
+/// What rang, newest first.
+pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Result<Page, Problem> {
+    let words = Bells::of(reader.language);
+    let (who, before) = (reader.user.clone(), form.text("cursor").parse().ok());
+    let found = web.read(move |store| store.bells(&who, before, ROWS)).await?;
+    let older = found.next.map(|next| link("/notifications", &[("cursor", &next.to_string())]));
+    let said = if reader.said == "read" { words.were_read } else { "" };
+    let newest = found.items.first().map(|bell| bell.id);
+    let content = html! {
+        div.row.apart {
+            h1 { (words.title) }
+            @if let (Some(newest), true) = (newest, reader.unread > 0) {
+                form.inline method="post" action="/notifications/read" {
+                    (layout::csrf(&reader))
+                    input type="hidden" name="upTo" value=(newest);
+                    button type="submit" { (words.read_all) }
+                }
+            }
+        }
+        (layout::notice(said, false))
+        (table(&reader, &found.items))
+        (layout::pager(&reader, before.map(|_: u64| "/notifications"), older.as_deref()))
+    };
+    Ok(layout::page(&reader, Here::Notifications, words.title, content))
+}
+
+/// Marks what rang as read, up to what was shown.
+pub async fn read(
+    State(web): State<Web>,
+    reader: SignedIn,
+    form: Form,
+) -> Result<Response, Problem> {
+    let up_to = form.text("upTo").parse();
+    let up_to = up_to.map_err(|_| Problem::bad("`upTo` is not a number"))?;
+    web.handle.store.read_bells(&reader.user, up_to).await?;
+    Ok(door::redirect("/notifications?said=read"))
+}
+
+fn table(reader: &SignedIn, bells: &[Bell]) -> Markup {
+    let words = Bells::of(reader.language);
+    html! {
+        @if bells.is_empty() {
+            p.empty { (Frame::of(reader.language).nothing) }
+        } @else {
+            div.scroll tabindex="0" role="region" aria-label=(words.title) {
+                table {
+                    thead { tr {
+                        th scope="col" { (words.at) }
+                        th scope="col" { (words.event) }
+                        th scope="col" { (words.ticket) }
+                    } }
+                    tbody { @for bell in bells { (line(reader, bell)) } }
+                }
+            }
+        }
+    }
+}
+
+fn line(reader: &SignedIn, bell: &Bell) -> Markup {
+    let words = Bells::of(reader.language);
+    html! {
+        tr {
+            td { (layout::time(reader, bell.at)) }
+            td {
+                (event(&bell.event, words))
+                @if !bell.read { " " span.badge.info { (words.unread) } }
+            }
+            td.nowrap {
+                @if let Some(number) = &bell.ticket { a href={ "/tickets/" (number) } { (number) } }
+            }
+        }
+    }
+}
+
+/// An event in words; the label of one that is not known any more.
+fn event<'a>(label: &'a str, words: &Bells) -> &'a str {
+    let known = EventKind::ALL.into_iter().find(|kind| kind.label() == label);
+    let Some(kind) = known else { return label };
+    match kind {
+        EventKind::TicketCreated => words.ticket_created,
+        EventKind::FollowUpLocked => words.follow_up_locked,
+        EventKind::FollowUpUnlocked => words.follow_up_unlocked,
+        EventKind::LockTimeout => words.lock_timeout,
+        EventKind::NoteAdded => words.note_added,
+        EventKind::QueueUpdated => words.queue_updated,
+        EventKind::OwnerChanged => words.owner_changed,
+        EventKind::ResponsibleChanged => words.responsible_changed,
+        EventKind::DeliveryFailed => words.delivery_failed,
+        EventKind::PendingReached => words.pending_reached,
+    }
+}
