@@ -115,6 +115,8 @@ pub enum Exit {
     Usage = 64,
     /// The daemon cannot be reached.
     Unreachable = 69,
+    /// Another daemon has the store open (`run`): trying again later may help.
+    InUse = 75,
     /// The configuration is invalid at start.
     InvalidAtStart = 78,
 }

@@ -60,7 +60,9 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
             return Err(Failure::new(message).hint(hint).exit(Exit::InvalidAtStart));
         }
         Err(error) => {
-            return Err(Failure::new(error.to_string()).hint(advice(&error)));
+            let failure = Failure::new(error.to_string()).hint(advice(&error));
+            let in_use = matches!(error, StartError::Store(StoreError::InUse(_)));
+            return Err(if in_use { failure.exit(Exit::InUse) } else { failure });
         }
     };
     welcome(app.addr(), &data);
