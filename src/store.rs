@@ -20,6 +20,7 @@ mod places;
 mod raw;
 mod record;
 mod rehearse;
+mod revisions;
 mod rows;
 mod search;
 mod segments;
@@ -55,7 +56,7 @@ use crate::core::webhook::{OwedHook, OwedHookId};
 use fault::Fault;
 pub use mark::Mark;
 pub use rehearse::Tried;
-use rows::{BellRow, RevisionRow, decode, encode};
+use rows::{BellRow, decode, encode};
 use search::Search;
 use segments::Segments;
 use tables::View;
@@ -68,8 +69,6 @@ const QUEUE_KIB_MAX: usize = 64 * 1024;
 const QUEUE_KIB_MIN: usize = 32;
 /// Bytes that are hashed on the calling task; more are hashed on a thread of their own.
 const HASH_BYTES_MAX: usize = 256 * 1024;
-/// Revisions kept; older ones are forgotten.
-const REVISIONS_KEPT: usize = 10;
 
 /// Handle to the store; clones share it.
 #[derive(Clone)]
@@ -921,9 +920,9 @@ impl Store {
 
     /// Keeps a revision as the last good one.
     pub async fn keep_revision(&self, revision: StoredRevision) -> Result<(), StoreError> {
-        let StoredRevision { hash, applied, files } = revision;
-        let row = encode(&RevisionRow { hash, applied, files });
-        self.write(0, row.len(), move |tx| tx.keep_revision(&row)).await
+        let page = tokio::task::spawn_blocking(|| revisions::Page::of(revision)).await;
+        let page = page.map_err(|error| StoreError::Failed(format!("could not hash: {error}")))?;
+        self.write(0, page.bytes(), move |tx| tx.keep_revision(&page)).await
     }
 
     /// The kept revision whose hash begins like this; the last one, if several do.
@@ -942,11 +941,7 @@ impl Store {
 
     /// The last revision that was applied.
     pub fn last_revision(&self) -> Result<Option<StoredRevision>, StoreError> {
-        self.view(|view| {
-            let Some((_, row)) = view.revisions.last()? else { return Ok(None) };
-            let RevisionRow { hash, applied, files } = decode(row.value())?;
-            Ok(Some(StoredRevision { hash, applied, files }))
-        })
+        self.view(revisions::last)
     }
 
     /// Keeps a secret that was granted to us while running, such as a refresh token, or forgets
@@ -1091,19 +1086,6 @@ impl Shared {
 }
 
 impl Tx<'_> {
-    fn keep_revision(&mut self, row: &[u8]) -> Result<(), Fault> {
-        let last = self.tables.revisions.last()?.map(|(id, _)| id.value());
-        self.tables.revisions.insert(last.map_or(1, |last| last + 1), row)?;
-        let mut ids = Vec::new();
-        for row in self.tables.revisions.iter()?.rev().skip(REVISIONS_KEPT) {
-            ids.push(row?.0.value());
-        }
-        for id in ids {
-            self.tables.revisions.remove(id)?;
-        }
-        Ok(())
-    }
-
     fn keep_grant(&mut self, name: &str, grant: Option<&[u8]>) -> Result<(), Fault> {
         match grant {
             Some(grant) => self.tables.grants.insert(name, grant)?,

@@ -21,8 +21,9 @@ use crate::core::outgoing::Delivery;
 /// 1: the first. 2: `outbox_waiting`, `outbox_sent` and `outbox_dead` list owed mails by how far
 /// they are, so that counting them does not read them. 3: `sessions`, empty at first. 4: `places`
 /// and `place_counts` say where tickets lie, so that lists and counts do not read them. 5: `hooks`
-/// and its lists, empty at first.
-pub(super) const SCHEMA_VERSION: u32 = 5;
+/// and its lists, empty at first. 6: `texts` holds the files of revisions; revisions written before
+/// hold theirs themselves.
+pub(super) const SCHEMA_VERSION: u32 = 6;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;

@@ -114,11 +114,26 @@ impl Row for CountersRow {
 pub(super) struct RevisionRow {
     pub hash: String,
     pub applied: jiff::Timestamp,
+    /// Name and text of each file: until version 2 of the tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(String, String)>,
+    /// Name of each file, and the digest by which `texts` holds it.
+    #[serde(default)]
+    pub texts: Vec<(String, String)>,
 }
 
 impl Row for RevisionRow {
     const NAME: &'static str = "revision";
+}
+
+/// The text of a file.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct TextRow {
+    pub text: String,
+}
+
+impl Row for TextRow {
+    const NAME: &'static str = "text of a file";
 }
 
 /// A bell that rang.

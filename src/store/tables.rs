@@ -192,6 +192,8 @@ tables! {
     answer_times: (i64, u64) => &'static str;
     /// Revisions that were applied.
     revisions: u64 => Rows;
+    /// Texts of their files, by content.
+    texts: Hash => Rows;
     /// Secrets that were granted to us while running, such as refresh tokens.
     grants: &'static str => Rows;
     /// Sessions of people on the page, by the hash of what their browser keeps.

@@ -2,7 +2,7 @@
 //!
 //! Architecture invariant: it only reads, and a damaged row never hides the others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use redb::{ReadableTable, ReadableTableMetadata};
@@ -320,14 +320,30 @@ impl Findings<'_> {
         })
     }
 
+    fn revisions(&mut self) -> Result<(), Fault> {
+        let mut named = BTreeSet::new();
+        for row in self.view.revisions.iter()? {
+            let (id, row) = row?;
+            let id = id.value();
+            let row = self.row::<RevisionRow>(|| format!("revision {id}"), row.value());
+            for (name, hex) in row.map(|row| row.texts).unwrap_or_default() {
+                let text = match digest(&hex) {
+                    Ok(digest) => self.view.texts.get(&digest.0)?.is_some(),
+                    Err(_) => false,
+                };
+                self.check(text, || format!("revision {id} has lost the text of {name}"));
+                named.insert(hex);
+            }
+        }
+        let (kept, named) = (self.view.texts.len()?, named.len() as u64);
+        self.check(kept == named, || format!("{kept} texts are stored but revisions name {named}"));
+        Ok(())
+    }
+
     fn small_tables(&mut self) -> Result<(), Fault> {
         for row in self.view.bells.iter()? {
             let (key, row) = row?;
             self.row::<BellRow>(|| format!("bell {}", key.value().1), row.value());
-        }
-        for row in self.view.revisions.iter()? {
-            let (id, row) = row?;
-            self.row::<RevisionRow>(|| format!("revision {}", id.value()), row.value());
         }
         for row in self.view.hooks.iter()? {
             let (id, row) = row?;
@@ -337,6 +353,7 @@ impl Findings<'_> {
         let listed = listed + self.view.hooks_dead.len()?;
         let all = self.view.hooks.len()?;
         self.check(listed == all, || format!("{all} owed messages are stored but {listed} listed"));
+        self.revisions()?;
         for row in self.view.sessions.iter()? {
             self.row::<SessionRow>(|| "session".to_owned(), row?.1.value());
         }

@@ -619,9 +619,14 @@ async fn the_last_revision_and_grants_are_kept() {
         let revision = StoredRevision {
             hash: format!("hash {number}"),
             applied: at(number),
-            files: vec![("desk.yaml".into(), "version: 1\n".into())],
+            // One file stays as it is; the other changes, and in the end comes back.
+            files: vec![
+                ("desk.yaml".into(), "version: 1\n".into()),
+                ("queues.yaml".into(), format!("version: 1 # {}\n", number % 11)),
+            ],
         };
         store.keep_revision(revision.clone()).await.unwrap();
+        sound(&store);
         last = Some(revision);
     }
     store.keep_grant("m365", Some(b"refresh".to_vec())).await.unwrap();
