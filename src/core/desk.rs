@@ -161,6 +161,7 @@ impl<'a> Work<'a> {
         let thread: Vec<String> =
             self.facts.articles.iter().filter_map(|article| article.message_id.clone()).collect();
         let letter = Letter {
+            files: &[],
             author: &self.author_name(),
             subject: &subject,
             text: &text,

@@ -49,6 +49,7 @@ use super::address::Address;
 use super::config::{Account, Config};
 use super::filter::Settings;
 use super::filter::examine::Examined;
+use super::mail::files::{self, File};
 use super::mail::{Digest, Mail, Mailbox, Report};
 use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
@@ -103,6 +104,8 @@ pub struct Judgement {
     pub trusted: bool,
     /// Why it must be quarantined, if it must.
     pub quarantine: Option<String>,
+    /// Its files, if it may go on to the customer: see [`Judgement::with_files`].
+    pub files: Vec<File>,
     /// How it was judged.
     pub why: Vec<Why>,
 }
@@ -273,10 +276,11 @@ pub fn decide(
     config: &Config,
     account: &Account,
     mail: &Mail,
+    raw: &[u8],
     facts: &Facts,
     now: Timestamp,
 ) -> Decision {
-    settle(config, account, &judge(config, account, mail), facts, now)
+    settle(config, account, &judge(config, account, mail).with_files(raw), facts, now)
 }
 
 /// What the mail alone says.
@@ -307,6 +311,16 @@ pub fn settle(
 pub(crate) use judge::sender_of;
 
 impl Judgement {
+    /// Takes the files out of the raw mail if it may go on to the customer: only an agent's mail
+    /// does, and nobody else's is worth the memory.
+    pub fn with_files(mut self, raw: &[u8]) -> Judgement {
+        if self.sender.agent.is_some() && self.is_by_hand() && !self.article.attachments.is_empty()
+        {
+            self.files = files::take(raw);
+        }
+        self
+    }
+
     /// Whether a person wrote it, and not his mailbox or another program: nothing but the sender's
     /// being an agent, or a filter, speaks against an answer.
     pub(crate) fn is_by_hand(&self) -> bool {
@@ -369,7 +383,7 @@ mod tests {
 
     /// A ticket of Eve's.
     fn eves_ticket() -> Ticket {
-        let decision = decide(&config(), &account(), &mail(EVE), &no_facts(), now());
+        let decision = decide(&config(), &account(), &mail(EVE), b"", &no_facts(), now());
         Ticket {
             id: TicketId(1),
             number: "2026112210000013".into(),
@@ -393,7 +407,7 @@ mod tests {
 
     #[track_caller]
     fn check_in(config: &Config, headers: &str, facts: &Facts, expected: Outcome) -> Decision {
-        let decision = decide(config, &account(), &mail(headers), facts, now());
+        let decision = decide(config, &account(), &mail(headers), b"", facts, now());
         assert_eq!(decision.outcome, expected, "{:?}", decision.why);
         decision
     }
@@ -425,7 +439,7 @@ mod tests {
         declared.intake.customers = Customers::Declared;
         let duplicate = Some(Duplicate { key: "bytes", first: "mail 1".into() });
         let facts = Facts { duplicate, ..tagged(eves_ticket()) };
-        let decision = decide(&declared, &account(), &mail(EVE), &facts, now());
+        let decision = decide(&declared, &account(), &mail(EVE), b"", &facts, now());
         assert_eq!(decision.outcome.label(), "quarantined");
         assert_eq!(check(EVE, &facts, Outcome::Duplicate).effect, None);
         check(EVE, &tagged(eves_ticket()), Outcome::FollowUp);
@@ -513,7 +527,7 @@ mod tests {
 
     #[test]
     fn agents_are_customers_of_their_own_tickets() {
-        let decision = decide(&config(), &account(), &mail(ANNA), &no_facts(), now());
+        let decision = decide(&config(), &account(), &mail(ANNA), b"", &no_facts(), now());
         let state = State::Closed { successful: true };
         let own = Ticket { id: TicketId(1), state, ..decision.effect.unwrap().ticket };
         let effect = check(ANNA, &keyed(own), Outcome::FollowUp).effect.unwrap();
@@ -544,7 +558,7 @@ mod tests {
     #[test]
     fn reports() {
         let facts = Facts { bounced: Some(eves_ticket()), ..no_facts() };
-        let settle = |mail: &Mail| decide(&config(), &account(), mail, &facts, now());
+        let settle = |mail: &Mail| decide(&config(), &account(), mail, b"", &facts, now());
         let genuine = settle(&report("eve@cust.example"));
         assert_eq!(genuine.outcome, Outcome::Bounce);
         let effect = genuine.effect.unwrap();

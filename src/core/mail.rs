@@ -15,6 +15,7 @@ mod attachments;
 mod body;
 mod charset;
 mod date;
+pub mod files;
 mod flowed;
 mod header;
 mod html;

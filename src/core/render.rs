@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use super::address::Address;
 use super::config::{AutoReply, Config, Language, Texts};
 use super::intake::{DeskKey, Effect, NextIds};
+use super::mail::Attachment;
+use super::mail::files::File;
 use super::notify::{self, EventKind, Notice};
 use super::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use super::thread;
@@ -19,6 +21,7 @@ use super::ticket::{Actor, Article, ArticleKind, Event, Ticket, What};
 use identity::SENDER_DEFAULT;
 use page::{Page, Person};
 use paper::Draft;
+pub use paper::Enclosed;
 
 pub mod clean;
 mod identity;
@@ -64,6 +67,8 @@ pub struct Letter<'a> {
     pub cc: &'a [Address],
     /// Message-IDs of the ticket so far, oldest first.
     pub thread: &'a [String],
+    /// Files that go along.
+    pub files: &'a [Enclosed<'a>],
 }
 
 /// An automatic answer: the mail, and its words for the ticket.
@@ -114,6 +119,7 @@ pub fn auto_reply(
         references,
         fields: robot_fields("auto-replied", &reply.from),
         text: text.clone(),
+        files: &[],
     });
     let owed = Outgoing {
         id,
@@ -166,6 +172,7 @@ pub fn notification(
         references: vec![&root],
         fields: robot_fields("auto-generated", identity.from),
         text,
+        files: &[],
     });
     Some(Outgoing {
         id,
@@ -222,6 +229,7 @@ pub fn letter(
         references: letter.thread.iter().map(String::as_str).collect(),
         fields: Vec::new(),
         text: letter.text.into(),
+        files: letter.files,
     });
     let owed = |recipient: &&Address| Outgoing {
         id: next_outgoing(next),
@@ -238,15 +246,17 @@ pub fn letter(
     recipients.iter().map(owed).collect()
 }
 
-/// The text of an article as a letter that carries none of its files, but names them.
-pub fn without_files(article: &Article, language: Language) -> String {
-    if article.attachments.is_empty() {
+/// The text of an article as a letter that carries these of its files, and names the others.
+pub fn with_kept_files(article: &Article, sent: &[File], language: Language) -> String {
+    let is_kept = |file: &&Attachment| sent.iter().all(|one| one.index != file.index);
+    let kept: Vec<&Attachment> = article.attachments.iter().filter(is_kept).collect();
+    if kept.is_empty() {
         return article.text.clone();
     }
-    let names = article.attachments.iter().take(FILES_NAMED_MAX);
+    let names = kept.iter().take(FILES_NAMED_MAX);
     let names: Vec<String> =
         names.map(|file| clean::line(&file.name, clean::NAME_CHARS_MAX)).collect();
-    let more = if article.attachments.len() > FILES_NAMED_MAX { ", ..." } else { "" };
+    let more = if kept.len() > FILES_NAMED_MAX { ", ..." } else { "" };
     let files = format!("{}{more}", names.join(", "));
     format!("{}\n\n{}\n", article.text.trim_end(), texts::files_kept(language, &files))
 }
@@ -590,7 +600,7 @@ mod tests {
     fn files_that_stay_are_named() {
         let mut letter = article(1, ArticleKind::MailIn);
         letter.text = "See the plan.\n".into();
-        assert_eq!(without_files(&letter, Language::En), "See the plan.\n");
+        assert_eq!(with_kept_files(&letter, &[], Language::En), "See the plan.\n");
         let file = |name: String| crate::core::mail::Attachment {
             index: 0,
             name,
@@ -602,10 +612,10 @@ mod tests {
         letter.attachments = vec![file("plan\r\nBcc: a.pdf".into()), file("b.png".into())];
         let expected =
             "See the plan.\n\n[Not sent along, but kept with the ticket: plan Bcc: a.pdf, b.png]\n";
-        assert_eq!(without_files(&letter, Language::En), expected);
-        assert!(without_files(&letter, Language::Ja).ends_with("plan Bcc: a.pdf, b.png]\n"));
+        assert_eq!(with_kept_files(&letter, &[], Language::En), expected);
+        assert!(with_kept_files(&letter, &[], Language::Ja).ends_with("plan Bcc: a.pdf, b.png]\n"));
         letter.attachments = (0..50).map(|at| file(format!("{at}.pdf"))).collect();
-        assert!(without_files(&letter, Language::En).ends_with("19.pdf, ...]\n"));
+        assert!(with_kept_files(&letter, &[], Language::En).ends_with("19.pdf, ...]\n"));
     }
 
     #[test]
@@ -666,6 +676,7 @@ mod tests {
         let cc: Vec<Address> = cc.iter().map(|cc| address(cc)).collect();
         let thread: Vec<String> = (0..40).map(|at| format!("m{at}@cust.test")).collect();
         let words = Letter {
+            files: &[],
             author: "Alice",
             subject: "Re: Printer broken",
             text: "Turn it on.\n",
@@ -877,7 +888,15 @@ mod tests {
     fn an_author_without_a_name() {
         let config = config();
         let to = [address("eve@cust.test")];
-        let words = Letter { author: "", subject: "x", text: "y", to: &to, cc: &[], thread: &[] };
+        let words = Letter {
+            author: "",
+            subject: "x",
+            text: "y",
+            to: &to,
+            cc: &[],
+            thread: &[],
+            files: &[],
+        };
         let mails = letter(stationery(&config, &key()), &words, &ticket(), &mut next_ids());
         let read = read(&mails[0].raw);
         assert_eq!(read.field("From"), "\"ACME Helpdesk\" <support@desk.test>");
@@ -989,6 +1008,7 @@ mod tests {
             let to = [address("eve@cust.test"), address("foo..bar.@docomo.test")];
             let who = Notice { name: name.clone(), ..notice(EventKind::NoteAdded, Language::Ja) };
             let words = Letter {
+                files: &[],
                 author: &name,
                 subject: &title,
                 text: &text,

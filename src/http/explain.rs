@@ -207,7 +207,7 @@ fn judged(
     let examined = intake::examine(config, account, &mail);
     Ok(Ok(Judged {
         account: account.clone(),
-        judgement: Arc::new(intake::judge(config, account, &mail)),
+        judgement: Arc::new(intake::judge(config, account, &mail).with_files(raw)),
         subject: mail.subject.clone(),
         oddities: mail.oddities.iter().map(|oddity| oddity.label().into()).collect(),
         examined: examined.into_iter().map(FilterView::from).collect(),

@@ -171,7 +171,7 @@ fn judge(
         if headers_only {
             mail.oddities.push(Oddity::HeadersOnly);
         }
-        Box::new(intake::judge(config, account, &mail))
+        Box::new(intake::judge(config, account, &mail).with_files(raw))
     }))
     .map_err(|_| "the parser failed on it".to_owned())
 }

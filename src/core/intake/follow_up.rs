@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use super::answer::{self, Occasion};
 use super::change::{Change, set_lock, set_state};
 use super::settle::Sitting;
-use super::{Decision, Effect, Outcome, create, people};
+use super::{Decision, Effect, Judgement, Outcome, create, people};
 use crate::core::config::{FollowUpFrom, FollowUpRules, OnClosed};
-use crate::core::render::{self, Letter};
+use crate::core::mail::Attachment;
+use crate::core::mail::files::File;
+use crate::core::render::{self, Enclosed, Letter};
 use crate::core::ticket::{State, Ticket, What};
 
 /// What speaks for a mail belonging to a ticket.
@@ -249,8 +251,8 @@ fn forget_failure(sitting: &mut Sitting<'_>, ticket: &mut Ticket) {
     }
 }
 
-/// Owes the customer an agent's mail, unless he has it already. Attachments stay with the
-/// article, and the letter says so.
+/// Owes the customer an agent's mail, unless he has it already. Files go along as far as they
+/// fit; of the others the letter says that they stay with the ticket.
 fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     let judgement = sitting.judgement;
     if !helps(sitting, &effect.ticket) {
@@ -273,7 +275,8 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     let profile = sitting.config.customers.get(&customer.address);
     let language = profile.and_then(|profile| profile.language);
     let language = language.unwrap_or(sitting.config.desk.language);
-    let text = render::without_files(&judgement.article, language);
+    let files = enclosed(judgement);
+    let text = render::with_kept_files(&judgement.article, &judgement.files, language);
     let letter = Letter {
         author: author.map_or("", |user| &user.full_name),
         subject: &effect.ticket.title,
@@ -281,15 +284,33 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
         to: std::slice::from_ref(to),
         cc: &[],
         thread: &thread,
+        files: &files,
     };
     let stationery = sitting.stationery();
     let owed = render::letter(stationery, &letter, &effect.ticket, sitting.next());
-    let files = match judgement.article.attachments.len() {
-        0 => String::new(),
-        count => format!(", without its files ({count})"),
+    let files = match (files.len(), judgement.article.attachments.len()) {
+        (_, 0) => String::new(),
+        (sent, all) if sent == all => format!(", with its files ({all})"),
+        (sent, all) => format!(", with {sent} of its {all} files: the others are too large"),
     };
     sitting.note("letter", format!("goes on to {to}{files}"));
     effect.owed.extend(owed);
+}
+
+/// The files that go along, each with what the article says of it.
+fn enclosed(judgement: &Judgement) -> Vec<Enclosed<'_>> {
+    let of_index = |index| judgement.article.attachments.iter().find(move |one| one.index == index);
+    let both = judgement.files.iter().filter_map(|file| Some((of_index(file.index)?, file)));
+    both.map(|(listed, file)| enclose(listed, file)).collect()
+}
+
+fn enclose<'a>(listed: &'a Attachment, file: &'a File) -> Enclosed<'a> {
+    Enclosed {
+        name: &listed.name,
+        content_type: &listed.content_type,
+        charset: file.charset.as_deref(),
+        bytes: &file.bytes,
+    }
 }
 
 /// Keeps the article; the ticket stays as it is.

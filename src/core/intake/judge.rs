@@ -75,6 +75,7 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         addressed: addressed(config, mail),
         trusted: account.trusted,
         quarantine: unknown_sender(config, mail, &sender),
+        files: Vec::new(),
         filters: filtered.matched,
         settings: filtered.settings,
         on_follow_up: filtered.on_follow_up,

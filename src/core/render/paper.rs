@@ -7,18 +7,29 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use lettre::message::header::ContentTransferEncoding::Base64;
 use lettre::message::header::{
-    Cc, Date, From, HeaderName, HeaderValue, Headers, InReplyTo, MessageId, References, ReplyTo,
-    Subject, To,
+    Cc, ContentDisposition, Date, From, HeaderName, HeaderValue, Headers, InReplyTo, MessageId,
+    References, ReplyTo, Subject, To,
 };
 use lettre::message::{Body, Mailbox, Mailboxes};
 
 use super::clean;
 use crate::core::address::Address;
+use crate::core::mail::Digest;
 
 /// Message-IDs in a References field. The first is kept and the last; the middle is left out
 /// (RFC 5537 section 3.4.4 does the same for news).
 const REFERENCES_MAX: usize = 20;
+
+/// Hex digits in the line between two parts of a mail.
+const BOUNDARY_DIGITS: usize = 40;
+/// Bytes of each half of a content type (RFC 6838 section 4.2).
+const TYPE_BYTES_MAX: usize = 127;
+/// Characters of the name of a file, as many as the parser keeps: its end says what it is.
+const FILE_NAME_CHARS_MAX: usize = 255;
+/// The type of a file of which nothing is known.
+const TYPE_UNKNOWN: &str = "application/octet-stream";
 
 /// A mail about to be written. Nothing in it needs to be clean.
 #[derive(Debug, Clone)]
@@ -45,23 +56,107 @@ pub struct Draft<'a> {
     pub fields: Vec<(&'static str, String)>,
     /// Text.
     pub text: String,
+    /// Files that go along.
+    pub files: &'a [Enclosed<'a>],
+}
+
+/// A file that goes along with a mail. Nothing in it needs to be clean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enclosed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type, without parameters.
+    pub content_type: &'a str,
+    /// Charset of its text.
+    pub charset: Option<&'a str>,
+    /// What it holds.
+    pub bytes: &'a [u8],
 }
 
 /// Writes the mail.
 pub fn write(draft: &Draft<'_>) -> Vec<u8> {
     let text = clean::block(&draft.text, clean::BLOCK_CHARS_MAX);
     let body = Body::new(text.trim_end().replace('\n', "\r\n") + "\r\n");
-    let mut mail = headers(draft, &body).to_string().into_bytes();
-    mail.extend_from_slice(b"\r\n");
-    mail.extend_from_slice(body.as_ref());
-    // A body in base64 comes without its last line end.
-    if !mail.ends_with(b"\r\n") {
-        mail.extend_from_slice(b"\r\n");
+    let mut headers = headers(draft);
+    if draft.files.is_empty() {
+        text_fields(&mut headers, &body);
+        return part(&headers, body.as_ref());
     }
+    let boundary = boundary(draft, body.as_ref());
+    let kind = format!("multipart/mixed; boundary=\"{boundary}\"");
+    headers.insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str("Content-Type"), kind));
+    let mut fields = Headers::new();
+    text_fields(&mut fields, &body);
+    let mut mail = part(&headers, b"");
+    write_part(&mut mail, &boundary, &fields, body.as_ref());
+    for file in draft.files {
+        // Base64 is read back to the same bytes whatever a server does to line ends on the way.
+        let encoded = Body::new_with_encoding(file.bytes.to_vec(), Base64);
+        let body = encoded.expect("base64 takes any bytes");
+        write_part(&mut mail, &boundary, &file_fields(file, &body), body.as_ref());
+    }
+    mail.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     mail
 }
 
-fn headers(draft: &Draft<'_>, body: &Body) -> Headers {
+/// Header, empty line and body, which ends with a line end.
+fn part(headers: &Headers, body: &[u8]) -> Vec<u8> {
+    let mut part = headers.to_string().into_bytes();
+    part.extend_from_slice(b"\r\n");
+    part.extend_from_slice(body);
+    // A body in base64 comes without its last line end.
+    if !part.ends_with(b"\r\n") {
+        part.extend_from_slice(b"\r\n");
+    }
+    part
+}
+
+/// A part of a multipart body (RFC 2046 section 5.1.1).
+fn write_part(mail: &mut Vec<u8>, boundary: &str, headers: &Headers, body: &[u8]) {
+    mail.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+    mail.extend_from_slice(&part(headers, body));
+}
+
+/// A line that cannot stand in the text, because it follows from it: no part but the text is
+/// written as it is. `=_` makes it impossible in quoted-printable, too (RFC 2045 section 6.7).
+fn boundary(draft: &Draft<'_>, text: &[u8]) -> String {
+    let mut seed = draft.message_id.as_bytes().to_vec();
+    seed.extend_from_slice(text);
+    format!("=_{}", &Digest::of(&seed).hex()[..BOUNDARY_DIGITS])
+}
+
+fn text_fields(headers: &mut Headers, body: &Body) {
+    headers.insert_raw(fixed("Content-Type", "text/plain; charset=utf-8"));
+    headers.set(body.encoding());
+}
+
+fn file_fields(file: &Enclosed<'_>, body: &Body) -> Headers {
+    let mut headers = Headers::new();
+    let name = HeaderName::new_from_ascii_str("Content-Type");
+    headers.insert_raw(HeaderValue::new(name, file_type(file)));
+    headers.set(body.encoding());
+    headers.set(ContentDisposition::attachment(&clean::line(file.name, FILE_NAME_CHARS_MAX)));
+    headers
+}
+
+/// The type as the sender named it, if it is one. Mails and multiparts may not be encoded in
+/// base64 (RFC 2046 sections 5.1 and 5.2.1): they go as files.
+fn file_type(file: &Enclosed<'_>) -> String {
+    let token = |word: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte);
+        (1..=TYPE_BYTES_MAX).contains(&word.len()) && word.bytes().all(plain)
+    };
+    match (file.content_type.split_once('/'), file.charset) {
+        (Some(("message" | "multipart", _)) | None, _) => TYPE_UNKNOWN.to_owned(),
+        (Some((kind, subtype)), _) if !token(kind) || !token(subtype) => TYPE_UNKNOWN.to_owned(),
+        (Some(("text", subtype)), Some(charset)) if token(charset) => {
+            format!("text/{subtype}; charset={charset}")
+        }
+        (Some(_), _) => file.content_type.to_owned(),
+    }
+}
+
+fn headers(draft: &Draft<'_>) -> Headers {
     let mut headers = Headers::with_capacity(16);
     headers.set(Date::from(system_time(draft.date)));
     headers.set(From::from(mailboxes(&[draft.from])));
@@ -90,8 +185,6 @@ fn headers(draft: &Draft<'_>, body: &Body) -> Headers {
         headers.insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
     }
     headers.insert_raw(fixed("MIME-Version", "1.0"));
-    headers.insert_raw(fixed("Content-Type", "text/plain; charset=utf-8"));
-    headers.set(body.encoding());
     headers
 }
 
@@ -153,6 +246,7 @@ mod tests {
             references: references.to_vec(),
             fields: Vec::new(),
             text: "t".into(),
+            files: &[],
         }
     }
 
@@ -205,5 +299,59 @@ mod tests {
         check_text("お問い合わせありがとうございます。\n①㈱髙", "base64");
         check_text(&"y".repeat(5_000), "quoted-printable");
         check_text("", "7bit");
+    }
+
+    /// What our own reader makes of a mail with this file.
+    #[track_caller]
+    fn check_file(file: &Enclosed<'_>, name: &str, content_type: &str) {
+        let from = from();
+        let files = [*file, *file];
+        let text = "See below.\n--=_0000\n--\n";
+        let raw = write(&Draft { text: text.into(), files: &files, ..draft(&from, &[]) });
+        let longest = raw.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
+        assert!(longest <= Some(999), "{longest:?}");
+        let mail = crate::core::mail::parse(&raw);
+        assert_eq!(mail.oddities, []);
+        assert_eq!(mail.text.trim_end(), text.trim_end());
+        assert_eq!(mail.attachments.len(), 2);
+        assert_eq!(mail.attachments[0].name, name);
+        assert_eq!(mail.attachments[0].content_type, content_type);
+        for index in 0..2 {
+            let bytes = crate::core::mail::attachment(&raw, index);
+            assert_eq!(bytes.as_deref(), Some(file.bytes));
+        }
+    }
+
+    #[test]
+    fn files_arrive_byte_by_byte() {
+        let all: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+        let file =
+            |name, content_type, bytes| Enclosed { name, content_type, charset: None, bytes };
+        check_file(&file("plan.pdf", "application/pdf", &all), "plan.pdf", "application/pdf");
+        check_file(&file("a\"b; c.txt", "text/plain", b"1\n2\r\n3"), "a\"b; c.txt", "text/plain");
+        check_file(&file("empty", "image/png", b""), "empty", "image/png");
+        let name = "見積".repeat(120) + ".xlsx";
+        check_file(&file(&name, "application/zip", &all[..99]), &name, "application/zip");
+    }
+
+    #[test]
+    fn what_a_sender_says_of_a_file_breaks_nothing() {
+        let unknown = "application/octet-stream";
+        let file = |name, content_type| Enclosed { name, content_type, charset: None, bytes: b"x" };
+        check_file(&file("a\r\nBcc: x@y", "text/html\r\nBcc: x@y"), "a Bcc: x@y", unknown);
+        check_file(&file("old.eml", "message/rfc822"), "old.eml", unknown);
+        check_file(&file("a", "multipart/mixed"), "a", unknown);
+        check_file(&file("a", "pdf"), "a", unknown);
+    }
+
+    #[test]
+    fn a_text_keeps_its_charset() {
+        let said = |charset, expected: &str| {
+            let charset = Some(charset);
+            let file = Enclosed { name: "a", content_type: "text/csv", charset, bytes: b"" };
+            assert_eq!(file_type(&file), expected);
+        };
+        said("shift_jis", "text/csv; charset=shift_jis");
+        said("a\r\nBcc: x", "text/csv");
     }
 }

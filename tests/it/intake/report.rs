@@ -188,7 +188,11 @@ fn owed(mail: &Outgoing) -> String {
         OutgoingKind::Notification { event, .. } => format!("notification {event}"),
         OutgoingKind::Reply => "answer".into(),
     };
-    format!("owed: {what} to {}: {}", mail.recipient, subject(&mail.raw))
+    let read = postroom::core::mail::parse(&mail.raw);
+    let names: Vec<&str> = read.attachments.iter().map(|file| file.name.as_str()).collect();
+    let with =
+        if names.is_empty() { String::new() } else { format!(", with {}", names.join(", ")) };
+    format!("owed: {what} to {}: {}{with}", mail.recipient, subject(&mail.raw))
 }
 
 /// Subject of a mail of ours, decoded by the parser that customers' mails go through.

@@ -62,12 +62,12 @@ impl World {
         let account = config.accounts.get(account).expect("the account is declared");
         mail::scan(raw).expect("the mail can be parsed");
         let mail = mail::parse(raw);
-        let judgement = intake::judge(config, account, &mail);
+        let judgement = intake::judge(config, account, &mail).with_files(raw);
         let facts = self.facts(config, &judgement);
         let decision = intake::settle(config, account, &judgement, &facts, self.now);
         assert_eq!(
             decision,
-            intake::decide(config, account, &mail, &facts, self.now),
+            intake::decide(config, account, &mail, raw, &facts, self.now),
             "decide is judge and settle, and both are pure"
         );
         for effect in decision.effect.iter().chain(&decision.linked) {

@@ -136,6 +136,7 @@ pub fn account(name: &str) -> Arc<Account> {
 fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
     let message_id = format!("{subject}@cust.test");
     Judgement {
+        files: Vec::new(),
         account: account.to_owned(),
         keys: Keys {
             bytes: Digest::of(raw),
