@@ -8,8 +8,10 @@ pub mod beside;
 pub mod compile;
 pub mod document;
 pub mod files;
+pub mod memory;
 pub mod place;
 pub mod problem;
+pub mod read;
 pub mod reference;
 pub mod rule;
 pub mod schema;
@@ -17,13 +19,14 @@ pub mod spec;
 pub mod unite;
 pub mod watch;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::core::config::Config;
 use files::Files;
+pub use memory::Memory;
 use problem::{Finding, Findings, dotted};
 use schema::PROBLEMS_PER_FILE_MAX;
 pub use schema::schema;
@@ -103,12 +106,30 @@ pub struct DeclaredTest {
 
 /// Reads and judges these files and directories.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    judge(Files::read(paths))
+    load_first(paths).0
+}
+
+/// [`load`] for somebody who means to [`load_again`].
+pub fn load_first(paths: &[PathBuf]) -> (Loaded, Memory) {
+    let mut memory = Memory::default();
+    (judge(Files::read(paths), &mut memory, None), memory)
 }
 
 /// Judges a set that was read before: [`Loaded::files`] of an earlier load.
 pub fn load_saved(files: &[(String, String)]) -> Loaded {
-    judge(Files::saved(files))
+    judge(Files::saved(files), &mut Memory::default(), None)
+}
+
+/// Reads and judges these files and directories again. Answers as [`load`] does, sooner where
+/// little has changed since the last time; `None` if they are the very revision that runs.
+pub fn load_again(
+    paths: &[PathBuf],
+    memory: &mut Memory,
+    revision: &str,
+    running: &Config,
+) -> Option<Loaded> {
+    let loaded = judge(Files::read(paths), memory, Some((revision, running)));
+    (loaded.hash != revision || loaded.config.is_none()).then_some(loaded)
 }
 
 /// A document and where it is.
@@ -121,118 +142,65 @@ pub struct Home {
 }
 
 /// Files → documents → schema → spec → config.
-fn judge(mut files: Files) -> Loaded {
+fn judge(mut files: Files, memory: &mut Memory, running: Option<(&str, &Config)>) -> Loaded {
     let mut problems = std::mem::take(&mut files.problems);
+    let read = memory.read(&files);
     let mut homes = Vec::new();
     let mut found = Vec::new();
     let mut united = United::default();
-    for file in 0..files.yaml.len() {
-        match document::parse(&files.yaml[file].text) {
-            Ok(documents) => {
-                for (number, value) in documents.into_iter().enumerate() {
-                    homes.push(Home { file, number });
-                    let name = &files.yaml[file].name;
-                    read_document(homes.len() - 1, name, value, &mut united, &mut found);
-                }
-            }
-            Err(error) => problems.push(syntax_problem(&files.yaml[file].name, error)),
+    for (file, read) in read.iter().enumerate() {
+        let syntax = read.content.syntax.as_ref();
+        problems.extend(syntax.map(|error| syntax_problem(&files.yaml[file].name, error)));
+        for (number, document) in read.content.documents.iter().enumerate() {
+            united.add(homes.len(), document, &mut found);
+            homes.push(Home { file, number });
         }
     }
     let findings = Findings::default();
     let texts = compile::text::read(&united, &homes, &mut files, &findings);
-    let config = compile::compile(&united, &texts, &findings);
+    let again = running.and_then(|running| memory.again(running, &read, &homes));
+    let config = compile::compile(&united, &texts, &findings, again.as_ref());
     // Where a file could not be read its objects are missing, and what is said about names that
     // do not exist would send people looking in the wrong place.
     if problems.is_empty() && !united.incomplete {
         found.extend(findings.into_vec());
     }
+    let noted = noted(&found);
     problems.extend(placed(found, &united, &homes, &files));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems.dedup();
     let good = !problems.iter().any(|problem| problem.severity == Severity::Error);
     let contents = files.contents();
+    let hash = files::hash(&contents);
     let (problems, allowed) = allow::sort_out(problems, &contents);
-    Loaded {
-        hash: files::hash(&contents),
-        files: contents,
-        config: if good { config } else { None },
-        tests: declared_tests(united, &homes, &files),
-        problems,
-        allowed,
-    }
+    let tests = declared_tests(&united, &homes, &files);
+    memory.remember(&hash, read, good.then_some(noted));
+    let config = if good { config } else { None };
+    Loaded { hash, files: contents, config, tests, problems, allowed }
 }
 
-/// One document: schema first, because its complaints have a path; then the types. An object
-/// with complaints is left out, but its name stays known.
-fn read_document(
-    number: usize,
-    file: &str,
-    mut value: Value,
-    united: &mut United,
-    found: &mut Vec<Finding>,
-) {
-    let Value::Object(map) = &mut value else {
-        if !value.is_null() {
-            found.push(at_top(number, "must be a map", "begin with `version: 1`"));
-            united.incomplete = true;
-        }
-        return;
-    };
-    map.retain(|key, _| !key.starts_with("x-"));
-    let complaints = schema::complaints(number, &value);
-    let good = complaints.is_empty();
-    for complaint in &complaints {
-        united.leave_out(&mut value, &complaint.path);
-    }
-    found.extend(complaints);
-    match serde_json::from_value(value) {
-        Ok(mut document) => {
-            beside::resolve(&mut document, file);
-            united.add(number, document, found);
-        }
-        Err(_) => {
-            united.incomplete = true;
-            if good {
-                // The error's own words may hold a value.
-                let message = "fits the schema but not the program";
-                found.push(at_top(
-                    number,
-                    message,
-                    "this is a fault of Postroom; please report it",
-                ));
-            }
-        }
-    }
+/// Section and name of the objects about which something is said.
+fn noted(found: &[Finding]) -> BTreeSet<(String, String)> {
+    let objects = found.iter().filter_map(|finding| finding.path.first_chunk::<2>().cloned());
+    objects.map(|[section, name]| (section, name)).collect()
 }
 
-fn at_top(number: usize, message: &str, hint: &str) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        document: Some(number),
-        path: Vec::new(),
-        at_key: false,
-        message: message.into(),
-        hint: hint.into(),
-        rule: None,
-    }
-}
-
-fn syntax_problem(file: &str, error: document::SyntaxError) -> Problem {
+fn syntax_problem(file: &str, error: &document::SyntaxError) -> Problem {
     Problem {
         severity: Severity::Error,
         file: file.to_owned(),
         line: error.place.0,
         column: error.place.1,
         path: String::new(),
-        message: error.message,
-        hint: error.hint,
+        message: error.message.clone(),
+        hint: error.hint.clone(),
         rule: None,
     }
 }
 
 /// Gives each finding its place. The first ones of each file only: telling a place costs another
 /// reading of the file.
-fn placed(found: Vec<Finding>, united: &United, homes: &[Home], files: &Files) -> Vec<Problem> {
+fn placed(found: Vec<Finding>, united: &United<'_>, homes: &[Home], files: &Files) -> Vec<Problem> {
     let mut counts = vec![0usize; files.yaml.len()];
     let mut problems = Vec::new();
     for finding in found {
@@ -284,11 +252,11 @@ fn place_of(path: &[String], at_key: bool, home: Home, files: &Files) -> (usize,
     whole.or_else(above).unwrap_or((1, 1))
 }
 
-fn declared_tests(united: United, homes: &[Home], files: &Files) -> Vec<DeclaredTest> {
-    let declared = |(document, _, test): (usize, usize, Test)| {
-        let file = files.yaml[homes[document].file].name.clone();
+fn declared_tests(united: &United<'_>, homes: &[Home], files: &Files) -> Vec<DeclaredTest> {
+    let declared = |(document, _, test): &(usize, usize, &Test)| {
+        let file = files.yaml[homes[*document].file].name.clone();
         let beside = std::path::Path::new(&file).parent().map(PathBuf::from).unwrap_or_default();
-        DeclaredTest { mail: beside.join(&test.mail.file), test, file }
+        DeclaredTest { mail: beside.join(&test.mail.file), test: (*test).clone(), file }
     };
-    united.tests.into_iter().map(declared).collect()
+    united.tests.iter().map(declared).collect()
 }

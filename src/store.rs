@@ -927,21 +927,12 @@ impl Store {
 
     /// The kept revision whose hash begins like this; the last one, if several do.
     pub fn revision(&self, hash: &str) -> Result<Option<StoredRevision>, StoreError> {
-        self.view(|view| {
-            for row in view.revisions.iter()?.rev() {
-                let row: RevisionRow = decode(row?.1.value())?;
-                if row.hash.starts_with(hash) {
-                    let RevisionRow { hash, applied, files } = row;
-                    return Ok(Some(StoredRevision { hash, applied, files }));
-                }
-            }
-            Ok(None)
-        })
+        self.view(|view| revisions::last(view, hash))
     }
 
     /// The last revision that was applied.
     pub fn last_revision(&self) -> Result<Option<StoredRevision>, StoreError> {
-        self.view(revisions::last)
+        self.view(|view| revisions::last(view, ""))
     }
 
     /// Keeps a secret that was granted to us while running, such as a refresh token, or forgets

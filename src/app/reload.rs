@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::start::DRAIN_MAX;
 use super::{Handle, ReloadAnswer, ReloadRequest, Trigger};
-use crate::config::{self, Loaded, Problem, Severity};
+use crate::config::{self, Loaded, Memory, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
 use crate::core::plan::{self, Slot, Step};
 use crate::faultpoint;
@@ -42,10 +42,12 @@ pub struct Reloader {
     pub allow_mass_delete: bool,
     /// The supervisor.
     pub orders: mpsc::UnboundedSender<Order>,
+    /// What the last loads made of the files.
+    pub memory: Memory,
 }
 
 /// Answers requests until all senders are gone.
-pub async fn run(reloader: Reloader, mut requests: mpsc::Receiver<ReloadRequest>) {
+pub async fn run(mut reloader: Reloader, mut requests: mpsc::Receiver<ReloadRequest>) {
     while let Some(request) = requests.recv().await {
         let answer = reloader.look_again(request.trigger, request.allow_mass_delete).await;
         if let Some(waiting) = request.answer {
@@ -56,18 +58,30 @@ pub async fn run(reloader: Reloader, mut requests: mpsc::Receiver<ReloadRequest>
 }
 
 impl Reloader {
-    async fn look_again(&self, trigger: Trigger, allow_mass_delete: bool) -> ReloadAnswer {
-        let paths = self.paths.clone();
-        let loaded = blocking(move || config::load(&paths)).await;
-        let running = self.desk.running.load_full();
-        let answer = if loaded.hash == running.revision && loaded.config.is_some() {
-            self.desk.rejected.store(Arc::default());
-            ReloadAnswer::Unchanged { revision: running.revision.clone() }
-        } else {
-            self.apply(loaded, allow_mass_delete || self.allow_mass_delete).await
+    async fn look_again(&mut self, trigger: Trigger, allow_mass_delete: bool) -> ReloadAnswer {
+        let answer = match self.load().await {
+            Some(loaded) => self.apply(loaded, allow_mass_delete || self.allow_mass_delete).await,
+            None => {
+                self.desk.rejected.store(Arc::default());
+                ReloadAnswer::Unchanged { revision: self.desk.running.load().revision.clone() }
+            }
         };
         self.report(trigger, &answer);
         answer
+    }
+
+    /// Reads and judges the files; `None` if they are what runs.
+    async fn load(&mut self) -> Option<Loaded> {
+        let (paths, running) = (self.paths.clone(), self.desk.running.load_full());
+        let mut memory = std::mem::take(&mut self.memory);
+        let load = move || {
+            let Running { revision, config, .. } = running.as_ref();
+            let loaded = config::load_again(&paths, &mut memory, revision, config);
+            (loaded, memory)
+        };
+        let (loaded, memory) = blocking(load).await;
+        self.memory = memory;
+        loaded
     }
 
     /// Makes a set of files the revision that runs.
@@ -182,7 +196,11 @@ impl Reloader {
         for name in before.smtp.keys().filter(|name| !config.smtp.contains_key(*name)) {
             board.remove(Kind::Smtp, name);
         }
-        let accounts = config.accounts.values().map(|account| {
+        // What has not changed shows already what its declaration says.
+        let accounts = config.accounts.iter();
+        let changed =
+            accounts.filter(|(name, account)| before.accounts.get(*name) != Some(account));
+        let accounts = changed.map(|(_, account)| {
             (Kind::MailAccount, &account.name, account.state, plan::idle_account(account))
         });
         let servers = config

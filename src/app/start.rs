@@ -17,7 +17,7 @@ use super::{
     Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Shared, StartError, Trigger,
 };
 use crate::config::watch::Watch;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Memory};
 use crate::core::config::Config;
 use crate::core::plan::Slot;
 use crate::http;
@@ -79,7 +79,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     let store = blocking(move || Store::open(&data)).await?;
     // Watched before they are read: an edit during the start is seen as an event.
     let watch = Watch::new(&options.config);
-    let first = first_revision(&options, &store).await?;
+    let (first, memory) = first_revision(&options, &store).await?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| StartError::Listen {
         address: options.listen,
         error: error.to_string(),
@@ -97,6 +97,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
         paths: options.config.clone(),
         allow_mass_delete: options.allow_mass_delete,
         orders: orders.clone(),
+        memory,
     };
     apply_first(&reloader, first).await?;
     for slot in [Slot::Outbox, Slot::Webhooks, Slot::Clockwork] {
@@ -158,11 +159,11 @@ impl App {
 }
 
 /// The files, or the last good revision of them if they are broken.
-async fn first_revision(options: &Options, store: &Store) -> Result<Loaded, StartError> {
+async fn first_revision(options: &Options, store: &Store) -> Result<(Loaded, Memory), StartError> {
     let paths = options.config.clone();
-    let loaded = blocking(move || config::load(&paths)).await;
+    let (loaded, memory) = blocking(move || config::load_first(&paths)).await;
     if loaded.config.is_some() {
-        return Ok(loaded);
+        return Ok((loaded, memory));
     }
     let kept = match options.on_invalid {
         OnInvalid::Exit => None,
@@ -177,7 +178,7 @@ async fn first_revision(options: &Options, store: &Store) -> Result<Loaded, Star
     let revision = reload::short(&kept.hash);
     tracing::error!(revision, applied = %kept.applied, "the files are broken; running the last good revision");
     let files = kept.files;
-    Ok(blocking(move || config::load_saved(&files)).await)
+    Ok((blocking(move || config::load_saved(&files)).await, memory))
 }
 
 fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>) -> Handle {

@@ -22,10 +22,12 @@ pub mod value;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::core::address::Address;
 use crate::core::config::{Config, QUEUE_OF_LAST_RESORT};
 
+use super::memory::Again;
 use super::problem::{Findings, Scope, hint_of_names};
 use super::rule;
 use super::unite::United;
@@ -34,24 +36,31 @@ use text::Texts;
 /// What every compile function may look at.
 pub struct Context<'a> {
     /// What is written, in all documents.
-    pub united: &'a United,
+    pub united: &'a United<'a>,
     /// Texts that stand in files of their own.
     pub texts: &'a Texts,
+    /// What was compiled before and may be used again.
+    pub again: Option<&'a Again<'a>>,
 }
 
 /// Compiles the whole. With an error among the findings the result must not be used.
-pub fn compile(united: &United, texts: &Texts, findings: &Findings) -> Option<Config> {
-    let context = &Context { united, texts };
+pub fn compile(
+    united: &United<'_>,
+    texts: &Texts,
+    findings: &Findings,
+    again: Option<&Again<'_>>,
+) -> Option<Config> {
+    let context = &Context { united, texts, again };
     let top = &Scope::top(findings, None);
-    let desk = desk::desk(&united.desk, &top.at("desk"));
+    let desk = desk::desk(united.desk, &top.at("desk"));
     let queues = each(top, "queues", &united.queues, |name, spec, scope| {
         Some(queue::queue(context, name, spec, scope))
     });
     let language = desk.language;
     let mut config = Config {
         desk,
-        intake: desk::intake(&united.intake),
-        limits: desk::limits(&united.limits, &top.at("limits")),
+        intake: desk::intake(united.intake),
+        limits: desk::limits(united.limits, &top.at("limits")),
         smtp: each(top, "smtp", &united.smtp, |name, spec, scope| {
             smtp::server(context, name, spec, scope)
         }),
@@ -60,20 +69,25 @@ pub fn compile(united: &United, texts: &Texts, findings: &Findings) -> Option<Co
         }),
         oauth2: oauth2::oauth2(context, top),
         accounts: each(top, "mailAccounts", &united.mail_accounts, |name, spec, scope| {
-            account::account(context, name, spec, scope).map(std::sync::Arc::new)
+            let again = context.again("mailAccounts", name, |config| config.accounts.get(name));
+            again.or_else(|| account::account(context, name, spec, scope).map(Arc::new))
         }),
         queues,
         system_addresses: by_address(
             top,
             "systemAddresses",
             &united.system_addresses,
-            |address, spec, scope| Some(queue::system_address(context, address, spec, scope)),
+            |key, address, spec, scope| {
+                let again = context
+                    .again("systemAddresses", key, |config| config.system_addresses.get(address));
+                again.or_else(|| Some(queue::system_address(context, address, spec, scope)))
+            },
         ),
         filters: filter::filters(context, top),
         auto_replies: each(top, "autoReplies", &united.auto_replies, |name, spec, scope| {
             auto_reply::auto_reply(context, name, spec, scope)
         }),
-        customers: by_address(top, "customers", &united.customers, |_, spec, _| {
+        customers: by_address(top, "customers", &united.customers, |_, _, spec, _| {
             Some(people::customer(spec))
         }),
         users: each(top, "users", &united.users, |name, spec, scope| {
@@ -98,14 +112,14 @@ pub fn compile(united: &United, texts: &Texts, findings: &Findings) -> Option<Co
 fn each<S, T>(
     top: &Scope<'_>,
     section: &str,
-    specs: &BTreeMap<String, S>,
+    specs: &BTreeMap<&str, &S>,
     compile: impl Fn(&str, &S, &Scope<'_>) -> Option<T>,
 ) -> BTreeMap<String, T> {
     let section = top.at(section);
-    let one = |(name, spec): (&String, &S)| {
+    let one = |(name, spec): (&&str, &&S)| {
         let scope = section.at(name);
         value::check_name(name, &scope);
-        Some((name.clone(), compile(name, spec, &scope)?))
+        Some(((*name).to_owned(), compile(name, spec, &scope)?))
     };
     specs.iter().filter_map(one).collect()
 }
@@ -114,8 +128,8 @@ fn each<S, T>(
 fn by_address<S, T>(
     top: &Scope<'_>,
     section: &str,
-    specs: &BTreeMap<String, S>,
-    compile: impl Fn(&Address, &S, &Scope<'_>) -> Option<T>,
+    specs: &BTreeMap<&str, &S>,
+    compile: impl Fn(&str, &Address, &S, &Scope<'_>) -> Option<T>,
 ) -> BTreeMap<Address, T> {
     let section = top.at(section);
     let mut compiled = BTreeMap::new();
@@ -125,7 +139,7 @@ fn by_address<S, T>(
             scope.error_at_key("is not a mail address", "write it as name@example.com");
             continue;
         };
-        if let Some(value) = compile(&address, spec, &scope)
+        if let Some(value) = compile(key, &address, spec, &scope)
             && compiled.insert(address, value).is_some()
         {
             scope.error_at_key("is declared twice, with other letters in upper case", "remove one");
@@ -134,19 +148,30 @@ fn by_address<S, T>(
     compiled
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// What the same object became before, if the same becomes of it now.
+    fn again<T: Clone + 'a>(
+        &self,
+        section: &'static str,
+        name: &str,
+        of: impl FnOnce(&'a Config) -> Option<&'a T>,
+    ) -> Option<T> {
+        let document = self.united.home(section, name)?;
+        of(self.again?.config(document, section, name)?).cloned()
+    }
+
     /// Reports a name that is not declared. `what` is the kind, as in `queue "x" is not declared`.
     pub fn must_exist<T>(
         &self,
         what: &str,
         section: &'static str,
-        declared: &BTreeMap<String, T>,
+        declared: &BTreeMap<&str, T>,
         name: &str,
         scope: &Scope<'_>,
     ) -> bool {
         let known = declared.contains_key(name) || self.united.left_out(section).any(|n| n == name);
         if !known {
-            let names = declared.keys().map(String::as_str);
+            let names = declared.keys().copied();
             scope.error(
                 format!("{what} {name:?} is not declared"),
                 hint_of_names(what, name, names),

@@ -28,13 +28,10 @@ pub fn schema() -> Value {
 }
 
 /// All complaints of the schema about one document.
-pub fn complaints(number: usize, document: &Value) -> Vec<Finding> {
+pub fn complaints(document: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     for error in VALIDATOR.iter_errors(document).take(PROBLEMS_PER_FILE_MAX + 1) {
         explain(&error, &mut findings);
-    }
-    for finding in &mut findings {
-        finding.document = Some(number);
     }
     findings
 }

@@ -4,135 +4,149 @@
 //! which of two places an error names first.
 
 use std::collections::{BTreeMap, HashMap};
-
-use serde_json::Value;
+use std::sync::LazyLock;
 
 use super::Severity;
 use super::problem::Finding;
+use super::read::ReadDocument;
 use super::spec;
 
 /// All documents of a set as one, with what is needed to find the place of an object again.
-#[derive(Debug, Default)]
-pub struct United {
+#[derive(Debug)]
+pub struct United<'a> {
     /// How the desk presents itself.
-    pub desk: spec::Desk,
+    pub desk: &'a spec::Desk,
     /// Rules of intake.
-    pub intake: spec::Intake,
+    pub intake: &'a spec::Intake,
     /// Bounds.
-    pub limits: spec::Limits,
+    pub limits: &'a spec::Limits,
     /// Settings for objects without their own.
-    pub defaults: spec::Defaults,
+    pub defaults: &'a spec::Defaults,
     /// Servers.
-    pub smtp: BTreeMap<String, spec::SmtpServer>,
+    pub smtp: BTreeMap<&'a str, &'a spec::SmtpServer>,
     /// Senders.
-    pub senders: BTreeMap<String, spec::Sender>,
+    pub senders: BTreeMap<&'a str, &'a spec::Sender>,
     /// OAuth2 providers.
-    pub providers: BTreeMap<String, spec::oauth2::Provider>,
+    pub providers: BTreeMap<&'a str, &'a spec::oauth2::Provider>,
     /// OAuth2 profiles.
-    pub profiles: BTreeMap<String, spec::oauth2::Profile>,
+    pub profiles: BTreeMap<&'a str, &'a spec::oauth2::Profile>,
     /// Mail accounts.
-    pub mail_accounts: BTreeMap<String, spec::MailAccount>,
+    pub mail_accounts: BTreeMap<&'a str, &'a spec::MailAccount>,
     /// Queues.
-    pub queues: BTreeMap<String, spec::Queue>,
+    pub queues: BTreeMap<&'a str, &'a spec::Queue>,
     /// Our addresses.
-    pub system_addresses: BTreeMap<String, spec::SystemAddress>,
+    pub system_addresses: BTreeMap<&'a str, &'a spec::SystemAddress>,
     /// Filters.
-    pub filters: BTreeMap<String, spec::Filter>,
+    pub filters: BTreeMap<&'a str, &'a spec::Filter>,
     /// Automatic answers.
-    pub auto_replies: BTreeMap<String, spec::AutoReply>,
+    pub auto_replies: BTreeMap<&'a str, &'a spec::AutoReply>,
     /// Customers.
-    pub customers: BTreeMap<String, spec::Customer>,
+    pub customers: BTreeMap<&'a str, &'a spec::Customer>,
     /// Agents.
-    pub users: BTreeMap<String, spec::User>,
+    pub users: BTreeMap<&'a str, &'a spec::User>,
     /// Tokens.
-    pub api_tokens: BTreeMap<String, spec::ApiToken>,
+    pub api_tokens: BTreeMap<&'a str, &'a spec::ApiToken>,
     /// Programs that are told.
-    pub webhooks: BTreeMap<String, spec::Webhook>,
+    pub webhooks: BTreeMap<&'a str, &'a spec::Webhook>,
     /// Texts of notifications.
-    pub notifications: BTreeMap<spec::words::EventName, spec::Notification>,
+    pub notifications: BTreeMap<spec::words::EventName, &'a spec::Notification>,
     /// Renames, each with its document and its index there.
-    pub moved: Vec<(usize, usize, spec::Moved)>,
+    pub moved: Vec<(usize, usize, &'a spec::Moved)>,
     /// Tests, each with its document and its index there.
-    pub tests: Vec<(usize, usize, spec::Test)>,
+    pub tests: Vec<(usize, usize, &'a spec::Test)>,
     /// A part of a document could not be read at all, so that names may be missing.
     pub incomplete: bool,
-    homes: HashMap<(&'static str, String), usize>,
+    homes: HashMap<(&'static str, &'a str), usize>,
     /// Names of objects that were left out, by section.
-    left_out: HashMap<&'static str, Vec<String>>,
+    left_out: HashMap<&'static str, Vec<&'a str>>,
 }
 
-impl United {
-    /// Adds a document; what was declared before is a finding.
-    pub fn add(&mut self, number: usize, document: spec::Document, findings: &mut Vec<Finding>) {
+/// What holds where nobody writes anything.
+#[derive(Default)]
+struct Absent {
+    desk: spec::Desk,
+    intake: spec::Intake,
+    limits: spec::Limits,
+    defaults: spec::Defaults,
+}
+
+static ABSENT: LazyLock<Absent> = LazyLock::new(Absent::default);
+
+impl Default for United<'_> {
+    fn default() -> Self {
+        United {
+            desk: &ABSENT.desk,
+            intake: &ABSENT.intake,
+            limits: &ABSENT.limits,
+            defaults: &ABSENT.defaults,
+            smtp: BTreeMap::new(),
+            senders: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            mail_accounts: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            system_addresses: BTreeMap::new(),
+            filters: BTreeMap::new(),
+            auto_replies: BTreeMap::new(),
+            customers: BTreeMap::new(),
+            users: BTreeMap::new(),
+            api_tokens: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
+            notifications: BTreeMap::new(),
+            moved: Vec::new(),
+            tests: Vec::new(),
+            incomplete: false,
+            homes: HashMap::new(),
+            left_out: HashMap::new(),
+        }
+    }
+}
+
+impl<'a> United<'a> {
+    /// Adds a document; what is wrong with it and what was declared before are findings.
+    pub fn add(&mut self, number: usize, read: &'a ReadDocument, findings: &mut Vec<Finding>) {
+        let here = |finding: &Finding| Finding { document: Some(number), ..finding.clone() };
+        findings.extend(read.findings.iter().map(here));
+        self.incomplete |= read.incomplete;
+        for (section, name) in &read.left_out {
+            self.left_out.entry(section).or_default().push(name);
+        }
+        let Some(document) = &read.spec else { return };
         let mut homes = Homes { homes: &mut self.homes, number, findings };
-        homes.single("desk", &mut self.desk, document.desk);
-        homes.single("intake", &mut self.intake, document.intake);
-        homes.single("limits", &mut self.limits, document.limits);
-        homes.single("defaults", &mut self.defaults, document.defaults);
-        homes.keyed("smtp", &mut self.smtp, document.smtp);
-        homes.keyed("senders", &mut self.senders, document.senders);
-        let oauth2 = document.oauth2.unwrap_or_default();
-        homes.keyed("oauth2.providers", &mut self.providers, oauth2.providers);
-        homes.keyed("oauth2.profiles", &mut self.profiles, oauth2.profiles);
-        homes.keyed("mailAccounts", &mut self.mail_accounts, document.mail_accounts);
-        homes.keyed("queues", &mut self.queues, document.queues);
-        homes.keyed("systemAddresses", &mut self.system_addresses, document.system_addresses);
-        homes.keyed("filters", &mut self.filters, document.filters);
-        homes.keyed("autoReplies", &mut self.auto_replies, document.auto_replies);
-        homes.keyed("customers", &mut self.customers, document.customers);
-        homes.keyed("users", &mut self.users, document.users);
-        homes.keyed("apiTokens", &mut self.api_tokens, document.api_tokens);
-        homes.keyed("webhooks", &mut self.webhooks, document.webhooks);
-        homes.keyed("notifications", &mut self.notifications, document.notifications);
-        let moved = document.moved.into_iter().enumerate();
+        homes.single("desk", &mut self.desk, &document.desk);
+        homes.single("intake", &mut self.intake, &document.intake);
+        homes.single("limits", &mut self.limits, &document.limits);
+        homes.single("defaults", &mut self.defaults, &document.defaults);
+        homes.keyed("smtp", &mut self.smtp, &document.smtp);
+        homes.keyed("senders", &mut self.senders, &document.senders);
+        if let Some(oauth2) = &document.oauth2 {
+            homes.keyed("oauth2.providers", &mut self.providers, &oauth2.providers);
+            homes.keyed("oauth2.profiles", &mut self.profiles, &oauth2.profiles);
+        }
+        homes.keyed("mailAccounts", &mut self.mail_accounts, &document.mail_accounts);
+        homes.keyed("queues", &mut self.queues, &document.queues);
+        homes.keyed("systemAddresses", &mut self.system_addresses, &document.system_addresses);
+        homes.keyed("filters", &mut self.filters, &document.filters);
+        homes.keyed("autoReplies", &mut self.auto_replies, &document.auto_replies);
+        homes.keyed("customers", &mut self.customers, &document.customers);
+        homes.keyed("users", &mut self.users, &document.users);
+        homes.keyed("apiTokens", &mut self.api_tokens, &document.api_tokens);
+        homes.keyed("webhooks", &mut self.webhooks, &document.webhooks);
+        homes.keyed("notifications", &mut self.notifications, &document.notifications);
+        let moved = document.moved.iter().enumerate();
         self.moved.extend(moved.map(|(index, moved)| (number, index, moved)));
-        let tests = document.tests.into_iter().enumerate();
+        let tests = document.tests.iter().enumerate();
         self.tests.extend(tests.map(|(index, test)| (number, index, test)));
     }
 
-    /// Takes the object at a path out of a document that does not fit the schema, so that the
-    /// rest can be read.
-    pub fn leave_out(&mut self, document: &mut Value, path: &[String]) {
-        let Some((section, rest)) = path.split_first() else {
-            // Something at the top is missing, which can only be the version.
-            document["version"] = 1.into();
-            return;
-        };
-        if section == "version" {
-            document["version"] = 1.into();
-            return;
-        }
-        let (section, rest) = match rest.split_first() {
-            Some((second, rest)) if section == "oauth2" => (format!("oauth2.{second}"), rest),
-            _ => (section.clone(), rest),
-        };
-        let pointer = format!("/{}", section.replace('.', "/"));
-        let known = SECTIONS.into_iter().find(|known| *known == section);
-        let objects = document.pointer_mut(&pointer).and_then(Value::as_object_mut);
-        match (objects, rest.first(), known) {
-            (Some(objects), Some(name), Some(known)) if !SINGLES.contains(&known) => {
-                objects.shift_remove(name);
-                self.left_out.entry(known).or_default().push(name.clone());
-            }
-            _ => {
-                if let Some(map) = document.as_object_mut() {
-                    map.shift_remove(&path[0]);
-                }
-                // A misspelt section hides all its objects.
-                self.incomplete |= known.is_none_or(|known| !SINGLES.contains(&known))
-                    && !["moved", "tests"].contains(&section.as_str());
-            }
-        }
-    }
-
     /// Names of a section that were declared but left out.
-    pub fn left_out(&self, section: &'static str) -> impl Iterator<Item = &str> {
-        self.left_out.get(section).into_iter().flatten().map(String::as_str)
+    pub fn left_out(&self, section: &'static str) -> impl Iterator<Item = &'a str> {
+        self.left_out.get(section).into_iter().flatten().copied()
     }
 
     /// The document in which an object was declared.
     pub fn home(&self, section: &'static str, name: &str) -> Option<usize> {
-        self.homes.get(&(section, name.to_owned())).copied()
+        self.homes.get(&(section, name)).copied()
     }
 
     /// The document to which a path belongs.
@@ -150,7 +164,7 @@ impl United {
 }
 
 /// Sections, as `homes` knows them.
-const SECTIONS: [&str; 18] = [
+pub(super) const SECTIONS: [&str; 18] = [
     "desk",
     "intake",
     "limits",
@@ -172,35 +186,48 @@ const SECTIONS: [&str; 18] = [
 ];
 
 /// Sections that hold one object.
-const SINGLES: [&str; 4] = ["desk", "intake", "limits", "defaults"];
+pub(super) const SINGLES: [&str; 4] = ["desk", "intake", "limits", "defaults"];
 
-/// A key of a section, as text.
-trait Name: Ord {
-    fn text(&self) -> String;
+/// A key of a section, as it is kept and as text.
+trait Name {
+    /// What it is found by.
+    type Key<'a>: Ord
+    where
+        Self: 'a;
+    fn key(&self) -> Self::Key<'_>;
+    fn text(&self) -> &str;
 }
 
 impl Name for String {
-    fn text(&self) -> String {
-        self.clone()
+    type Key<'a> = &'a str;
+    fn key(&self) -> &str {
+        self
+    }
+    fn text(&self) -> &str {
+        self
     }
 }
 
 impl Name for spec::words::EventName {
-    fn text(&self) -> String {
-        self.0.label().to_owned()
+    type Key<'a> = spec::words::EventName;
+    fn key(&self) -> spec::words::EventName {
+        *self
+    }
+    fn text(&self) -> &str {
+        self.0.label()
     }
 }
 
-struct Homes<'a> {
-    homes: &'a mut HashMap<(&'static str, String), usize>,
+struct Homes<'h, 'a> {
+    homes: &'h mut HashMap<(&'static str, &'a str), usize>,
     number: usize,
-    findings: &'a mut Vec<Finding>,
+    findings: &'h mut Vec<Finding>,
 }
 
-impl Homes<'_> {
-    fn single<T>(&mut self, section: &'static str, into: &mut T, from: Option<T>) {
+impl<'a> Homes<'_, 'a> {
+    fn single<T>(&mut self, section: &'static str, into: &mut &'a T, from: &'a Option<T>) {
         if let Some(from) = from
-            && self.settle(section, String::new())
+            && self.settle(section, "")
         {
             *into = from;
         }
@@ -209,18 +236,18 @@ impl Homes<'_> {
     fn keyed<K: Name, T>(
         &mut self,
         section: &'static str,
-        into: &mut BTreeMap<K, T>,
-        from: BTreeMap<K, T>,
+        into: &mut BTreeMap<K::Key<'a>, &'a T>,
+        from: &'a BTreeMap<K, T>,
     ) {
         for (key, value) in from {
             if self.settle(section, key.text()) {
-                into.insert(key, value);
+                into.insert(key.key(), value);
             }
         }
     }
 
     /// Whether this is the first declaration.
-    fn settle(&mut self, section: &'static str, name: String) -> bool {
+    fn settle(&mut self, section: &'static str, name: &'a str) -> bool {
         let key = (section, name);
         let Some(first) = self.homes.get(&key).copied() else {
             self.homes.insert(key, self.number);
@@ -229,7 +256,7 @@ impl Homes<'_> {
         let (section, name) = key;
         let mut path: Vec<String> = section.split('.').map(Into::into).collect();
         if !name.is_empty() {
-            path.push(name);
+            path.push(name.to_owned());
         }
         self.findings.push(Finding {
             severity: Severity::Error,

@@ -363,7 +363,9 @@ pub enum Grant {
 /// A mailbox we fetch from.
 ///
 /// A change of `connection` restarts the poller; a change of anything else never does.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `Eq`, so that two pointers to one account are equal without a look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Its name in the configuration: the identity under which the ledger knows it.
     pub name: String,

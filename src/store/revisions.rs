@@ -42,16 +42,25 @@ impl Page {
     }
 }
 
-/// The last revision that was applied.
-pub(super) fn last(view: &View) -> Result<Option<StoredRevision>, Fault> {
-    let Some((_, row)) = view.revisions.last()? else { return Ok(None) };
-    let RevisionRow { hash, applied, mut files, texts } = decode(row.value())?;
+/// The last revision that was applied and whose hash begins like this.
+pub(super) fn last(view: &View, hash: &str) -> Result<Option<StoredRevision>, Fault> {
+    for row in view.revisions.iter()?.rev() {
+        let row = decode::<RevisionRow>(row?.1.value())?;
+        if row.hash.starts_with(hash) {
+            return with_texts(view, row).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn with_texts(view: &View, row: RevisionRow) -> Result<StoredRevision, Fault> {
+    let RevisionRow { hash, applied, mut files, texts } = row;
     for (name, hex) in texts {
         let text = view.texts.get(&digest(&hex)?.0)?;
         let text = text.ok_or_else(|| Fault::Row(format!("the text of {name} is missing")))?;
         files.push((name, decode::<TextRow>(text.value())?.text));
     }
-    Ok(Some(StoredRevision { hash, applied, files }))
+    Ok(StoredRevision { hash, applied, files })
 }
 
 impl Tx<'_> {

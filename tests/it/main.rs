@@ -8,6 +8,7 @@ mod browser_pages;
 mod chart;
 mod cli;
 mod config;
+mod config_memory;
 mod config_watch;
 mod crash;
 mod daemon;

@@ -42,7 +42,7 @@ fn from(context: &Context<'_>, written: &str, scope: &Scope<'_>) -> Option<Addre
     let left_out = context.united.left_out("systemAddresses").any(same);
     // The quick look first: keys are mostly written as they are compared.
     if !declared.contains_key(address.as_str()) && !declared.keys().any(|k| same(k)) && !left_out {
-        let names = declared.keys().map(String::as_str);
+        let names = declared.keys().copied();
         let hint = hint_of_names("system address", written, names);
         scope.error("is not one of systemAddresses", hint);
     }
@@ -55,7 +55,7 @@ pub fn notifications(
     top: &Scope<'_>,
 ) -> BTreeMap<EventKind, NotificationText> {
     let section = top.at("notifications");
-    let one = |(event, spec): (&spec::words::EventName, &spec::Notification)| {
+    let one = |(event, spec): (&spec::words::EventName, &&spec::Notification)| {
         let scope = section.at(event.0.label());
         let document = context.united.home("notifications", event.0.label());
         let subject = text::templates(context.texts, document, &spec.subject, &scope.at("subject"));

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, value};
+use super::{Context, each, value};
 use crate::config::problem::Scope;
 use crate::config::rule;
 use crate::config::spec;
@@ -14,13 +14,14 @@ use crate::core::ticket::AuthorKind;
 
 /// Filters in the order they run: ascending `order`, ties by name.
 pub fn filters(context: &Context<'_>, top: &Scope<'_>) -> Vec<Filter> {
-    let section = top.at("filters");
-    let mut filters: Vec<Filter> = Vec::new();
-    for (name, spec) in &context.united.filters {
-        let scope = section.at(name);
-        value::check_name(name, &scope);
-        filters.extend(filter(context, name, spec, &scope));
-    }
+    let before = context.again.map(|again| again.filters()).unwrap_or_default();
+    let mut filters: Vec<Filter> =
+        each(top, "filters", &context.united.filters, |name, spec, scope| {
+            let again = context.again("filters", name, |_| before.get(name).copied());
+            again.or_else(|| filter(context, name, spec, scope))
+        })
+        .into_values()
+        .collect();
     // Stable: the names were in order.
     filters.sort_by_key(|filter| filter.order);
     filters

@@ -19,7 +19,7 @@ pub fn moved(context: &Context<'_>, top: &Scope<'_>) -> Vec<Moved> {
                 let accounts = &united.mail_accounts;
                 let to = scope.at("to");
                 context.must_exist("mail account", "mailAccounts", accounts, &spec.to, &to);
-                (MovedKind::MailAccount, accounts.contains_key(&spec.from))
+                (MovedKind::MailAccount, accounts.contains_key(spec.from.as_str()))
             }
             Kind::Queue => {
                 if spec.to != QUEUE_OF_LAST_RESORT {
@@ -27,11 +27,11 @@ pub fn moved(context: &Context<'_>, top: &Scope<'_>) -> Vec<Moved> {
                     context.must_exist("queue", "queues", &united.queues, &spec.to, &to);
                 }
                 let raw = spec.from == QUEUE_OF_LAST_RESORT;
-                (MovedKind::Queue, raw || united.queues.contains_key(&spec.from))
+                (MovedKind::Queue, raw || united.queues.contains_key(spec.from.as_str()))
             }
             Kind::User => {
                 context.user(&spec.to, &scope.at("to"));
-                (MovedKind::User, united.users.contains_key(&spec.from))
+                (MovedKind::User, united.users.contains_key(spec.from.as_str()))
             }
         };
         if declared {

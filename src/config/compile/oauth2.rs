@@ -49,7 +49,7 @@ fn profile(context: &Context<'_>, spec: &spec::Profile, scope: &Scope<'_>) -> Op
     let providers = &context.united.providers;
     let at = scope.at("provider");
     context.must_exist("provider", "oauth2.providers", providers, &spec.provider, &at);
-    let declared = providers.get(&spec.provider);
+    let declared = providers.get(spec.provider.as_str());
     if spec.grant == spec::Grant::DeviceCode && declared.is_some_and(|p| p.device_url.is_none()) {
         scope
             .at("grant")

@@ -164,8 +164,8 @@ pub fn service<'a>(
     profile: Option<&NameText>,
     of: impl Fn(&'a Provider) -> Option<&'a Service>,
 ) -> Option<&'a Service> {
-    let profile = context.united.profiles.get(&profile?.0)?;
-    of(context.united.providers.get(&profile.provider)?)
+    let profile = context.united.profiles.get(profile?.0.as_str())?;
+    of(context.united.providers.get(profile.provider.as_str())?)
 }
 
 /// Says that this build loads OAuth2 and Graph but cannot run them yet.

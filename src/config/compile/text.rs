@@ -18,7 +18,7 @@ use super::value;
 pub type Texts = BTreeMap<(usize, String), String>;
 
 /// Reads all text files that are referred to; what cannot be read is reported.
-pub fn read(united: &United, homes: &[Home], files: &mut Files, findings: &Findings) -> Texts {
+pub fn read(united: &United<'_>, homes: &[Home], files: &mut Files, findings: &Findings) -> Texts {
     let mut texts = Texts::new();
     let top = Scope::top(findings, None);
     let mut object = |section: &'static str, name: &str, key: &str, written: &Written| {

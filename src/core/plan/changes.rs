@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::{Action, Change, idle_account, idle_server};
+use super::{Action, Change, idle_account, idle_server, without};
 use crate::core::config::{
     Account, AfterFetch, ApiToken, AutoReply, Config, CustomerProfile, Desk, Intake, Limits, Moved,
     MovedKind, NotificationText, OAuthProfile, OAuthProvider, Queue, Sender, Since, SmtpServer,
@@ -362,16 +362,16 @@ fn compare<K: Ord + Display, V: PartialEq>(
     new: &BTreeMap<K, V>,
     renamed: &BTreeMap<&str, &str>,
 ) -> Vec<Change> {
-    let before: BTreeMap<String, &V> = old.iter().map(|(key, v)| (key.to_string(), v)).collect();
+    let (old, new) = (without(old, new), without(new, old));
+    let before: BTreeMap<String, &V> = old.iter().map(|(key, v)| (key.to_string(), *v)).collect();
     let mut taken = BTreeSet::new();
     let mut found = Vec::new();
     let mut tell = |name: &str, (action, effect)| {
         found.push(Change { kind: kind.name, name: name.into(), action, effect });
     };
-    for (name, object) in new.iter().map(|(key, object)| (key.to_string(), object)) {
+    for (name, object) in new.iter().map(|(key, object)| (key.to_string(), *object)) {
         let predecessor = renamed.get(name.as_str()).and_then(|old| Some((old, before.get(*old)?)));
         match (before.get(&name), predecessor) {
-            (Some(same), _) if *same == object => {}
             (Some(other), _) => tell(&name, kind.change(other, object)),
             (None, Some((old_name, other))) => {
                 taken.insert(old_name.to_string());
@@ -380,7 +380,7 @@ fn compare<K: Ord + Display, V: PartialEq>(
             (None, None) => tell(&name, kind.create(object)),
         }
     }
-    let declared: BTreeSet<String> = new.keys().map(K::to_string).collect();
+    let declared: BTreeSet<String> = new.keys().map(|key| key.to_string()).collect();
     for name in before.keys().filter(|name| !declared.contains(*name) && !taken.contains(*name)) {
         tell(name, (Action::Delete, kind.ends.into()));
     }

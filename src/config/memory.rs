@@ -1,0 +1,178 @@
+//! What the last loads made of the files, so that a reload does anew only what changed.
+//!
+//! A file whose name and text are the same holds the same: [`read::file`] looks at nothing else.
+//! An object of such a file compiles to the same value as long as nothing changed that it may
+//! refer to; [`is_leaf`] says which documents nobody refers to.
+//!
+//! Architecture invariant: it saves time and decides nothing. A load with a memory answers exactly
+//! as a load without.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::files::Files;
+use super::read::{self, ReadDocument, ReadFile};
+use super::{Home, spec};
+use crate::core::config::Config;
+use crate::core::filter::Filter;
+use crate::core::mail::Digest;
+
+/// Sets with more text than this are read from scratch each time: what is kept takes about seven
+/// times as much. Bytes.
+pub const REMEMBERED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What is kept between two loads. The first one begins with nothing.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Files of the last load, by name.
+    last: BTreeMap<String, Kept>,
+    /// The last load without an error.
+    good: Option<Good>,
+}
+
+/// A file as it was read.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    name: String,
+    digest: Digest,
+    bytes: usize,
+    /// What it holds.
+    pub content: Arc<ReadFile>,
+}
+
+/// A load without an error.
+#[derive(Debug)]
+struct Good {
+    /// Its revision.
+    hash: String,
+    files: BTreeMap<String, Kept>,
+    /// Objects about which there was a warning: it must be said again.
+    noted: BTreeSet<(String, String)>,
+}
+
+/// What was compiled before and may be used again.
+pub struct Again<'a> {
+    config: &'a Config,
+    /// For each document, whether it stands in a file that has not changed.
+    same: Vec<bool>,
+    noted: &'a BTreeSet<(String, String)>,
+}
+
+impl<'a> Again<'a> {
+    /// Filters as they were, by name.
+    pub fn filters(&self) -> BTreeMap<&'a str, &'a Filter> {
+        self.config.filters.iter().map(|filter| (filter.name.as_str(), filter)).collect()
+    }
+
+    /// The configuration that holds what became of this object, if the same becomes of it now.
+    pub fn config(&self, document: usize, section: &str, name: &str) -> Option<&'a Config> {
+        let same = self.same.get(document).copied().unwrap_or(false);
+        let silent = || !self.noted.contains(&(section.to_owned(), name.to_owned()));
+        (same && (self.noted.is_empty() || silent())).then_some(self.config)
+    }
+}
+
+impl Memory {
+    /// Reads those files of a set that were not read before.
+    pub(super) fn read(&self, files: &Files) -> Vec<Kept> {
+        let one = |file: &super::files::YamlFile| {
+            let digest = Digest::of(file.text.as_bytes());
+            let content = self.known(&file.name, &digest);
+            let content = content.unwrap_or_else(|| Arc::new(read::file(&file.name, &file.text)));
+            Kept { name: file.name.clone(), digest, bytes: file.text.len(), content }
+        };
+        files.yaml.iter().map(one).collect()
+    }
+
+    fn known(&self, name: &str, digest: &Digest) -> Option<Arc<ReadFile>> {
+        let good = self.good.as_ref().and_then(|good| good.files.get(name));
+        let mut known = [self.last.get(name), good].into_iter().flatten();
+        known.find(|file| file.digest == *digest).map(|file| file.content.clone())
+    }
+
+    /// What may be used of the configuration that runs; `None` if anything else must be compiled
+    /// anew anyway.
+    pub(super) fn again<'a>(
+        &'a self,
+        (revision, config): (&str, &'a Config),
+        read: &[Kept],
+        homes: &[Home],
+    ) -> Option<Again<'a>> {
+        let good = self.good.as_ref().filter(|good| good.hash == revision)?;
+        let is_same = |file: &Kept| {
+            good.files.get(&file.name).is_some_and(|known| known.digest == file.digest)
+        };
+        let same: Vec<bool> = read.iter().map(is_same).collect();
+        let now: BTreeMap<&str, &Kept> =
+            read.iter().map(|file| (file.name.as_str(), file)).collect();
+        let gone = good
+            .files
+            .values()
+            .filter(|old| now.get(old.name.as_str()).is_none_or(|file| file.digest != old.digest));
+        let come = read.iter().zip(&same).filter(|(_, same)| !**same).map(|(file, _)| file);
+        let leaves = gone.chain(come).all(|file| file.content.documents.iter().all(is_leaf));
+        let same = homes.iter().map(|home| same[home.file]).collect();
+        leaves.then_some(Again { config, same, noted: &good.noted })
+    }
+
+    /// Keeps what was read; `noted` if there was no error.
+    pub(super) fn remember(
+        &mut self,
+        hash: &str,
+        read: Vec<Kept>,
+        noted: Option<BTreeSet<(String, String)>>,
+    ) {
+        if read.iter().map(|file| file.bytes).sum::<usize>() > REMEMBERED_BYTES_MAX {
+            *self = Memory::default();
+            return;
+        }
+        self.last = read.into_iter().map(|file| (file.name.clone(), file)).collect();
+        if let Some(noted) = noted {
+            let (hash, files) = (hash.to_owned(), self.last.clone());
+            self.good = Some(Good { hash, files, noted });
+        }
+    }
+}
+
+/// Whether nothing that stands in other documents refers to what stands in this one, except for
+/// what is compiled each time: all kinds but those that `compile` asks the memory for.
+fn is_leaf(document: &ReadDocument) -> bool {
+    let Some(written) = &document.spec else { return false };
+    // Each section is named, so that the next one has to be thought about.
+    let spec::Document {
+        version: _,
+        mail_accounts: _,
+        system_addresses: _,
+        filters: _,
+        customers: _,
+        moved: _,
+        tests: _,
+        desk,
+        intake,
+        limits,
+        defaults,
+        smtp,
+        senders,
+        oauth2,
+        queues,
+        auto_replies,
+        users,
+        api_tokens,
+        webhooks,
+        notifications,
+    } = written;
+    document.left_out.is_empty()
+        && desk.is_none()
+        && intake.is_none()
+        && limits.is_none()
+        && defaults.is_none()
+        && oauth2.is_none()
+        && smtp.is_empty()
+        && senders.is_empty()
+        && queues.is_empty()
+        && auto_replies.is_empty()
+        && users.is_empty()
+        && api_tokens.is_empty()
+        && webhooks.is_empty()
+        && notifications.is_empty()
+}
