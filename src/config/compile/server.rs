@@ -148,7 +148,7 @@ pub fn graph_mailbox(
     profile: Option<&NameText>,
     scope: &Scope<'_>,
 ) -> Option<Text> {
-    let profile = profile.and_then(|name| context.united.profiles.get(&name.0));
+    let profile = profile.and_then(|name| context.united.profiles.get(name.0.as_str()));
     let application = profile.is_some_and(|profile| profile.grant == Grant::ClientCredentials);
     match mailbox {
         Some(mailbox) => value::text(mailbox, &scope.at("mailbox")),
