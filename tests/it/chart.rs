@@ -18,7 +18,7 @@ const HELM: &str = "POSTROOM_HELM";
 /// Names the program of the `kubernetes-validate` package.
 const KUBERNETES_VALIDATE: &str = "POSTROOM_KUBERNETES_VALIDATE";
 /// The oldest and the newest Kubernetes that what is made must fit.
-const KUBERNETES: [&str; 2] = ["1.27", "1.36"];
+const KUBERNETES: [&str; 2] = ["1.27.0", "1.36.0"];
 /// Groups whose kinds come from elsewhere; Kubernetes has no schema of them.
 const FOREIGN: [&str; 2] = ["monitoring.coreos.com/", "gateway.networking.k8s.io/"];
 const RELEASE: &str = "desk";
@@ -140,14 +140,23 @@ fn kubernetes_takes_it() {
         }
     }
     assert!(files.len() > 50, "{}", files.len());
+    let wrong = folder.path().join("wrong.yaml");
+    std::fs::write(
+        &wrong,
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {portz: []}\n",
+    )
+    .unwrap();
     for version in KUBERNETES {
-        let output = Command::new(&program)
-            .args(["--strict", "--version", version])
-            .args(&files)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "Kubernetes {version}: {said}");
+        let validate = |files: &[PathBuf]| {
+            let mut command = Command::new(&program);
+            let output = command.args(["--strict", "-k", version]).args(files).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        };
+        let (taken, said) = validate(&files);
+        assert!(taken, "Kubernetes {version}: {said}");
+        let (taken, said) = validate(std::slice::from_ref(&wrong));
+        assert!(!taken && said.contains("portz"), "it would have told: {said}");
     }
 }
 
