@@ -21,6 +21,7 @@ const ABSENT: &[&str] = &[
     "postroom_sign_ins_total",
     "postroom_tls_insecure",
     "postroom_tls_peer_cert_expiry_timestamp_seconds",
+    "postroom_webhook_attempts_total",
     "postroom_worker_restarts_total",
 ];
 
