@@ -191,6 +191,11 @@ pub fn notification(
     })
 }
 
+/// Address that answers on a ticket go out as; `None` if nothing can send them.
+pub fn letter_from<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Address> {
+    identity::writing(config, ticket).map(|identity| identity.from)
+}
+
 /// An agent's answer: one owed mail per recipient, all with the same bytes and Message-ID.
 /// Identities are counted up in `next`. Empty if nobody is left to write to, or nothing can send.
 ///

@@ -95,7 +95,6 @@ const ADMIN: Access = Access::Role(Role::Admin);
 const OPEN_PAGE: Access = Access::Page(None);
 /// A page to read.
 const VIEWER_PAGE: Access = Access::Page(Some(Role::Viewer));
-
 /// A page to work on.
 const USER_PAGE: Access = Access::Page(Some(Role::User));
 /// A page of those who deal with quarantine and outbox.
@@ -194,7 +193,19 @@ pub fn all() -> Vec<Route> {
         post("/sign-out", VIEWER_PAGE, "End this session", sign_in::out).html(),
         post("/sign-out/everywhere", VIEWER_PAGE, "End every session of this user", sign_in::out_everywhere).html(),
         get("/me", VIEWER_PAGE, "Who one is", pages::me::show).html(),
-        get("/", VIEWER_PAGE, "Tickets", pages::overview::show).html(),
+        get("/", VIEWER_PAGE, "Tickets: queues, filter, search", pages::tickets::show).html(),
+        post("/tickets/bulk", USER_PAGE, "Close or move several tickets", pages::tickets::bulk).html(),
+        get("/tickets/{number}", VIEWER_PAGE, "One ticket", pages::ticket::show).html(),
+        post("/tickets/{number}/reply", USER_PAGE, "Send an answer", pages::ticket::reply).html(),
+        post("/tickets/{number}/note", USER_PAGE, "Add a note", pages::ticket::note).html(),
+        post("/tickets/{number}/change", USER_PAGE, "Change a ticket: all of it or nothing", pages::ticket::change).html(),
+        post("/tickets/{number}/merge", USER_PAGE, "Make a ticket part of another one", pages::ticket::merge).html(),
+        post("/tickets/{number}/watch", USER_PAGE, "Follow a ticket, or let somebody follow it", pages::ticket::watch).html(),
+        post("/tickets/{number}/unwatch", USER_PAGE, "Follow a ticket no longer", pages::ticket::unwatch).html(),
+        get("/tickets/{number}/articles/{id}/html", VIEWER_PAGE, "The HTML of a mail, for a frame that may do nothing", pages::ticket::frame).html(),
+        get("/tickets/{number}/articles/{id}/source", VIEWER_PAGE, "The mail of an article, to be looked at", pages::ticket::source).bytes("text/plain"),
+        get("/tickets/{number}/articles/{id}/raw", VIEWER_PAGE, "The mail of an article, to be kept", pages::ticket::download).bytes("message/rfc822"),
+        get("/tickets/{number}/articles/{id}/attachments/{index}", VIEWER_PAGE, "One attachment of an article", pages::ticket::attachment).bytes("application/octet-stream"),
         get("/notifications", VIEWER_PAGE, "What rang for the reader, and why", pages::notifications::list).html(),
         post("/notifications/read", VIEWER_PAGE, "Mark what rang as read", pages::notifications::read).html(),
         get("/mails", VIEWER_PAGE, "What became of each mail", pages::mails::list).html(),

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod browser;
+mod browser_desk;
 mod browser_pages;
 mod chart;
 mod cli;

@@ -204,13 +204,17 @@ async fn carry_out(
     Ok(Json(TicketView::from(&ticket)))
 }
 
-async fn find(web: &Web, number: &str) -> Result<StoredTicket, Problem> {
+pub(in crate::http) async fn find(web: &Web, number: &str) -> Result<StoredTicket, Problem> {
     let wanted = number.to_owned();
     let found = web.read(move |store| store.ticket(&wanted)).await?;
     found.ok_or_else(|| Problem::not_found(format!("ticket {number:?}")))
 }
 
-async fn article_bytes(web: &Web, number: &str, id: u64) -> Result<(Article, Vec<u8>), Problem> {
+pub(in crate::http) async fn article_bytes(
+    web: &Web,
+    number: &str,
+    id: u64,
+) -> Result<(Article, Vec<u8>), Problem> {
     // Looked for in its ticket, so that the path cannot lead into another one.
     let articles = find(web, number).await?.articles;
     let article = articles.into_iter().find(|article| article.id.0 == id);
@@ -222,7 +226,7 @@ async fn article_bytes(web: &Web, number: &str, id: u64) -> Result<(Article, Vec
     Ok((article, raw))
 }
 
-fn watcher(who: String) -> Watcher {
+pub(in crate::http) fn watcher(who: String) -> Watcher {
     match Address::parse(&who) {
         Some(address) => Watcher::Customer(address),
         None => Watcher::Agent(who),
@@ -233,12 +237,12 @@ fn addresses(texts: &[String]) -> Result<Vec<Address>, Problem> {
     texts.iter().map(|text| address(text)).collect()
 }
 
-fn address(text: &str) -> Result<Address, Problem> {
+pub(in crate::http) fn address(text: &str) -> Result<Address, Problem> {
     let unreadable = || Problem::unprocessable(format!("{text:?} is not a mail address"));
     Address::parse(text).ok_or_else(unreadable)
 }
 
-fn state(label: &str) -> Result<TicketState, Problem> {
+pub(in crate::http) fn state(label: &str) -> Result<TicketState, Problem> {
     TicketState::from_label(label).ok_or_else(|| {
         Problem::unprocessable(format!("{label:?} is not a state")).hint(
             "states are new, open, pending, resolved, closed successful, closed unsuccessful, merged",
@@ -282,7 +286,7 @@ fn cursor(text: &str) -> Result<TicketCursor, Problem> {
     })
 }
 
-fn priority(label: &str) -> Result<Priority, Problem> {
+pub(in crate::http) fn priority(label: &str) -> Result<Priority, Problem> {
     Priority::from_label(label).ok_or_else(|| {
         let known = Priority::ALL.map(|priority| priority.label()).join(", ");
         Problem::unprocessable(format!("{label:?} is not a priority"))
@@ -297,7 +301,7 @@ fn instant(text: &str) -> Result<Timestamp, Problem> {
     })
 }
 
-fn not_empty(field: &str, text: &str) -> Result<(), Problem> {
+pub(in crate::http) fn not_empty(field: &str, text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() {
         return Err(Problem::unprocessable(format!("`{field}` is empty")));
     }
@@ -305,7 +309,7 @@ fn not_empty(field: &str, text: &str) -> Result<(), Problem> {
 }
 
 /// Titles and subjects end up in headers: a line end there would begin another header.
-fn one_line(field: &str, text: String) -> Result<String, Problem> {
+pub(in crate::http) fn one_line(field: &str, text: String) -> Result<String, Problem> {
     if text.chars().any(char::is_control) || text.chars().count() > TITLE_CHARS_MAX {
         let detail = format!("`{field}` must be one line of at most {TITLE_CHARS_MAX} characters");
         return Err(Problem::unprocessable(detail));

@@ -23,7 +23,8 @@ pub fn plain(text: &str) -> String {
     shown
 }
 
-fn hidden(c: char) -> bool {
+/// Whether a character shows as nothing, or turns the reading order around.
+pub(super) fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

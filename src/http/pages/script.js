@@ -18,7 +18,28 @@ document.addEventListener("keydown", (event) => {
       event.preventDefault();
     }
   }
+  if (event.key === "j" || event.key === "k") walk(event.key === "j" ? 1 : -1);
+  const field = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (field) {
+    const folded = field.closest("details");
+    if (folded) folded.open = true;
+    field.focus();
+    field.scrollIntoView({ block: "center" });
+    event.preventDefault();
+  }
 });
+
+// Goes to the next article of a ticket, or ticket of a list; Enter opens a ticket.
+function walk(step) {
+  const stops = [...document.querySelectorAll("[data-article], [data-row]")];
+  const at = stops.findIndex((stop) => stop.contains(document.activeElement));
+  const next = stops[at < 0 ? (step > 0 ? 0 : stops.length - 1) : at + step];
+  if (!next) return;
+  for (const stop of stops) stop.classList.toggle("current", stop === next);
+  const target = next.matches("[data-row]") ? next.querySelector("a") : next;
+  target.focus();
+  next.scrollIntoView({ block: "nearest" });
+}
 
 // A menu closes when something else is clicked.
 document.addEventListener("click", (event) => {

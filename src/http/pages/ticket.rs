@@ -1,0 +1,195 @@
+//! One ticket: its articles in order, what it is, what happened to it and why, and what can be done.
+
+mod actions;
+mod article;
+mod panel;
+
+use axum::extract::State;
+use maud::{Markup, html};
+
+use super::layout::{self, Here, Page};
+use super::words::{Frame, One, history};
+use super::{foreign, plain};
+use crate::core::config::{Config, Role};
+use crate::core::ticket::{Article, Event, Ticket};
+use crate::http::Web;
+use crate::http::api::{Path, tickets as rules};
+use crate::http::form::Form;
+use crate::http::problem::Problem;
+use crate::http::session::SignedIn;
+use crate::store::TicketView;
+pub use actions::{change, merge, note, reply, unwatch, watch};
+pub use article::{attachment, download, frame, source};
+
+/// Articles of one page; the newest are shown, and the others on the pages before.
+const ARTICLES_MAX: usize = 40;
+/// Bytes of text of one page: beyond it articles are folded to their heads.
+const TEXT_BYTES_MAX: usize = 24 * 1024;
+/// Linked tickets that are shown.
+const LINKS_MAX: usize = 20;
+/// Events of the history that are shown unless all are asked for.
+const EVENTS_MAX: usize = 40;
+
+/// What somebody wrote that could not be carried out, so that it is not lost.
+#[derive(Default)]
+pub struct Draft {
+    reply: String,
+    note: String,
+    /// Why not.
+    refused: String,
+}
+
+/// The ticket.
+pub async fn show(
+    State(web): State<Web>,
+    Path(number): Path<String>,
+    reader: SignedIn,
+    form: Form,
+) -> Result<Page, Problem> {
+    page(&web, &number, &reader, &form, &Draft::default()).await
+}
+
+async fn page(
+    web: &Web,
+    number: &str,
+    reader: &SignedIn,
+    form: &Form,
+    draft: &Draft,
+) -> Result<Page, Problem> {
+    let words = One::of(reader.language);
+    let config = web.handle.running.load().config.clone();
+    let stored = rules::find(web, number).await?;
+    let into = match stored.ticket.merged_into {
+        Some(id) => web.read(move |store| store.ticket_by_id(id)).await?,
+        None => None,
+    };
+    let ticket = &stored.ticket;
+    let ids: Vec<_> = ticket.links.iter().copied().take(LINKS_MAX).collect();
+    let linked = move |store: &crate::store::Store| {
+        ids.into_iter()
+            .filter_map(|id| store.ticket_by_id(id).transpose())
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let linked = web.read(linked).await?;
+    let refused = format!("{} {}", words.not_done, draft.refused);
+    let content = html! {
+        @if draft.refused.is_empty() {
+            (layout::notice(if reader.said == "done" { words.done } else { "" }, false))
+        } @else { (layout::notice(&refused, true)) }
+        @if let Some(into) = &into {
+            p.notice.warn { (words.merged_into) " "
+                a href=(format!("/tickets/{}", into.number)) { (into.number) } }
+        }
+        @for address in &ticket.undeliverable {
+            p.notice.warn { (words.undeliverable) " " (plain::line(address.as_str())) }
+        }
+        div.ticket {
+            div {
+                h1 { (plain::line(super::tickets::shown_title(ticket)))
+                    " " small.nowrap { (config.desk.hook) (ticket.number) } }
+                @if !linked.is_empty() {
+                    p { (words.links) ": "
+                        @for other in &linked {
+                            a href=(format!("/tickets/{}", other.number)) { (other.number) } " "
+                        }
+                    }
+                }
+                (articles(&stored, reader, form, words))
+                @if reader.may(Role::User) && into.is_none() {
+                    (panel::reply(&stored, &config, reader, draft))
+                    (panel::note(ticket, reader, draft))
+                }
+                (happened(&stored.events, ticket, &config, reader, form))
+                p.soft.wide { (words.keys) }
+            }
+            aside {
+                (panel::facts(ticket, &config, reader))
+                @if into.is_none() {
+                    @if reader.may(Role::User) { (panel::change(ticket, &config, reader)) }
+                    (panel::watchers(ticket, &config, reader))
+                    @if reader.may(Role::User) { (panel::merge(ticket, reader)) }
+                }
+            }
+        }
+    };
+    let title = foreign::plain(&format!("{} {}", ticket.number, ticket.title));
+    Ok(layout::page(reader, Here::Tickets, &title, content))
+}
+
+/// The articles of a page, oldest first; of a long ticket the last page, and links to the others.
+fn articles(stored: &TicketView, reader: &SignedIn, form: &Form, words: &One) -> Markup {
+    let pages: Vec<&[Article]> = stored.articles.rchunks(ARTICLES_MAX).rev().collect();
+    let asked = form.text("page").parse::<usize>().ok();
+    let number = asked.unwrap_or(pages.len()).clamp(1, pages.len().max(1));
+    let shown = pages.get(number - 1).copied().unwrap_or_default();
+    let html_of = form.text("html").parse::<u64>().ok();
+    let path = format!("/tickets/{}", stored.ticket.number);
+    let mut budget = TEXT_BYTES_MAX;
+    // The newest are what is read: they are the last to be folded.
+    let open: Vec<bool> = shown
+        .iter()
+        .rev()
+        .map(|article| {
+            let fits = article.text.len() <= budget;
+            budget = budget.saturating_sub(article.text.len());
+            fits
+        })
+        .collect();
+    let whole = form.text("article").parse::<u64>().ok();
+    html! {
+        section aria-label=(words.articles) {
+            @if pages.len() > 1 {
+                p.pager {
+                    @for page in 1..=pages.len() {
+                        @if page == number { strong { (page) } }
+                        @else { a href=(format!("{path}?page={page}")) { (page) } }
+                    }
+                }
+            }
+            @for (article, open) in shown.iter().zip(open.iter().rev()) {
+                (article::card(&stored.ticket, article, reader, article::Look {
+                    html: html_of == Some(article.id.0),
+                    text: *open || whole == Some(article.id.0) || shown.len() == 1,
+                }))
+            }
+        }
+    }
+}
+
+fn happened(
+    events: &[Event],
+    ticket: &Ticket,
+    config: &Config,
+    reader: &SignedIn,
+    form: &Form,
+) -> Markup {
+    let (words, frame) = (One::of(reader.language), Frame::of(reader.language));
+    let all = form.text("history") == "all";
+    let first = if all { 0 } else { events.len().saturating_sub(EVENTS_MAX) };
+    let actor = |event: &Event| match &event.actor {
+        crate::core::ticket::Actor::Agent(name) => {
+            super::tickets::full_name(config, name).to_owned()
+        }
+        other => other.to_string(),
+    };
+    html! {
+        details.card.history open[all] {
+            summary { (words.history) " (" (events.len()) ")" }
+            @if first > 0 {
+                p { a href=(format!("/tickets/{}?history=all", ticket.number)) { (frame.older) } }
+            }
+            ol.trace start=(first + 1) {
+                @for event in &events[first..] {
+                    li {
+                        (layout::time(reader, event.at)) " "
+                        span.soft { (plain::line(&actor(event))) } " "
+                        (plain::line(&history::sentence(reader.language, &event.what)))
+                        @if !event.why.is_empty() {
+                            " " span.soft { "(" (words.why) ": " (plain::line(&event.why)) ")" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One article: its head, its text or its HTML in a frame, its attachments, its source.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::core::mail;
+use crate::core::ticket::{Article, ArticleKind, AuthorKind, Ticket};
+use crate::http::api::{Path, tickets as rules};
+use crate::http::pages::words::{One, tickets as words_of};
+use crate::http::pages::{layout, mail_html, plain};
+use crate::http::problem::Problem;
+use crate::http::session::SignedIn;
+use crate::http::{Web, download as downloads};
+
+/// What the frame around the HTML of a mail may do: show text and the pictures it carries, and
+/// open a link in a new tab when it is clicked.
+const FRAME_POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox; \
+     default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; \
+     base-uri 'none'; frame-ancestors 'self'";
+/// Pictures of a mail that are shown in its HTML, decoded bytes in all.
+const PICTURES_BYTES_MAX: usize = 6 << 20;
+/// Pictures of a mail that are shown in its HTML.
+const PICTURES_MAX: usize = 50;
+
+/// How an article is shown.
+pub struct Look {
+    /// As HTML, in a frame.
+    pub html: bool,
+    /// With its text; else its head only, with a way to it.
+    pub text: bool,
+}
+
+/// An article on the page of its ticket.
+pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -> Markup {
+    let words = One::of(reader.language);
+    let page = format!("/tickets/{}", ticket.number);
+    let id = article.id.0;
+    let path = format!("{page}/articles/{id}");
+    let anchor = format!("article-{id}");
+    let side = match article.author {
+        AuthorKind::Agent => "agent",
+        AuthorKind::Customer => "customer",
+        AuthorKind::System => "system",
+    };
+    html! {
+        article.card.article.(side) id=(anchor) tabindex="-1" data-article="" {
+            header {
+                div.row.apart {
+                    strong { (plain::person(&article.from, words.doubtful)) }
+                    span.row {
+                        span.badge { (words_of::kind(reader.language, article.kind)) }
+                        @if !article.visible_for_customer { span.badge.warn { (words.internal) } }
+                        a.soft href=(format!("{page}#{anchor}")) { (layout::time(reader, article.created)) }
+                    }
+                }
+                dl.facts.small {
+                    @if !article.to.is_empty() { dt { (words.to) } dd { (plain::line(&article.to)) } }
+                    @if !article.cc.is_empty() { dt { (words.cc) } dd { (plain::line(&article.cc)) } }
+                    @if !article.subject.is_empty() && article.subject != ticket.title {
+                        dt { (words.subject) } dd { (plain::line(&article.subject)) }
+                    }
+                }
+            }
+            @if look.html {
+                iframe sandbox="allow-popups allow-popups-to-escape-sandbox" referrerpolicy="no-referrer"
+                    src=(format!("{path}/html")) title=(words.html_title) {}
+            } @else if article.text.trim().is_empty() {
+                p.soft { (words.empty) }
+            } @else if look.text {
+                (plain::text(&article.text, |lines| format!("{lines} {}", words.quoted)))
+            } @else {
+                p { a href=(format!("{page}?article={id}#{anchor}")) { (words.show_text) } }
+            }
+            (attachments(article, &path, words))
+            @if article.raw.is_some() {
+                p.soft.row.foot {
+                    @if look.html { a href=(format!("{page}#{anchor}")) { (words.show_text) } }
+                    @else if article.kind != ArticleKind::Note {
+                        a href=(format!("{page}?html={id}#{anchor}")) { (words.show_html) }
+                    }
+                    a href=(format!("{path}/source")) target="_blank" rel="noopener" { (words.source) }
+                    a href=(format!("{path}/raw")) { (words.download) " (.eml)" }
+                }
+            }
+        }
+    }
+}
+
+fn attachments(article: &Article, path: &str, words: &One) -> Markup {
+    html! {
+        @if !article.attachments.is_empty() {
+            ul.attachments aria-label=(words.attachments) {
+                @for part in &article.attachments {
+                    li {
+                        a href=(format!("{path}/attachments/{}", part.index)) download="" {
+                            bdi { (plain::line(if part.name.is_empty() { &part.content_type } else { &part.name })) }
+                        }
+                        " " span.soft { (plain::line(&part.content_type)) ", " (size(part.bytes)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KiB", bytes.div_ceil(1_024)),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// The HTML of a mail, for the frame.
+pub async fn frame(
+    State(web): State<Web>,
+    Path((number, id)): Path<(String, u64)>,
+    reader: SignedIn,
+) -> Result<Response, Problem> {
+    let words = One::of(reader.language);
+    let (article, raw) = rules::article_bytes(&web, &number, id).await?;
+    // Decoding a large mail takes a while: not on a thread that others wait for.
+    let written = tokio::task::spawn_blocking(move || {
+        let page = mail::parse(&raw).html?;
+        mail_html::write(&page, &pictures(&article, &raw))
+    });
+    let written = written.await.map_err(|_| Problem::internal())?;
+    let page = html! {
+        (DOCTYPE)
+        html {
+            head { meta charset="utf-8"; title { (words.html_title) } style { (PreEscaped(FRAME_STYLE)) } }
+            body {
+                @match &written {
+                    None => { p.note { (words.no_html) } }
+                    Some(written) => {
+                        @if written.blocked > 0 { p.note { (words.blocked) " (" (written.blocked) ")" } }
+                        (PreEscaped(&written.html))
+                    }
+                }
+            }
+        }
+    };
+    let mut response = page.into_string().into_response();
+    let headers = response.headers_mut();
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, html);
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAME_POLICY));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(response)
+}
+
+/// Mails are written for white paper.
+const FRAME_STYLE: &str = "html{background:#fff;color:#111;font:14px/1.5 system-ui,sans-serif;\
+     overflow-wrap:anywhere}body{margin:12px}img,table{max-width:100%}img{height:auto}\
+     .note{background:#fbf0d6;color:#5a3c00;padding:6px 10px;margin:0 0 12px}";
+
+/// Pictures that a mail carries for its HTML, as `data:` addresses by Content-ID. What they are is
+/// read from their first bytes, not from what the mail says.
+fn pictures(article: &Article, raw: &[u8]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut room = PICTURES_BYTES_MAX;
+    let named =
+        article.attachments.iter().filter_map(|part| Some((part.content_id.clone()?, part)));
+    for (id, part) in named.take(PICTURES_MAX) {
+        let fits = usize::try_from(part.bytes).is_ok_and(|bytes| bytes <= room);
+        let Some(bytes) = fits.then(|| mail::attachment(raw, part.index)).flatten() else {
+            continue;
+        };
+        let Some(kind) = picture(&bytes) else { continue };
+        room = room.saturating_sub(bytes.len());
+        found.insert(id, format!("data:{kind};base64,{}", STANDARD.encode(&bytes)));
+    }
+    found
+}
+
+/// Kind of a picture, by its first bytes.
+fn picture(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}
+
+/// The mail as it came or went, to be looked at.
+pub async fn source(
+    State(web): State<Web>,
+    Path((number, id)): Path<(String, u64)>,
+) -> Result<Response, Problem> {
+    let bytes = rules::article_bytes(&web, &number, id).await?.1;
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, text);
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
+}
+
+/// The mail as it came or went, to be kept.
+pub async fn download(
+    State(web): State<Web>,
+    Path((number, id)): Path<(String, u64)>,
+) -> Result<Response, Problem> {
+    let bytes = rules::article_bytes(&web, &number, id).await?.1;
+    Ok(downloads::attachment(&format!("{number}-{id}.eml"), "message/rfc822", bytes))
+}
+
+/// One attachment.
+pub async fn attachment(
+    web: State<Web>,
+    path: Path<(String, u64, u32)>,
+) -> Result<Response, Problem> {
+    rules::attachment(web, path).await
+}

@@ -1,0 +1,282 @@
+//! What a ticket is, and the forms that change it.
+
+use maud::{Markup, html};
+
+use super::Draft;
+use crate::core::config::{Config, Language, Role, Switch};
+use crate::core::render;
+use crate::core::ticket::{Priority, State, Ticket, Watcher};
+use crate::http::pages::tickets::{STATES, full_name, priority_badge, state_badge};
+use crate::http::pages::words::{List, One, tickets as words_of};
+use crate::http::pages::{layout, plain};
+use crate::http::session::SignedIn;
+use crate::store::TicketView;
+
+/// What it is.
+pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
+    let (words, list) = (One::of(reader.language), List::of(reader.language));
+    let person = |name: &Option<String>| {
+        html! {
+            @if let Some(name) = name { (full_name(config, name)) } @else { span.soft { "–" } }
+        }
+    };
+    html! {
+        section.card aria-label=(words.facts) {
+            dl.facts {
+                dt { (list.state) } dd { (state_badge(reader.language, ticket.state)) }
+                @if let Some(until) = ticket.pending_until {
+                    dt { (words.pending_until) } dd { (layout::time(reader, until)) }
+                }
+                dt { (list.priority) } dd { (priority_badge(reader.language, ticket.priority)) }
+                dt { (list.queue) } dd { (ticket.queue) }
+                dt { (list.owner) } dd { (person(&ticket.owner)) }
+                dt { (words.responsible) } dd { (person(&ticket.responsible)) }
+                dt { (words.lock) }
+                dd { (if ticket.locked_since.is_some() { words.locked } else { words.unlocked }) }
+                @if let Some(customer) = &ticket.customer {
+                    dt { (list.customer) }
+                    dd {
+                        @if !customer.name.is_empty() { bdi { (plain::line(&customer.name)) } br; }
+                        a href=(crate::http::form::link("/", &[("customer", customer.address.as_str())])) {
+                            (plain::person(customer.address.as_str(), words.doubtful))
+                        }
+                    }
+                    @if let Some(company) = &customer.company {
+                        dt { (words.company) } dd { (plain::line(company)) }
+                    }
+                    @if customer.answer_to() != &customer.address {
+                        dt { (words.answers_to) } dd { (plain::line(customer.answer_to().as_str())) }
+                    }
+                }
+                @for (name, value) in &ticket.fields { dt { (name) } dd { (plain::line(value)) } }
+                dt { (words.created) } dd { (layout::time(reader, ticket.created)) }
+                dt { (words.updated) } dd { (layout::time(reader, ticket.updated)) }
+            }
+        }
+    }
+}
+
+/// An answer to the customer: from whom, to whom, and in which language he reads.
+pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Draft) -> Markup {
+    let (words, ticket) = (One::of(reader.language), &stored.ticket);
+    let to = ticket.customer.as_ref().map(|customer| customer.answer_to().to_string());
+    let language =
+        ticket.customer.as_ref().and_then(|customer| config.customers.get(&customer.address));
+    let language = language.and_then(|known| known.language).unwrap_or(config.desk.language);
+    let from = render::letter_from(config, ticket);
+    html! {
+        form.card.stack #reply method="post" action=(format!("/tickets/{}/reply", ticket.number)) {
+            h2 { (words.reply) }
+            (layout::csrf(reader))
+            p.soft {
+                (words.reply_hint) " "
+                @if let Some(from) = from { (words.sent_as) ": " bdi { (from) } ". " }
+                (words.customer_language) ": " (language_name(language))
+            }
+            div.pair {
+                label { (words.to)
+                    input name="to" maxlength="4000" autocomplete="off"
+                        value=(to.unwrap_or_default());
+                }
+                label { (words.cc) input name="cc" maxlength="4000" autocomplete="off"; }
+            }
+            label for="reply-text" { (words.text) }
+            textarea #reply-text name="text" required maxlength="200000" lang=(code(language)) data-key="r" { (draft.reply) }
+            div.row {
+                label.inline { (words.then)
+                    select name="state" {
+                        option value="" { (words.keep_state) }
+                        @for state in [State::Open, State::Resolved, State::Closed { successful: true }] {
+                            option value=(state.label()) { (words_of::state(reader.language, state)) }
+                        }
+                    }
+                }
+                button.main type="submit" { (words.send) }
+            }
+        }
+    }
+}
+
+fn language_name(language: Language) -> &'static str {
+    match language {
+        Language::En => "English",
+        Language::Ja => "日本語",
+    }
+}
+
+fn code(language: Language) -> &'static str {
+    crate::http::pages::words::code(language)
+}
+
+/// A note.
+pub fn note(ticket: &Ticket, reader: &SignedIn, draft: &Draft) -> Markup {
+    let words = One::of(reader.language);
+    html! {
+        details.card.stack open[!draft.note.is_empty()] {
+            summary data-key-open="n" { (words.note) }
+            form method="post" action=(format!("/tickets/{}/note", ticket.number)) {
+                (layout::csrf(reader))
+                label for="note-text" { (words.text) }
+                textarea #note-text name="text" required maxlength="200000" data-key="n" { (draft.note) }
+                div.row {
+                    label.inline { input type="checkbox" name="visible" value="1"; (words.visible) }
+                    button type="submit" { (words.add_note) }
+                }
+            }
+        }
+    }
+}
+
+/// Everything that can be set.
+pub fn change(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
+    let (words, list) = (One::of(reader.language), List::of(reader.language));
+    let agents = |chosen: &Option<String>| {
+        let chosen = chosen.as_deref().unwrap_or_default();
+        let known = config.users.contains_key(chosen);
+        html! {
+            option value="" { "–" }
+            @if !chosen.is_empty() && !known { option value=(chosen) selected { (chosen) } }
+            @for user in config.users.values() {
+                @if user.state == Switch::Enabled || user.name == chosen {
+                    option value=(user.name) selected[user.name == chosen] { (user.full_name) }
+                }
+            }
+        }
+    };
+    let until = ticket.pending_until.map(|until| {
+        until.to_zoned(reader.time_zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
+    });
+    let customer = ticket.customer.as_ref().map(|customer| customer.address.as_str());
+    html! {
+        details.card.stack {
+            summary { (words.change) }
+            form.stack method="post" action=(format!("/tickets/{}/change", ticket.number)) {
+                (layout::csrf(reader))
+                label { (list.state)
+                    select name="state" {
+                        @for state in STATES {
+                            option value=(state.label()) selected[state == ticket.state] {
+                                (words_of::state(reader.language, state))
+                            }
+                        }
+                    }
+                }
+                label { (words.pending_time)
+                    input type="datetime-local" name="until" value=[until];
+                }
+                label { (list.priority)
+                    select name="priority" {
+                        @for priority in Priority::ALL {
+                            option value=(priority.label()) selected[priority == ticket.priority] {
+                                (words_of::priority(reader.language, priority))
+                            }
+                        }
+                    }
+                }
+                label { (list.queue)
+                    select name="queue" {
+                        @if !config.queues.contains_key(&ticket.queue) {
+                            option value=(ticket.queue) selected { (ticket.queue) }
+                        }
+                        @for queue in config.queues.values() {
+                            option value=(queue.name) selected[queue.name == ticket.queue] { (queue.name) }
+                        }
+                    }
+                }
+                label { (list.owner) select name="owner" { (agents(&ticket.owner)) } }
+                label { (words.responsible) select name="responsible" { (agents(&ticket.responsible)) } }
+                label { (words.lock)
+                    select name="lock" {
+                        option value="no" selected[ticket.locked_since.is_none()] { (words.unlocked) }
+                        option value="yes" selected[ticket.locked_since.is_some()] { (words.locked) }
+                    }
+                }
+                label { (list.title) input name="title" maxlength="250" value=(ticket.title); }
+                label { (list.customer)
+                    input type="email" name="customer" maxlength="254" value=[customer];
+                }
+                p { button.main type="submit" { (words.save) } }
+            }
+        }
+    }
+}
+
+/// Who follows it. Managers see and change everybody; others themselves and customers.
+pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
+    let words = One::of(reader.language);
+    let path = format!("/tickets/{}", ticket.number);
+    let me = Watcher::Agent(reader.user.clone());
+    let mine = ticket.watchers.contains(&me);
+    let shown: Vec<&Watcher> = ticket.watchers.iter().filter(|who| may_see(reader, who)).collect();
+    html! {
+        section.card {
+            h2 { (words.watchers) }
+            @if shown.is_empty() { p.soft { (words.nobody_watches) } }
+            ul.plain {
+                @for who in shown {
+                    li.row.apart {
+                        bdi {
+                            @match who {
+                                Watcher::Agent(name) => (full_name(config, name)),
+                                Watcher::Customer(address) => (plain::line(address.as_str())),
+                            }
+                        }
+                        @if may_change(reader, who) {
+                            form.inline method="post" action=(format!("{path}/unwatch")) {
+                                (layout::csrf(reader))
+                                input type="hidden" name="who" value=(who);
+                                button.small type="submit" aria-label=(format!("{} {who}", words.remove)) {
+                                    (words.remove)
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if reader.may(Role::User) {
+                @if !mine {
+                    form.inline method="post" action=(format!("{path}/watch")) {
+                        (layout::csrf(reader))
+                        button type="submit" { (words.watch) }
+                    }
+                }
+                form.row method="post" action=(format!("{path}/watch")) {
+                    (layout::csrf(reader))
+                    input name="who" required maxlength="254" aria-label=(words.who)
+                        placeholder=(words.who) autocomplete="off";
+                    button type="submit" { (words.add) }
+                }
+            }
+        }
+    }
+}
+
+/// Whether somebody may see that a person follows a ticket.
+pub fn may_see(reader: &SignedIn, who: &Watcher) -> bool {
+    match who {
+        Watcher::Customer(_) => true,
+        Watcher::Agent(name) => *name == reader.user || reader.may(Role::Manager),
+    }
+}
+
+/// Whether somebody may add and remove a person.
+pub fn may_change(reader: &SignedIn, who: &Watcher) -> bool {
+    reader.may(Role::User) && may_see(reader, who)
+}
+
+/// Becoming part of another ticket.
+pub fn merge(ticket: &Ticket, reader: &SignedIn) -> Markup {
+    let words = One::of(reader.language);
+    html! {
+        details.card.stack {
+            summary { (words.merge) }
+            form method="post" action=(format!("/tickets/{}/merge", ticket.number)) data-ask=(words.merge_ask) {
+                (layout::csrf(reader))
+                label { (words.merge)
+                    input name="into" required maxlength="40" inputmode="numeric" autocomplete="off";
+                }
+                p { button.danger type="submit" { (words.do_merge) } }
+            }
+        }
+    }
+}
