@@ -77,7 +77,7 @@ fn welcome(address: SocketAddr, data: &str) {
     tracing::info!(
         target: "postroom::start",
         %address, data,
-        "listening on http://{address} (metrics, health, API); store in {data}"
+        "listening on http://{address} (page, metrics, health, API); store in {data}"
     );
     // The commands take these values by themselves.
     let by_default = address == DEFAULT_ADDRESS.parse().expect("it is an address");
