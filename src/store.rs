@@ -15,6 +15,7 @@ mod ledger;
 mod log;
 mod mark;
 mod migrate;
+mod once;
 mod outbox;
 mod places;
 mod raw;
@@ -486,9 +487,21 @@ pub enum CommandError {
     /// The ticket does not allow it.
     #[error("{0}")]
     Refused(#[from] Refused),
+    /// The key that makes a request have one effect belongs to another request.
+    #[error("this key was used for another request")]
+    KeyReused,
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
+}
+
+/// A request that must have one effect, however often it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Who asks, and the key that tells this request from all others.
+    pub key: Digest,
+    /// What is asked.
+    pub request: Digest,
 }
 
 impl Store {
@@ -757,7 +770,25 @@ impl Store {
         actor: Actor,
         now: Timestamp,
     ) -> Result<Ticket, CommandError> {
-        let order = desk::Order { config, number: number.to_owned(), commands, actor, now };
+        let number = number.to_owned();
+        let order = desk::Order { config, number, commands, actor, now, once: None };
+        let rules = self.0.shared.rules;
+        self.write(0, 0, move |tx| tx.command(&rules, &order)).await?
+    }
+
+    /// The same for a request that must have one effect: within a day, a repeated one is answered
+    /// as before and changes nothing.
+    pub async fn command_once(
+        &self,
+        config: Arc<Config>,
+        number: &str,
+        commands: Vec<Command>,
+        actor: Actor,
+        now: Timestamp,
+        once: Once,
+    ) -> Result<Ticket, CommandError> {
+        let (number, once) = (number.to_owned(), Some(once));
+        let order = desk::Order { config, number, commands, actor, now, once };
         let rules = self.0.shared.rules;
         self.write(0, 0, move |tx| tx.command(&rules, &order)).await?
     }

@@ -34,6 +34,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// Longest key of a request that must have one effect.
+const KEY_BYTES_MAX: usize = 255;
+
+/// The header `Idempotency-Key`: a request that bears it has one effect, however often it is made.
+pub(super) struct IdempotencyKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdempotencyKey, Problem> {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let Some(value) = values.next() else { return Ok(IdempotencyKey(None)) };
+        // Some send it as a structured string, in quotes.
+        let key = value.to_str().map(|text| text.trim().trim_matches('"')).unwrap_or_default();
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || values.next().is_some() {
+            let detail = format!("Idempotency-Key must be one text of 1 to {KEY_BYTES_MAX} bytes");
+            return Err(Problem::bad(detail));
+        }
+        Ok(IdempotencyKey(Some(key.to_owned())))
+    }
+}
+
 /// The parameters in a path, whose mistakes are answered as a problem.
 pub(super) struct Path<T>(pub T);
 

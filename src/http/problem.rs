@@ -122,6 +122,8 @@ impl From<CommandError> for Problem {
                 Problem::conflict(Refused::Merged.to_string())
             }
             CommandError::Refused(refused) => Problem::unprocessable(refused.to_string()),
+            CommandError::KeyReused => Problem::unprocessable(error.to_string())
+                .hint("a new request needs a new Idempotency-Key"),
             CommandError::Store(error) => error.into(),
         }
     }

@@ -77,6 +77,8 @@ pub struct Route {
     pub takes: Payload,
     /// What it answers.
     pub gives: Payload,
+    /// Whether a request with a key has one effect, however often it is made.
+    pub once: bool,
     /// Seconds until it must be answered.
     pub within_secs: u64,
     handler: MethodRouter<Web>,
@@ -152,9 +154,9 @@ pub fn all() -> Vec<Route> {
 
         get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
-        patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).takes::<TicketPatch>().json::<TicketView>(),
-        post("/api/v1/tickets/{number}/notes", USER, "Add a note", tickets::note).takes::<NoteRequest>().json::<TicketView>(),
-        post("/api/v1/tickets/{number}/replies", USER, "Send an answer to the customer", tickets::reply).takes::<ReplyRequest>().json::<TicketView>(),
+        patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).once().takes::<TicketPatch>().json::<TicketView>(),
+        post("/api/v1/tickets/{number}/notes", USER, "Add a note", tickets::note).once().takes::<NoteRequest>().json::<TicketView>(),
+        post("/api/v1/tickets/{number}/replies", USER, "Send an answer to the customer", tickets::reply).once().takes::<ReplyRequest>().json::<TicketView>(),
         put("/api/v1/tickets/{number}/watchers/{who}", USER, "Let an agent or a customer follow a ticket", tickets::watch).json::<TicketView>(),
         delete("/api/v1/tickets/{number}/watchers/{who}", USER, "Let nobody of this name follow a ticket", tickets::unwatch).json::<TicketView>(),
         get("/api/v1/tickets/{number}/articles/{id}/raw", VIEWER, "The mail of an article as it came or went", tickets::raw).bytes("message/rfc822"),
@@ -263,6 +265,10 @@ pub fn documentation() -> String {
          commands on the same machine read `api-token` in the data directory. Roles include those\n\
          before them: viewer, user, manager, admin. Listings answer `items` and `next`; pass `next`\n\
          as `cursor` for the following page. Errors are `application/problem+json` (RFC 9457).\n\n\
+         A note, an answer and a change of a ticket may bear the header `Idempotency-Key` (1 to 255 bytes):\n\
+         for 24 hours the same request with the same key, from the same token, is answered as before and\n\
+         changes nothing. Another request with that key is refused (422). What else changes something has\n\
+         the same effect when it is repeated.\n\n\
          This page is made from the table in `src/http/routes.rs`.\n\n",
     );
     list(&mut page, |route| !route.access.is_page());
@@ -319,6 +325,11 @@ impl Route {
         self
     }
 
+    fn once(mut self) -> Route {
+        self.once = true;
+        self
+    }
+
     fn takes_bytes(mut self, media_type: &'static str) -> Route {
         self.takes = Payload::Bytes(media_type);
         self
@@ -355,6 +366,7 @@ fn route<H: Handler<T, Web>, T: 'static>(
         query: &[],
         takes: Payload::None,
         gives: Payload::None,
+        once: false,
         within_secs: ANSWER_TIMEOUT_SECS,
         handler: on(filter, handler),
     }

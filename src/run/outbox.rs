@@ -413,7 +413,11 @@ impl Outbox {
         match store.command(self.config.clone(), &number, commands, Actor::System, now).await {
             Ok(_) => Ok(()),
             Err(CommandError::Store(error)) => Err(error),
-            Err(error @ (CommandError::NoTicket(_) | CommandError::Refused(_))) => {
+            Err(
+                error @ (CommandError::NoTicket(_)
+                | CommandError::Refused(_)
+                | CommandError::KeyReused),
+            ) => {
                 tracing::warn!(%error, number, "outbox: the ticket could not be told");
                 Ok(())
             }

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 
 use super::facts::day;
 use super::fault::Fault;
+use super::once::Before;
 use super::transaction::Tx;
 use super::writer::said;
-use super::{CommandError, Rules};
+use super::{CommandError, Once, Rules};
 use crate::core::config::Config;
 use crate::core::desk::DeskFacts;
 use crate::core::intake::{Effect, NextIds};
@@ -27,6 +28,8 @@ pub(super) struct Order {
     pub commands: Vec<Command>,
     pub actor: Actor,
     pub now: Timestamp,
+    /// Set if it must have one effect, however often it is asked for.
+    pub once: Option<Once>,
 }
 
 /// What the commands so far made of the tickets, before anything is written.
@@ -46,6 +49,13 @@ impl Tx<'_> {
         rules: &Rules,
         order: &Order,
     ) -> Result<Result<Ticket, CommandError>, Fault> {
+        if let Some(once) = &order.once {
+            match self.before(once, order.now)? {
+                Before::New => {}
+                Before::Answered(ticket) => return Ok(Ok(*ticket)),
+                Before::Other => return Ok(Err(CommandError::KeyReused)),
+            }
+        }
         let Some(ticket) = self.by_number(&order.number)? else {
             return Ok(Err(CommandError::NoTicket(order.number.clone())));
         };
@@ -61,6 +71,9 @@ impl Tx<'_> {
         }
         for effect in draft.effects {
             self.write_effect(&order.config, effect, &today)?;
+        }
+        if let Some(once) = &order.once {
+            self.remember_answer(once, &draft.ticket, order.now)?;
         }
         Ok(Ok(draft.ticket))
     }

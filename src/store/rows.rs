@@ -136,6 +136,19 @@ impl Row for TextRow {
     const NAME: &'static str = "text of a file";
 }
 
+/// What a request was answered that must have one effect.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct OnceRow {
+    pub request: String,
+    pub id: u64,
+    pub ticket: TicketRow,
+    pub at: jiff::Timestamp,
+}
+
+impl Row for OnceRow {
+    const NAME: &'static str = "answer to a request";
+}
+
 /// A bell that rang.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct BellRow {

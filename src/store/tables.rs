@@ -186,6 +186,10 @@ tables! {
     hooks_sent: (i64, u64) => ();
     /// Those given up.
     hooks_dead: u64 => ();
+    /// What requests were answered that must have one effect, by caller and key.
+    once: Hash => Rows;
+    /// The same by time, for cleaning.
+    once_times: (i64, Hash) => ();
     /// Automatic answers by address, time and owed mail.
     answers: (&'static str, i64, u64) => ();
     /// The same by time, for cleaning.

@@ -33,7 +33,8 @@ impl Tx<'_> {
     /// Removes what is old; answers how many rows. The search has read up to `read`.
     pub(super) fn clean(&mut self, now: Timestamp, read: u64) -> Result<u64, Fault> {
         let rows = self.clean_sent(now)? + self.clean_answers(now)? + self.clean_digests(now)?;
-        let rows = rows + self.clean_read(read)? + self.clean_hooks(now)?;
+        let rows =
+            rows + self.clean_read(read)? + self.clean_hooks(now)? + self.clean_answered(now)?;
         // They end long before that; here they only stop taking room.
         let old = now.saturating_sub(SESSIONS_KEPT).unwrap_or(Timestamp::MIN);
         Ok(rows + self.end_sessions(|session| session.seen < old)?)

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::raw;
 use super::rows::{
     AccountRow, ArticleRow, BellRow, CountersRow, EventRow, HookRow, LedgerRow, LedgerState,
-    MailRow, OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
+    MailRow, OnceRow, OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
 };
 use super::tables::View;
 use super::tickets::{by_id, indexed};
@@ -354,6 +354,9 @@ impl Findings<'_> {
         let all = self.view.hooks.len()?;
         self.check(listed == all, || format!("{all} owed messages are stored but {listed} listed"));
         self.revisions()?;
+        for row in self.view.once.iter()? {
+            self.row::<OnceRow>(|| "answer to a request".to_owned(), row?.1.value());
+        }
         for row in self.view.sessions.iter()? {
             self.row::<SessionRow>(|| "session".to_owned(), row?.1.value());
         }

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postroom::app::{Handle, ReloadAnswer, ReloadRequest, Shared};
 use postroom::config::{Problem, Severity};
 use postroom::core::address::Address;
@@ -20,6 +20,7 @@ use postroom::core::config::{
     ApiToken, Config, Language, QUEUE_OF_LAST_RESORT, Queue, Role, Subscriptions, Switch, User,
 };
 use postroom::core::mail::Location;
+use postroom::core::ticket::{Actor, Command};
 use postroom::core::{intake, mail};
 use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
 use postroom::http::dto::ticket::TicketDetail;
@@ -29,7 +30,7 @@ use postroom::metrics::Metrics;
 use postroom::run::clock::Clock;
 use postroom::run::daemon::{Daemon, Parts, Running};
 use postroom::secret::Secrets;
-use postroom::store::{Spool, Store, ToRecord};
+use postroom::store::{Once, Spool, Store, ToRecord};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -675,6 +676,74 @@ async fn json(desk: &Desk, method: Method, path: &str, body: &str) -> (u16, serd
     (status.as_u16(), serde_json::from_slice(&body).unwrap())
 }
 
+/// Articles of a ticket.
+fn articles(desk: &Desk, number: &str) -> usize {
+    desk.handle.store.ticket(number).unwrap().unwrap().articles.len()
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_has_one_effect() {
+    let desk = Desk::new();
+    let number = record(&desk).await;
+    let path = format!("/api/v1/tickets/{number}/notes");
+    let note = async |token: &str, key: &str, text: &str| {
+        let mut asked = request(&Method::POST, &path, Some(token));
+        asked.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        *asked.body_mut() = Body::from(format!("{{\"text\": \"{text}\"}}"));
+        let (status, _, body) = desk.ask(asked).await;
+        (status.as_u16(), body)
+    };
+    let (status, first) = note("user-token", "k1", "look").await;
+    assert_eq!((status, articles(&desk, &number)), (200, 2));
+    // In between somebody changes the ticket: the answer stays what it was.
+    let (status, _) = note("user-token", "k2", "look").await;
+    assert_eq!((status, articles(&desk, &number)), (200, 3));
+    for key in ["k1", "\"k1\"", " k1"] {
+        assert_eq!(note("user-token", key, "look").await, (200, first.clone()), "{key}");
+    }
+    assert_eq!(articles(&desk, &number), 3);
+    // Another request with the key, and another caller with it.
+    assert_eq!(note("user-token", "k1", "look again").await.0, 422);
+    assert_eq!(note("admin-token", "k1", "look").await.0, 200);
+    assert_eq!(articles(&desk, &number), 4);
+    for key in ["", "\"\"", &"k".repeat(256)] {
+        assert_eq!(note("user-token", key, "look").await.0, 400, "{key}");
+    }
+    // Twenty at once are one.
+    let many = (0..20).map(|_| note("user-token", "k3", "all at once"));
+    let answers = futures_util::future::join_all(many).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 200));
+    assert_eq!(articles(&desk, &number), 5);
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_after_a_day() {
+    let desk = Desk::new();
+    let number = record(&desk).await;
+    let once = Once { key: digest(b"key"), request: digest(b"request") };
+    let note = || Command::Note {
+        subject: String::new(),
+        text: "look".into(),
+        visible_for_customer: false,
+    };
+    let start = Timestamp::now();
+    let ask = async |hours: i64| {
+        let (config, store) = (desk.handle.running.load().config.clone(), &desk.handle.store);
+        let (actor, now) = (Actor::System, start + SignedDuration::from_hours(hours));
+        store.command_once(config, &number, vec![note()], actor, now, once.clone()).await.unwrap();
+        articles(&desk, &number)
+    };
+    assert_eq!((ask(0).await, ask(23).await), (2, 2));
+    assert_eq!((ask(24).await, ask(25).await), (3, 3), "it counts from the last effect");
+    let clean = desk.handle.store.clean(start + SignedDuration::from_hours(49)).await.unwrap();
+    assert!(clean >= 2, "both answers are gone");
+    assert!(desk.handle.store.verify().unwrap().is_empty());
+}
+
+fn digest(bytes: &[u8]) -> mail::Digest {
+    mail::Digest::of(bytes)
+}
+
 const PEOPLE: &str = "version: 1
 smtp:
   files: {type: file, directory: out}
@@ -739,7 +808,9 @@ fn the_openapi_document_has_the_required_shape() {
                 there.map(|it| it["name"].as_str().unwrap()).collect()
             };
             assert_eq!(named("path"), in_braces, "{here}");
-            assert_eq!(named("path").len() + named("query").len(), parameters.len(), "{here}");
+            let places = ["path", "query", "header"];
+            let all: usize = places.iter().map(|place| named(place).len()).sum();
+            assert_eq!(all, parameters.len(), "{here}");
             for parameter in parameters {
                 let needed = parameter["in"] != "path" || parameter["required"] == true;
                 assert!(needed && parameter["schema"].is_object(), "{here}: {parameter}");

@@ -6,9 +6,9 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Body, Path, Query};
+use super::{Body, IdempotencyKey, Path, Query};
 use crate::core::address::Address;
-use crate::core::mail;
+use crate::core::mail::{self, Digest};
 use crate::core::ticket::{Article, Command, Priority, State as TicketState, Watcher};
 use crate::http::auth::Caller;
 use crate::http::dto::PageView;
@@ -16,7 +16,7 @@ use crate::http::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPa
 use crate::http::paging::{PageQuery, page};
 use crate::http::problem::Problem;
 use crate::http::{Web, download};
-use crate::store::{Page, SortBy, TicketCursor, TicketQuery, TicketView as StoredTicket};
+use crate::store::{Once, Page, SortBy, TicketCursor, TicketQuery, TicketView as StoredTicket};
 
 /// Recipients of one answer.
 const RECIPIENTS_MAX: usize = 50;
@@ -73,6 +73,7 @@ pub async fn show(
 pub async fn note(
     State(web): State<Web>,
     Extension(caller): Extension<Caller>,
+    IdempotencyKey(key): IdempotencyKey,
     Path(number): Path<String>,
     Body(note): Body<NoteRequest>,
 ) -> Result<Json<TicketView>, Problem> {
@@ -82,13 +83,14 @@ pub async fn note(
         text: note.text,
         visible_for_customer: note.visible_for_customer,
     };
-    carry_out(&web, &caller, &number, vec![command]).await
+    carry_out_once(&web, &caller, key, &number, vec![command]).await
 }
 
 /// Sends an answer.
 pub async fn reply(
     State(web): State<Web>,
     Extension(caller): Extension<Caller>,
+    IdempotencyKey(key): IdempotencyKey,
     Path(number): Path<String>,
     Body(reply): Body<ReplyRequest>,
 ) -> Result<Json<TicketView>, Problem> {
@@ -102,13 +104,14 @@ pub async fn reply(
         cc: addresses(&reply.cc)?,
         subject: reply.subject.map(|subject| one_line("subject", subject)).transpose()?,
     };
-    carry_out(&web, &caller, &number, vec![command]).await
+    carry_out_once(&web, &caller, key, &number, vec![command]).await
 }
 
 /// Changes a ticket: all that is asked, or nothing.
 pub async fn change(
     State(web): State<Web>,
     Extension(caller): Extension<Caller>,
+    IdempotencyKey(key): IdempotencyKey,
     Path(number): Path<String>,
     Body(patch): Body<TicketPatch>,
 ) -> Result<Json<TicketView>, Problem> {
@@ -116,7 +119,7 @@ pub async fn change(
     if commands.is_empty() {
         return Err(Problem::unprocessable("the body changes nothing"));
     }
-    carry_out(&web, &caller, &number, commands).await
+    carry_out_once(&web, &caller, key, &number, commands).await
 }
 
 /// Lets somebody follow a ticket.
@@ -202,6 +205,26 @@ async fn carry_out(
     let (actor, now) = (caller.actor(), Timestamp::now());
     let ticket = web.handle.store.command(config, number, commands, actor, now).await?;
     Ok(Json(TicketView::from(&ticket)))
+}
+
+/// The same; with a key, a request that is made again changes nothing more. A key belongs to who
+/// uses it.
+async fn carry_out_once(
+    web: &Web,
+    caller: &Caller,
+    key: Option<String>,
+    number: &str,
+    commands: Vec<Command>,
+) -> Result<Json<TicketView>, Problem> {
+    let Some(key) = key else { return carry_out(web, caller, number, commands).await };
+    let once = Once {
+        key: Digest::of(format!("{:?} {key}", caller.actor()).as_bytes()),
+        request: Digest::of(format!("{number} {commands:?}").as_bytes()),
+    };
+    let config = web.handle.running.load().config.clone();
+    let (actor, now) = (caller.actor(), Timestamp::now());
+    let done = web.handle.store.command_once(config, number, commands, actor, now, once);
+    Ok(Json(TicketView::from(&done.await?)))
 }
 
 pub(in crate::http) async fn find(web: &Web, number: &str) -> Result<StoredTicket, Problem> {

@@ -1,0 +1,80 @@
+//! Requests that must have one effect, however often they are made: what they were answered.
+//!
+//! Architecture invariant: an answer is written in the transaction of its effect, so that neither
+//! is ever there without the other.
+
+use jiff::{SignedDuration, Timestamp};
+use redb::ReadableTable;
+
+use super::Once;
+use super::fault::Fault;
+use super::outbox::micros;
+use super::rows::{OnceRow, decode, encode};
+use super::transaction::Tx;
+use crate::core::mail::Digest;
+use crate::core::ticket::Ticket;
+
+/// How long a request is recognised.
+pub const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// Answers that one call removes.
+const CLEAN_ANSWERS_MAX: usize = 1_000;
+
+/// What is known of a request.
+pub(super) enum Before {
+    /// Nothing: it is carried out.
+    New,
+    /// It was carried out, with this answer.
+    Answered(Box<Ticket>),
+    /// Its key belongs to another request.
+    Other,
+}
+
+impl Tx<'_> {
+    /// Looks whether a request was carried out before.
+    pub(super) fn before(&self, once: &Once, now: Timestamp) -> Result<Before, Fault> {
+        let Some(row) = self.tables.once.get(&once.key.0)? else { return Ok(Before::New) };
+        let row = decode::<OnceRow>(row.value())?;
+        if now.duration_since(row.at) >= ANSWERS_KEPT {
+            return Ok(Before::New);
+        }
+        if row.request != once.request.hex() {
+            return Ok(Before::Other);
+        }
+        Ok(Before::Answered(Box::new(row.ticket.ticket(row.id)?)))
+    }
+
+    /// Keeps the answer to a request.
+    pub(super) fn remember_answer(
+        &mut self,
+        once: &Once,
+        ticket: &Ticket,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Digest(key) = &once.key;
+        let (id, ticket) = (ticket.id.0, ticket.clone().into());
+        let row = OnceRow { request: once.request.hex(), id, ticket, at: now };
+        self.tables.once.insert(key, encode(&row).as_slice())?;
+        self.tables.once_times.insert((micros(now), key), ())?;
+        Ok(())
+    }
+
+    /// Forgets old answers; says how many.
+    pub(super) fn clean_answered(&mut self, now: Timestamp) -> Result<u64, Fault> {
+        let old = now.saturating_sub(ANSWERS_KEPT).unwrap_or(Timestamp::MIN);
+        let mut keys = Vec::new();
+        for row in self.tables.once_times.range(..(micros(old), &[0; 32]))?.take(CLEAN_ANSWERS_MAX)
+        {
+            let (key, _) = row?;
+            keys.push((key.value().0, *key.value().1));
+        }
+        for (at, key) in &keys {
+            self.tables.once_times.remove((*at, key))?;
+            // A key that was used again since has a younger answer.
+            let row = self.tables.once.get(key)?.map(|row| decode::<OnceRow>(row.value()));
+            if row.transpose()?.is_some_and(|row| micros(row.at) == *at) {
+                self.tables.once.remove(key)?;
+            }
+        }
+        Ok(keys.len() as u64)
+    }
+}
