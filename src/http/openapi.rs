@@ -1,6 +1,9 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the types that travel.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
+use axum::http::{Method, StatusCode};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -42,16 +45,18 @@ pub(super) async fn serve() -> Json<Value> {
 }
 
 fn operation(route: &Route, generator: &mut SchemaGenerator, failure: &Value) -> Value {
+    let mut responses = json!({ "200": answer(route.gives, generator) });
+    for status in failures(route) {
+        let words = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        responses[status.to_string()] = json!({
+            "description": words.unwrap_or("Why it was not carried out"),
+            "content": { problem::CONTENT_TYPE: { "schema": failure } },
+        });
+    }
     let mut operation = json!({
         "operationId": operation_id(route),
         "summary": route.summary,
-        "responses": {
-            "200": answer(route.gives, generator),
-            "default": {
-                "description": "Why it was not carried out",
-                "content": { problem::CONTENT_TYPE: { "schema": failure } },
-            },
-        },
+        "responses": responses,
     });
     let parameters = parameters(route);
     if !parameters.is_empty() {
@@ -65,6 +70,30 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, failure: &Value) ->
         operation["x-role"] = role_name(role).into();
     }
     operation
+}
+
+/// Statuses with which a route can say no. No other is answered: a test asks.
+fn failures(route: &Route) -> BTreeSet<u16> {
+    // What was asked makes no sense; and what can befall any request.
+    let mut statuses = BTreeSet::from([400, 500, 503, 504]);
+    match route.access {
+        Access::Open | Access::Page(_) => {}
+        Access::AdminOrLoopback | Access::Role(_) => statuses.extend([401, 403]),
+    }
+    if route.path.contains('{') {
+        statuses.insert(404);
+    }
+    if !route.query.is_empty() {
+        statuses.extend([404, 422]);
+    }
+    if !matches!(route.takes, Payload::None) {
+        statuses.extend([404, 408, 413, 415, 422]);
+    }
+    if route.method != Method::GET {
+        // From another host's page, against what stands there, and when the disk is full.
+        statuses.extend([403, 409, 422, 507]);
+    }
+    statuses
 }
 
 fn answer(payload: Payload, generator: &mut SchemaGenerator) -> Value {
@@ -95,7 +124,13 @@ fn parameters(route: &Route) -> Vec<Value> {
         let schema = json!({ "type": "string" });
         json!({ "name": name, "in": "query", "description": meaning, "schema": schema })
     });
-    in_path.chain(in_query).collect()
+    let once = route.once.then(|| {
+        let meaning = "the same request with the same key has one effect within 24 hours";
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
+        let name = "Idempotency-Key";
+        json!({ "name": name, "in": "header", "description": meaning, "schema": schema })
+    });
+    in_path.chain(in_query).chain(once).collect()
 }
 
 fn names_in_braces(path: &str) -> impl Iterator<Item = &str> {
@@ -117,7 +152,6 @@ fn operation_id(route: &Route) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     /// Collects every `$ref` of a document.
     fn references(value: &Value, found: &mut BTreeSet<String>) {

@@ -29,6 +29,7 @@ mod pages;
 mod peers;
 mod peers_daemon;
 mod peers_mailbox;
+mod peers_schemathesis;
 mod peers_smtp;
 mod process;
 mod program;
