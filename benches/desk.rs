@@ -2,10 +2,15 @@
 //! the memory of 10,000 polled ones, the peak over a mail of 100 MB, and the time from the server's
 //! word of a new mail to the committed ticket.
 //!
-//! `cargo bench --bench desk [-- check|change|accounts|large|idle]`
+//! And how soon 100,000 tickets are listed and searched.
+//!
+//! `cargo bench --bench desk [-- check|change|accounts|large|idle|lists]`
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../tests/it/store/mails.rs"]
+#[allow(dead_code)]
+mod letters;
 #[path = "../tests/it/peers.rs"]
 #[allow(dead_code)]
 mod peers;
@@ -27,6 +32,8 @@ use jiff::Timestamp;
 use peers::Dovecot;
 use postroom::config;
 use postroom::core::plan;
+use postroom::core::ticket::State;
+use postroom::store::{SortBy, TicketQuery};
 use support::desk::{self, Desk};
 use support::{mails, median, until};
 
@@ -48,12 +55,13 @@ const USER: &str = "desk";
 const PASSWORD: &str = "measured";
 
 /// Name and measurement.
-const MEASUREMENTS: [(&str, fn()); 5] = [
+const MEASUREMENTS: [(&str, fn()); 6] = [
     ("check", check),
     ("change", change),
     ("accounts", accounts),
     ("large", large),
     ("idle", idle),
+    ("lists", lists),
 ];
 
 fn main() {
@@ -304,6 +312,80 @@ fn pass(mut from: TcpStream, mut to: TcpStream, note: impl Fn(&str)) {
             return;
         }
     }
+}
+
+// Lists and the search.
+
+/// Tickets of a large desk.
+const TICKETS: usize = 100_000;
+/// Mails that are recorded together.
+const LETTERS_AT_ONCE: usize = 500;
+/// How often each list is asked for.
+const LISTINGS: usize = 21;
+
+/// First pages of lists and searches over a large desk, and what the index costs.
+fn lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = letters::open(folder.path()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let began = Instant::now();
+    let mut bytes = 0;
+    for first in (0..TICKETS).step_by(LETTERS_AT_ONCE) {
+        let mails: Vec<_> = (first..first + LETTERS_AT_ONCE).map(numbered).collect();
+        bytes += mails.iter().map(|mail| mail.raw.len()).sum::<usize>();
+        runtime.block_on(async {
+            store
+                .spool("support", mails.iter().map(|mail| mail.to_spool()).collect())
+                .await
+                .unwrap();
+            store.record(mails.iter().map(|mail| mail.to_record()).collect()).await.unwrap();
+        });
+    }
+    let recorded = began.elapsed().as_secs_f64();
+    store.index_now().unwrap();
+    let indexed = began.elapsed().as_secs_f64();
+    row("100,000 mails of 2 KB recorded by the store alone", TICKETS as f64 / recorded, "/s", "");
+    row("  until the last was indexed, after the last record", indexed - recorded, "s", "");
+    let index = fs::metadata(folder.path().join("search.redb")).unwrap().len();
+    row("  index per byte of mail", index as f64 / bytes as f64, "", "");
+    let all = TicketQuery::default;
+    let text = |text: &str| TicketQuery { text: Some(text.into()), ..all() };
+    let new = || TicketQuery { states: vec![State::New], sort: SortBy::Updated, ..all() };
+    let queries = [
+        ("newest of 100,000 tickets", all()),
+        ("  last changed of one state", new()),
+        ("  by priority", TicketQuery { sort: SortBy::Priority, ..new() }),
+        ("  of an owner who has none", TicketQuery { owner: Some("alice".into()), ..new() }),
+        ("search for a word in every ticket", text("printer")),
+        ("  for a Japanese word in every ticket", text("複合機")),
+        ("  for a word in one of a thousand", text("word777")),
+        ("  for a Japanese word in one of a thousand", text("件目777")),
+        ("  for one letter and a word", text("p word777")),
+        ("  for what no ticket has", text("xylophone")),
+        ("  sorted by last change", TicketQuery { sort: SortBy::Updated, ..text("printer") }),
+    ];
+    for (what, query) in queries {
+        let list = |_| {
+            let began = Instant::now();
+            store.tickets(&query, None, 50).unwrap();
+            began.elapsed().as_secs_f64() * 1e3
+        };
+        row(what, median((0..LISTINGS).map(list).collect()), "ms", "≤ 100");
+    }
+    runtime.block_on(store.close());
+}
+
+fn numbered(number: usize) -> letters::Letter {
+    let mut letter = letters::letter("support", &format!("case {number}")).of_bytes(2_048);
+    let lines = "The printer on the third floor prints one page and then stops again.\n".repeat(20);
+    letter.judgement.article.text = format!(
+        "{lines}三階の複合機で紙詰まりが直りません。{} 件目{}\nword{}\n",
+        number,
+        number % 1_000,
+        number % 1_000
+    );
+    letter.now = letters::at(number as i64);
+    letter
 }
 
 // Configurations.
