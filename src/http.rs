@@ -69,6 +69,8 @@ pub struct Web {
 pub struct Entrance {
     /// Who tried how often.
     pub throttle: Throttle,
+    /// Who is on his way to the OpenID provider and back.
+    pub(in crate::http) attempts: pages::oidc::Attempts,
     /// Passwords that are hashed at a time.
     pub hashing: Arc<Semaphore>,
 }
@@ -77,7 +79,11 @@ impl Web {
     /// For this daemon, with the token of the commands on this machine if there is one.
     pub fn new(handle: Handle, local: Option<LocalToken>) -> Web {
         let hashing = Arc::new(Semaphore::new(pages::sign_in::HASHES_AT_A_TIME));
-        let entrance = Arc::new(Entrance { throttle: Throttle::default(), hashing });
+        let entrance = Arc::new(Entrance {
+            throttle: Throttle::default(),
+            attempts: Default::default(),
+            hashing,
+        });
         Web { handle, local: local.map(Arc::new), entrance }
     }
 

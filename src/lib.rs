@@ -61,6 +61,7 @@ pub mod lint;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;
+pub mod openid;
 pub mod password;
 pub mod run;
 pub mod secret;

@@ -44,6 +44,11 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
         paths.extend(of_text(&mut profile.client_id));
         paths.extend(profile.client_secret.as_mut().and_then(of_secret));
     }
+    if let Some(oidc) = document.sign_in.as_mut().and_then(|sign_in| sign_in.oidc.as_mut()) {
+        paths.extend(of_text(&mut oidc.client_id));
+        paths.extend(oidc.client_secret.as_mut().and_then(of_secret));
+        paths.extend(oidc.tls.as_mut().map(of_tls).into_iter().flatten());
+    }
     for user in document.users.values_mut() {
         paths.extend(user.password_hash.as_mut().and_then(of_secret));
     }

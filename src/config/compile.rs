@@ -16,6 +16,7 @@ pub mod people;
 pub mod queue;
 pub mod sender;
 pub mod server;
+mod sign_in;
 pub mod smtp;
 pub mod text;
 pub mod value;
@@ -61,6 +62,7 @@ pub fn compile(
         desk,
         intake: desk::intake(united.intake),
         limits: desk::limits(united.limits, &top.at("limits")),
+        sign_in: sign_in::sign_in(united.sign_in, &top.at("signIn")),
         smtp: each(top, "smtp", &united.smtp, |name, spec, scope| {
             smtp::server(context, name, spec, scope)
         }),

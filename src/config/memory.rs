@@ -150,6 +150,7 @@ fn is_leaf(document: &ReadDocument) -> bool {
         desk,
         intake,
         limits,
+        sign_in,
         defaults,
         smtp,
         senders,
@@ -165,6 +166,7 @@ fn is_leaf(document: &ReadDocument) -> bool {
         && desk.is_none()
         && intake.is_none()
         && limits.is_none()
+        && sign_in.is_none()
         && defaults.is_none()
         && oauth2.is_none()
         && smtp.is_empty()

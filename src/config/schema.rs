@@ -230,7 +230,7 @@ fn wanted_form(error: &ValidationError<'_>) -> Option<String> {
 }
 
 /// Keys that take the place of a secret.
-const SECRET_KEYS: [&str; 2] = ["password", "clientSecret"];
+const SECRET_KEYS: [&str; 3] = ["password", "clientSecret", "passwordHash"];
 
 fn wrong_type(path: &[String], wanted: &str, written: &Value) -> (String, String) {
     let scalar = !written.is_object() && !written.is_array() && !written.is_null();

@@ -17,6 +17,7 @@ pub mod notification;
 pub mod oauth2;
 pub mod queue;
 pub mod sender;
+pub mod sign_in;
 pub mod smtp;
 pub mod system_address;
 pub mod test;
@@ -41,6 +42,7 @@ pub use notification::Notification;
 pub use oauth2::OAuth2;
 pub use queue::{Queue, QueueDefaults};
 pub use sender::Sender;
+pub use sign_in::SignIn;
 pub use smtp::SmtpServer;
 pub use system_address::SystemAddress;
 pub use test::Test;
@@ -63,6 +65,8 @@ pub struct Document {
     pub intake: Option<Intake>,
     /// Bounds on automatic mail and on connections.
     pub limits: Option<Limits>,
+    /// How people sign in on the page, beside passwords.
+    pub sign_in: Option<SignIn>,
     /// Settings for objects that do not have their own.
     pub defaults: Option<Defaults>,
     /// Servers that take our mail, by name.

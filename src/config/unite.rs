@@ -20,6 +20,8 @@ pub struct United<'a> {
     pub intake: &'a spec::Intake,
     /// Bounds.
     pub limits: &'a spec::Limits,
+    /// How people sign in.
+    pub sign_in: &'a spec::SignIn,
     /// Settings for objects without their own.
     pub defaults: &'a spec::Defaults,
     /// Servers.
@@ -67,6 +69,7 @@ struct Absent {
     desk: spec::Desk,
     intake: spec::Intake,
     limits: spec::Limits,
+    sign_in: spec::SignIn,
     defaults: spec::Defaults,
 }
 
@@ -78,6 +81,7 @@ impl Default for United<'_> {
             desk: &ABSENT.desk,
             intake: &ABSENT.intake,
             limits: &ABSENT.limits,
+            sign_in: &ABSENT.sign_in,
             defaults: &ABSENT.defaults,
             smtp: BTreeMap::new(),
             senders: BTreeMap::new(),
@@ -116,6 +120,7 @@ impl<'a> United<'a> {
         homes.single("desk", &mut self.desk, &document.desk);
         homes.single("intake", &mut self.intake, &document.intake);
         homes.single("limits", &mut self.limits, &document.limits);
+        homes.single("signIn", &mut self.sign_in, &document.sign_in);
         homes.single("defaults", &mut self.defaults, &document.defaults);
         homes.keyed("smtp", &mut self.smtp, &document.smtp);
         homes.keyed("senders", &mut self.senders, &document.senders);
@@ -164,10 +169,11 @@ impl<'a> United<'a> {
 }
 
 /// Sections, as `homes` knows them.
-pub(super) const SECTIONS: [&str; 18] = [
+pub(super) const SECTIONS: [&str; 19] = [
     "desk",
     "intake",
     "limits",
+    "signIn",
     "defaults",
     "smtp",
     "senders",
@@ -186,7 +192,7 @@ pub(super) const SECTIONS: [&str; 18] = [
 ];
 
 /// Sections that hold one object.
-pub(super) const SINGLES: [&str; 4] = ["desk", "intake", "limits", "defaults"];
+pub(super) const SINGLES: [&str; 5] = ["desk", "intake", "limits", "signIn", "defaults"];
 
 /// A key of a section, as it is kept and as text.
 trait Name {

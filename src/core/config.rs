@@ -28,6 +28,8 @@ pub struct Config {
     pub intake: Intake,
     /// Bounds on what we send by ourselves.
     pub limits: Limits,
+    /// How people sign in on the page, beside passwords.
+    pub sign_in: SignIn,
     /// Servers we hand mail to, by name.
     pub smtp: BTreeMap<String, SmtpServer>,
     /// Identities that outgoing mail is sent as, by name.
@@ -158,6 +160,34 @@ impl Default for Limits {
             connections_per_host: 8,
         }
     }
+}
+
+/// How people sign in on the page, beside passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SignIn {
+    /// A provider whose people may be users.
+    pub oidc: Option<Oidc>,
+}
+
+/// An OpenID Connect provider, and our registration with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// Who it is; everything else is found beneath.
+    pub issuer: String,
+    /// What stands on the button.
+    pub name: String,
+    /// Who we are there.
+    pub client_id: Text,
+    /// How we prove it; public clients do not.
+    pub client_secret: Option<SecretRef>,
+    /// Scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Claim that names the user; `None` is the verified mail address.
+    pub user_claim: Option<String>,
+    /// Whether it may lie in a private network.
+    pub allow_private: bool,
+    /// Certificates.
+    pub tls: TlsOptions,
 }
 
 /// Where a secret is found. The value is read when used and never kept here.

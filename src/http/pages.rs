@@ -19,6 +19,7 @@ pub mod mail_html;
 pub mod mails;
 pub mod me;
 pub mod notifications;
+pub mod oidc;
 pub mod outbox;
 pub mod plain;
 pub mod quarantine;

@@ -64,6 +64,13 @@ pub fn config(config: &Config) -> Value {
             "state": switch(reply.state),
         })),
         "customers": config.customers.len(),
+        "signIn": json!({ "oidc": config.sign_in.oidc.as_ref().map(|oidc| json!({
+            "issuer": oidc.issuer,
+            "name": oidc.name,
+            "scopes": oidc.scopes,
+            "userClaim": oidc.user_claim,
+            "allowPrivate": oidc.allow_private,
+        })) }),
         "users": map(config.users.iter(), |user| json!({
             "email": user.email.as_str(),
             "name": user.full_name,

@@ -192,6 +192,8 @@ pub fn all() -> Vec<Route> {
         get("/assets/{file}", OPEN_PAGE, "Style, script and icon of the page", pages::assets::serve).bytes("text/css"),
         get("/sign-in", OPEN_PAGE, "The form to sign in", sign_in::form).html(),
         post("/sign-in", OPEN_PAGE, "Sign in with a password", sign_in::submit).html(),
+        get("/sign-in/oidc", OPEN_PAGE, "Go to the declared OpenID provider", pages::oidc::begin).html(),
+        get("/sign-in/oidc/callback", OPEN_PAGE, "Come back from the OpenID provider", pages::oidc::back).html(),
         post("/sign-out", VIEWER_PAGE, "End this session", sign_in::out).html(),
         post("/sign-out/everywhere", VIEWER_PAGE, "End every session of this user", sign_in::out_everywhere).html(),
         get("/me", VIEWER_PAGE, "Who one is", pages::me::show).html(),
@@ -439,7 +441,10 @@ mod tests {
         let mut open = all();
         open.retain(|route| route.access == OPEN_PAGE);
         let open: Vec<_> = open.iter().map(|route| route.path).collect();
-        assert_eq!(open, ["/assets/{file}", "/sign-in", "/sign-in"]);
+        assert_eq!(
+            open,
+            ["/assets/{file}", "/sign-in", "/sign-in", "/sign-in/oidc", "/sign-in/oidc/callback",]
+        );
     }
 
     #[test]

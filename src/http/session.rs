@@ -34,6 +34,12 @@ pub const UNREAD_MAX: usize = 99;
 const COOKIE_SECURE: &str = "__Host-postroom";
 /// Cookie where we are not, as on this machine itself.
 const COOKIE_PLAIN: &str = "postroom";
+/// The same of an attempt to sign in elsewhere.
+const ATTEMPT_SECURE: &str = "__Host-postroom-attempt";
+/// The same of an attempt where there is no https.
+const ATTEMPT_PLAIN: &str = "postroom-attempt";
+/// What begins the proof of somebody who signed in at a provider.
+const PROVIDER: &str = "oidc:";
 /// Hexadecimal digits of a cookie's value: 256 bits.
 const TOKEN_DIGITS: usize = 64;
 
@@ -87,7 +93,16 @@ impl Token {
 
     /// The one that a browser sent, if it can be one of ours.
     pub fn of(headers: &HeaderMap, secure: bool) -> Option<Token> {
-        let value = cookie(headers, cookie_name(secure))?;
+        Token::read(headers, cookie_name(secure))
+    }
+
+    /// The one of an attempt to sign in elsewhere.
+    pub fn of_attempt(headers: &HeaderMap, secure: bool) -> Option<Token> {
+        Token::read(headers, attempt_name(secure))
+    }
+
+    fn read(headers: &HeaderMap, name: &str) -> Option<Token> {
+        let value = cookie(headers, name)?;
         let fits = value.len() == TOKEN_DIGITS && value.bytes().all(|b| b.is_ascii_hexdigit());
         fits.then(|| Token(value.to_owned()))
     }
@@ -114,6 +129,23 @@ impl Token {
     pub fn set_cookie(&self, secure: bool) -> HeaderValue {
         set_cookie(cookie_name(secure), &self.0, LIFETIME, secure)
     }
+}
+
+impl Token {
+    /// As the header that puts it into the browser for an attempt.
+    pub fn set_attempt_cookie(&self, secure: bool, lifetime: SignedDuration) -> HeaderValue {
+        set_cookie(attempt_name(secure), &self.0, lifetime, secure)
+    }
+}
+
+/// The header that takes the cookie of an attempt out of the browser.
+pub fn clear_attempt_cookie(secure: bool) -> HeaderValue {
+    set_cookie(attempt_name(secure), "", SignedDuration::ZERO, secure)
+}
+
+/// What a session is begun with by somebody who signed in at this provider.
+pub fn proof_of_provider(issuer: &str) -> String {
+    format!("{PROVIDER}{issuer}")
 }
 
 /// The header that takes the cookie out of the browser.
@@ -171,6 +203,10 @@ fn standing<'a>(config: &'a Config, session: &Session, now: Timestamp) -> Option
 
 /// Whether the user would still sign in with what this session was begun with.
 async fn same_proof(web: &Web, user: &User, session: &Session) -> Result<bool, Problem> {
+    if let Some(issuer) = session.proof.strip_prefix(PROVIDER) {
+        let config = &web.handle.running.load().config;
+        return Ok(config.sign_in.oidc.as_ref().is_some_and(|oidc| oidc.issuer == issuer));
+    }
     let (secrets, user, proof) = (web.handle.secrets.clone(), user.clone(), session.proof.clone());
     let read = move || proof_of_password(&secrets, &user).is_none_or(|now| now == proof);
     tokio::task::spawn_blocking(read).await.map_err(|_| Problem::internal())
@@ -195,6 +231,10 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn cookie_name(secure: bool) -> &'static str {
     if secure { COOKIE_SECURE } else { COOKIE_PLAIN }
+}
+
+fn attempt_name(secure: bool) -> &'static str {
+    if secure { ATTEMPT_SECURE } else { ATTEMPT_PLAIN }
 }
 
 fn set_cookie(name: &str, value: &str, lifetime: SignedDuration, secure: bool) -> HeaderValue {

@@ -5,6 +5,7 @@
 mod alerts;
 mod browser;
 mod browser_desk;
+mod browser_oidc;
 mod browser_pages;
 mod chart;
 mod cli;

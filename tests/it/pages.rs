@@ -7,7 +7,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
-use postroom::core::config::{Config, Language, Role, SecretRef, Switch, User};
+use postroom::core::config::{
+    Config, Language, Oidc, Role, SecretRef, Switch, Text, TlsOptions, User,
+};
 use postroom::http::Peer;
 use postroom::http::routes::{self, Access, Route};
 use postroom::http::session::{IDLE, LIFETIME, SEEN_EVERY, Token};
@@ -31,11 +33,15 @@ struct Signed {
 impl Signed {
     /// A session of this user, as if he had just signed in.
     async fn of(desk: &Desk, user: &str) -> Signed {
+        Signed::with(desk, user, "").await
+    }
+
+    async fn with(desk: &Desk, user: &str, proof: &str) -> Signed {
         let config = desk.handle.running.load().config.clone();
         let role = routes::role_name(config.users[user].role).to_owned();
         let now = desk.handle.clock.now();
         let session =
-            Session { user: user.into(), role, proof: String::new(), began: now, seen: now };
+            Session { user: user.into(), role, proof: proof.into(), began: now, seen: now };
         let token = Token::new().unwrap();
         desk.handle.store.begin_session(token.key(), session).await.unwrap();
         Signed { cookie: token.cookie(false), csrf: token.csrf() }
@@ -397,6 +403,24 @@ async fn a_session_ends_in_every_way_it_should() {
     entrance.change_user("ulla", |ulla| ulla.state = Switch::Disabled);
     assert!(!entrance.is_in(&cookie).await, "disabled");
     entrance.change_user("ulla", |ulla| ulla.state = Switch::Enabled);
+
+    let provider = |issuer: &str| Oidc {
+        issuer: issuer.into(),
+        name: "Corp".into(),
+        client_id: Text::Plain("desk".into()),
+        client_secret: None,
+        scopes: vec!["openid".into()],
+        user_claim: None,
+        allow_private: false,
+        tls: TlsOptions::default(),
+    };
+    entrance.change(|config| config.sign_in.oidc = Some(provider("https://a.example")));
+    let signed = Signed::with(desk, "ulla", "oidc:https://a.example").await;
+    entrance.turn(SEEN_EVERY);
+    assert!(entrance.is_in(&signed.cookie).await, "the provider is declared");
+    entrance.change(|config| config.sign_in.oidc = Some(provider("https://b.example")));
+    entrance.turn(SEEN_EVERY);
+    assert!(!entrance.is_in(&signed.cookie).await, "another provider");
 
     let cookie = entrance.sign_in("ulla").await;
     let hash = password::hash(&SecretString::from("another horse")).unwrap();

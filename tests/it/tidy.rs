@@ -57,6 +57,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper::", &["cli", "http", "net/http"]),
     ("rustls::", &["net"]),
     ("clap::", &["cli"]),
+    ("ring::", &["openid", "oauth"]),
     ("rpassword::", &["cli/password"]),
     ("argon2::", &["password"]),
     ("maud::", &["http/pages"]),
@@ -71,6 +72,7 @@ const APART: &[(&str, &[&str])] = &[
     ("mailbox", &["config", "store", "transport", "run", "app", "http", "cli"]),
     ("lint", &["store", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("transport", &["config", "store", "mailbox", "run", "app", "http", "cli"]),
+    ("openid", &["config", "store", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("run", &["app", "http", "cli"]),
 ];
 

@@ -77,7 +77,7 @@ fn profile(context: &Context<'_>, spec: &spec::Profile, scope: &Scope<'_>) -> Op
 }
 
 /// Tokens travel over these URLs: they are encrypted, except to this machine itself.
-fn check_url(url: &str, scope: &Scope<'_>) {
+pub fn check_url(url: &str, scope: &Scope<'_>) {
     let local = ["http://localhost", "http://127.0.0.1", "http://[::1]"].into_iter().any(|start| {
         url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     });

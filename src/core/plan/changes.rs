@@ -25,6 +25,7 @@ pub fn changes(running: &Config, desired: &Config) -> Vec<Change> {
     all.extend(single("desk", &old.desk, &new.desk, desk));
     all.extend(single("intake", &old.intake, &new.intake, intake));
     all.extend(single("limits", &old.limits, &new.limits, limits));
+    all.extend(single("signIn", &old.sign_in, &new.sign_in, |_, _| SIGN_IN.to_owned()));
     all.extend(compare(&SMTP, &old.smtp, &new.smtp, &nobody));
     all.extend(compare(&SENDER, &old.senders, &new.senders, &nobody));
     all.extend(compare(&PROVIDER, &old.oauth2.providers, &new.oauth2.providers, &nobody));
@@ -318,6 +319,10 @@ fn desk(old: &Desk, new: &Desk) -> String {
     };
     format!("{fields} from the next mail on{hook}")
 }
+
+/// What a change of `signIn` means.
+const SIGN_IN: &str =
+    "whoever signs in from now on; sessions of another provider end within minutes";
 
 fn intake(old: &Intake, new: &Intake) -> String {
     let fields = fields(&[

@@ -145,7 +145,7 @@ fn host(web: &Web, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).hint(hint))
 }
 
-fn is_address(authority: &str) -> bool {
+pub(super) fn is_address(authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else { return false };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok()

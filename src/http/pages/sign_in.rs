@@ -17,7 +17,7 @@ use super::layout::{self, Page};
 use super::words::SignIn;
 use crate::core::address::Address;
 use crate::core::config::{Config, Switch, User};
-use crate::http::form::Form;
+use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::routes::role_name;
 use crate::http::session::{self, MaybeSignedIn, SignedIn, Token};
@@ -162,15 +162,27 @@ fn look(secrets: &Secrets, user: Option<User>, password: &SecretString) -> Optio
 }
 
 /// Who is meant by a name: a user name, or the address of exactly one user.
-fn user<'a>(config: &'a Config, name: &str) -> Option<&'a User> {
+pub(super) fn user<'a>(config: &'a Config, name: &str) -> Option<&'a User> {
     let enabled = |user: &&User| user.state == Switch::Enabled;
     if let Some(user) = config.users.get(name) {
         return Some(user).filter(enabled);
     }
-    let address = Address::parse(name)?;
-    let mut found = config.users.values().filter(|user| user.email == address).filter(enabled);
+    by_address(config, &Address::parse(name)?)
+}
+
+/// The one user who has this address.
+pub(super) fn by_address<'a>(config: &'a Config, address: &Address) -> Option<&'a User> {
+    let enabled = |user: &&User| user.state == Switch::Enabled;
+    let mut found = config.users.values().filter(|user| user.email == *address).filter(enabled);
     let first = found.next();
     first.filter(|_| found.next().is_none())
+}
+
+/// The form again, with the reason why nobody was signed in.
+pub(super) fn refused(web: &Web, guest: &Guest, notice: &str) -> Page {
+    let mut page = page(web, guest, Asked { name: "", next: "/", notice, bad: true });
+    page.status = StatusCode::UNAUTHORIZED;
+    page
 }
 
 /// Begins a session and goes on.
@@ -211,13 +223,22 @@ struct Asked<'a> {
 fn page(web: &Web, guest: &Guest, asked: Asked<'_>) -> Page {
     let words = SignIn::of(guest.language);
     let config = web.handle.running.load().config.clone();
-    let anybody = config.users.values().any(|user| user.password_hash.is_some());
+    let passwords = config.users.values().any(|user| user.password_hash.is_some());
+    let oidc = config.sign_in.oidc.as_ref();
+    let next = if asked.next == "/" { "" } else { asked.next };
     let content = html! {
         div.card {
             h1 { (words.title) }
             (layout::notice(asked.notice, asked.bad))
-            @if !anybody { p.notice.warn { (words.nobody) } }
-            form.stack method="post" action="/sign-in" {
+            @if !passwords && oidc.is_none() { p.notice.warn { (words.nobody) } }
+            @if let Some(oidc) = oidc {
+                p {
+                    a.button.main href=(link("/sign-in/oidc", &[("next", next)])) {
+                        (words.with) " " (oidc.name)
+                    }
+                }
+            }
+            @if passwords || oidc.is_none() { form.stack method="post" action="/sign-in" {
                 input type="hidden" name="next" value=(asked.next);
                 label for="name" { (words.name) }
                 input #name name="name" value=(asked.name) required maxlength="254"
@@ -226,8 +247,8 @@ fn page(web: &Web, guest: &Guest, asked: Asked<'_>) -> Page {
                 label for="password" { (words.password) }
                 input #password type="password" name="password" required maxlength="1024"
                     autocomplete="current-password" autofocus[!asked.name.is_empty()];
-                p { button.main type="submit" { (words.submit) } }
-            }
+                p { button.main[oidc.is_none()] type="submit" { (words.submit) } }
+            } }
         }
         @if !guest.encrypted { p.notice.warn { (words.plain) } }
     };

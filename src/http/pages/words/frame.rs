@@ -41,6 +41,10 @@ words! {
         ended: "You are signed out.", "サインアウトしました。";
         nobody: "Nobody can sign in yet: give a user a passwordHash in the configuration. `postroom password` makes one.", "まだ誰もサインインできません。設定でユーザーに passwordHash を指定してください。`postroom password` で作成できます。";
         plain: "This connection is not encrypted: your password can be read on its way.", "この接続は暗号化されていません。パスワードが途中で読まれるおそれがあります。";
+        with: "Sign in with", "次でサインイン:";
+        provider_failed: "The provider did not sign you in. Try again; if it stays so, the log of Postroom says why.", "認証プロバイダーでサインインできませんでした。もう一度お試しください。解決しない場合は Postroom のログを確認してください。";
+        provider_unknown: "The provider knows you, but you are no user of this desk.", "認証プロバイダーでは確認できましたが、このデスクのユーザーではありません。";
+        provider_expired: "This attempt to sign in has ended. Try again.", "このサインインの試行は終了しました。もう一度お試しください。";
         needed: "Sign in to do this.", "この操作にはサインインが必要です。";
     }
 }
