@@ -60,7 +60,7 @@ pub fn compile(
     let language = desk.language;
     let mut config = Config {
         desk,
-        intake: desk::intake(united.intake),
+        intake: desk::intake(united.intake, &top.at("intake")),
         limits: desk::limits(united.limits, &top.at("limits")),
         sign_in: sign_in::sign_in(united.sign_in, &top.at("signIn")),
         smtp: each(top, "smtp", &united.smtp, |name, spec, scope| {

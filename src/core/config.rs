@@ -110,12 +110,40 @@ pub enum Language {
 }
 
 /// Rules of intake that hold for the whole desk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intake {
     /// Whose mail becomes a ticket.
     pub customers: Customers,
     /// How far a repeated mail is recognised.
     pub dedupe: Dedupe,
+    /// What becomes of those whom a customer's mail names in To and Cc.
+    pub cc: Cc,
+    /// Mail server whose word about the sender of a mail is believed (RFC 8601).
+    pub authserv_id: Option<String>,
+    /// What an agent's mail begins with that is not for the customer; `None`: nothing does.
+    pub internal_marker: Option<String>,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Intake {
+            customers: Customers::default(),
+            dedupe: Dedupe::default(),
+            cc: Cc::default(),
+            authserv_id: None,
+            internal_marker: Some("#internal".into()),
+        }
+    }
+}
+
+/// What becomes of those whom a customer's mail names in To and Cc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cc {
+    /// They take part in the ticket.
+    #[default]
+    Participants,
+    /// Nothing; whom an agent writes to takes part all the same.
+    Ignore,
 }
 
 /// Whose mail becomes a ticket.
@@ -617,6 +645,8 @@ pub struct SystemAddress {
     pub name: String,
     /// Queue of mail to it.
     pub queue: String,
+    /// Whether what an agent writes to it stays inside.
+    pub internal: bool,
     /// Switch. A disabled one receives nothing new but is still recognised as ours.
     pub state: Switch,
 }

@@ -158,8 +158,9 @@ impl<'a> Work<'a> {
             return Err(Refused::Invalid(format!("an answer goes to at most {max} addresses")));
         }
         let subject = clean::line(subject.unwrap_or(&self.ticket.title), SUBJECT_CHARS_MAX);
-        let thread: Vec<String> =
-            self.facts.articles.iter().filter_map(|article| article.message_id.clone()).collect();
+        // What the customer never saw would be a gap in his thread.
+        let shown = self.facts.articles.iter().filter(|article| article.visible_for_customer);
+        let thread: Vec<String> = shown.filter_map(|article| article.message_id.clone()).collect();
         let letter = Letter {
             files: &[],
             author: &self.author_name(),

@@ -23,6 +23,7 @@
 //! | `referenced` | each of `references` in order | the ticket of the first that is the Message-ID of a stored article (of any kind, as they were written; the first owner of an id keeps it) |
 //! | `bounced` | `report`, if there is one | the ticket that `verify` names for `original_message_id`; else the one of the article with that id; else the one whose number [`super::thread::find_tag`] finds in `original_subject` |
 //! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
+//! | `threads` | `tagged`, `body_tagged`, `keyed`, `referenced`, if `sender.agent` is set | Message-IDs of the stored articles of each of these tickets that are visible for customers, oldest first, at most [`super::mail::REFERENCES_MAX`] newest ones |
 //! | `next` | | identities that are free; `tickets_today` is the number of tickets made on the day of `now` in `desk.time_zone` |
 //!
 //! A mail that a person releases from quarantine is judged again with `quarantine` set to `None`
@@ -36,11 +37,13 @@ mod bounce;
 mod change;
 mod create;
 mod follow_up;
+mod internal;
 mod judge;
 mod people;
 mod settle;
+mod unproven;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -102,6 +105,10 @@ pub struct Judgement {
     pub addressed: BTreeSet<Address>,
     /// The account is trusted: the sender's identity counts.
     pub trusted: bool,
+    /// By which method our own mail server authenticated the sender, if it did.
+    pub authenticated: Option<&'static str>,
+    /// Of an agent's mail: why it is not for the customer, if he said so.
+    pub internal: Option<String>,
     /// Why it must be quarantined, if it must.
     pub quarantine: Option<String>,
     /// Its files, if it may go on to the customer: see [`Judgement::with_files`].
@@ -148,6 +155,9 @@ pub struct Facts {
     pub bounced: Option<Ticket>,
     /// Automatic answers to this sender so far.
     pub answered: Answered,
+    /// Of an agent's mail: Message-IDs of what the customer has of each ticket above, oldest
+    /// first. His answer goes on to the customer behind them.
+    pub threads: BTreeMap<TicketId, Vec<String>>,
     /// Key of our Message-IDs.
     pub desk_key: DeskKey,
     /// Ticket and article identities to use next.
@@ -348,7 +358,7 @@ impl std::fmt::Debug for DeskKey {
 mod tests {
     use super::super::samples::{account, address, config, mail};
     use super::super::thread;
-    use super::super::ticket::{Actor, ArticleKind, What};
+    use super::super::ticket::{Actor, ArticleKind, AuthorKind, What};
     use super::*;
     use crate::core::config::{Customers, FollowUpFrom, OnClosed};
     use crate::core::mail::{ReportKind, ReportedRecipient};
@@ -371,6 +381,7 @@ mod tests {
             keyed: None,
             bounced: None,
             answered: Answered::default(),
+            threads: BTreeMap::new(),
             desk_key: DeskKey([42; 32]),
             next: NextIds {
                 ticket: TicketId(7),
@@ -508,14 +519,20 @@ mod tests {
     fn agents_act_only_with_proof() {
         let unproven = check(ANNA, &tagged(eves_ticket()), Outcome::FollowUp).effect.unwrap();
         assert!(unproven.events.iter().all(|event| event.actor == Actor::System));
-        assert!(!unproven.articles[0].visible_for_customer && unproven.owed.is_empty());
+        let kept = |effect: &Effect| {
+            let to: Vec<&str> = effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
+            let article = &effect.articles[0];
+            assert!(!article.visible_for_customer && article.author == AuthorKind::Customer);
+            assert_eq!(to, ["anna@agents.example"], "she alone hears that it was not sent");
+        };
+        kept(&unproven);
         let id = |to: &str| {
             let key = &no_facts().desk_key;
             thread::message_id(key, TicketId(1), OutgoingId(5), &address(to), "corp.example")
         };
         let forged = format!("{ANNA}\nIn-Reply-To: <{}>", id("eve@cust.example"));
         let forged = check(&forged, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
-        assert!(!forged.articles[0].visible_for_customer && forged.owed.is_empty());
+        kept(&forged);
         let told = format!("{ANNA}\nIn-Reply-To: <{}>", id("anna@agents.example"));
         let proven = check(&told, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
         assert!(proven.events.iter().all(|event| event.actor == Actor::Agent("anna".into())));

@@ -10,7 +10,7 @@
 use jiff::Timestamp;
 
 use super::address::Address;
-use super::config::{AutoReply, Config, Language, Texts};
+use super::config::{AutoReply, Config, Language, Texts, User};
 use super::intake::{DeskKey, Effect, NextIds};
 use super::mail::Attachment;
 use super::mail::files::File;
@@ -36,6 +36,9 @@ mod texts;
 const ID_DOMAIN_BYTES_MAX: usize = 120;
 /// Stands in our Message-IDs for a domain that may not (RFC 2606 section 2 keeps it free).
 const ID_DOMAIN_ELSE: &str = "postroom.invalid";
+/// Domain of the id under which all mails of a ticket are threaded. No mail has this id, so its
+/// domain need not exist (RFC 2606 section 2), and it stays the same whoever sends.
+const ROOT_DOMAIN: &str = "postroom.invalid";
 /// Files that a letter names which does not carry them.
 const FILES_NAMED_MAX: usize = 20;
 /// Recipients of one letter.
@@ -105,7 +108,9 @@ pub fn auto_reply(
 
     let from_name = config.system_addresses.get(&reply.from).map_or("", |one| one.name.as_str());
     let message_id = thread::message_id(stationery.key, ticket.id, id, to, id_domain(&reply.from));
-    let mut references: Vec<&str> = answered.references.iter().map(String::as_str).collect();
+    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
+    let mut references = vec![root.as_str()];
+    references.extend(answered.references.iter().map(String::as_str).filter(|id| *id != root));
     references.extend(answered.message_id.as_deref());
     let raw = paper::write(&Draft {
         from: (from_name, &reply.from),
@@ -159,7 +164,7 @@ pub fn notification(
 
     let domain = id_domain(identity.from);
     let message_id = thread::message_id(stationery.key, ticket.id, id, &notice.address, domain);
-    let root = thread::root_id(stationery.key, ticket.id, domain);
+    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
     let raw = paper::write(&Draft {
         from: (identity.name, identity.from),
         reply_to: None,
@@ -196,6 +201,60 @@ pub fn letter_from<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Addres
     identity::writing(config, ticket).map(|identity| identity.from)
 }
 
+/// Tells an agent that his mail was kept inside, because nothing proves that he wrote it. `None`
+/// if there is nobody to send it as.
+///
+/// `name` is what it is called among the automatic answers, `article` what became of his mail.
+pub fn not_proven(
+    stationery: Stationery<'_>,
+    name: &str,
+    user: &User,
+    ticket: &Ticket,
+    article: &Article,
+    id: OutgoingId,
+) -> Option<Outgoing> {
+    let config = stationery.config;
+    let identity = identity::notifying(config, ticket)?;
+    let recipient = Person {
+        name: clean::line(&user.full_name, clean::NAME_CHARS_MAX),
+        address: user.email.as_str(),
+    };
+    let mut page = page::of(config, user.language, ticket, Some(article), recipient);
+    page.make_harmless();
+    let words = |part| template::fill_built_in(&texts::own(user.language, name, part), &page);
+    let (subject, text) = (words("subject")?, words("text")?);
+    let domain = id_domain(identity.from);
+    let message_id = thread::message_id(stationery.key, ticket.id, id, &user.email, domain);
+    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
+    let mut references = vec![root.as_str()];
+    references.extend(article.message_id.as_deref());
+    let raw = paper::write(&Draft {
+        from: (identity.name, identity.from),
+        reply_to: None,
+        to: vec![(&user.full_name, &user.email)],
+        cc: Vec::new(),
+        subject: tagged(config, ticket, &subject),
+        date: stationery.now,
+        message_id: &message_id,
+        in_reply_to: article.message_id.as_deref(),
+        references,
+        fields: robot_fields("auto-replied", identity.from),
+        text,
+    });
+    Some(Outgoing {
+        id,
+        ticket: Some(ticket.id),
+        kind: OutgoingKind::AutoReply { reply: name.into() },
+        sender: identity.sender.into(),
+        envelope_from: identity.envelope_from.cloned(),
+        recipient: user.email.clone(),
+        message_id,
+        raw,
+        created: stationery.now,
+        delivery: first_attempt(stationery.now),
+    })
+}
+
 /// An agent's answer: one owed mail per recipient, all with the same bytes and Message-ID.
 /// Identities are counted up in `next`. Empty if nobody is left to write to, or nothing can send.
 ///
@@ -222,6 +281,9 @@ pub fn letter(
     };
     let domain = id_domain(identity.from);
     let message_id = thread::message_id(stationery.key, ticket.id, next.outgoing, first, domain);
+    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
+    let mut references = vec![root.as_str()];
+    references.extend(letter.thread.iter().map(String::as_str).filter(|id| *id != root));
     let raw = paper::write(&Draft {
         from: (&from_name, identity.from),
         reply_to: identity.reply_to,
@@ -231,7 +293,7 @@ pub fn letter(
         date: stationery.now,
         message_id: &message_id,
         in_reply_to: letter.thread.last().map(String::as_str),
-        references: letter.thread.iter().map(String::as_str).collect(),
+        references,
         fields: Vec::new(),
         text: letter.text.into(),
         files: letter.files,
@@ -468,6 +530,11 @@ mod tests {
         .map(|answer| answer.owed)
     }
 
+    /// The id that ties all mails of the ticket together.
+    fn root() -> String {
+        format!("<{}>", thread::root_id(&key(), ticket().id, ROOT_DOMAIN))
+    }
+
     #[test]
     fn an_auto_reply() {
         let mail = answer(&config(), &thanks(), None).unwrap();
@@ -500,7 +567,10 @@ mod tests {
         assert!(read.field("Subject").ends_with("2026112210000018] We got: Printer broken"));
         assert_eq!(read.field("Message-ID"), format!("<{}>", mail.message_id));
         assert_eq!(read.field("In-Reply-To"), "<m1@cust.test>");
-        assert_eq!(read.field("References"), "<first@cust.test> <m1@cust.test>");
+        assert_eq!(
+            read.field("References"),
+            format!("{} <first@cust.test> <m1@cust.test>", root())
+        );
         assert_eq!(read.field("Auto-Submitted"), "auto-replied");
         assert_eq!(read.field("Precedence"), "bulk");
         assert_eq!(read.field("X-Auto-Response-Suppress"), "All");
@@ -635,7 +705,7 @@ mod tests {
         assert_eq!(read.field("To"), "Alice <alice@agents.test>");
         assert_eq!(read.field("Auto-Submitted"), "auto-generated");
         assert!(read.field("Subject").ends_with("] Follow-up: Printer broken"));
-        let root = format!("<{}>", thread::root_id(&key(), ticket().id, "notify.test"));
+        let root = root();
         assert_eq!(read.field("References"), root);
         assert_eq!(read.field("In-Reply-To"), root);
         for part in ["Hello Alice", "Queue:    support", "State:    open", "> Please help."] {
@@ -709,7 +779,7 @@ mod tests {
         assert_eq!(read.field("In-Reply-To"), "<m39@cust.test>");
         let references: Vec<&str> = read.field("References").split(' ').collect();
         assert_eq!(references.len(), 20);
-        assert_eq!((references[0], references[1]), ("<m0@cust.test>", "<m21@cust.test>"));
+        assert_eq!((references[0], references[1]), (&*root(), "<m21@cust.test>"));
         assert_eq!(references[19], "<m39@cust.test>");
         // A person writes: nothing of a robot, and vacation notices may answer.
         assert!(!read.names().iter().any(|name| ["Auto-Submitted", "Precedence"].contains(name)));
@@ -905,7 +975,7 @@ mod tests {
         let mails = letter(stationery(&config, &key()), &words, &ticket(), &mut next_ids());
         let read = read(&mails[0].raw);
         assert_eq!(read.field("From"), "\"ACME Helpdesk\" <support@desk.test>");
-        assert!(!read.names().contains(&"References"));
+        assert_eq!(read.field("References"), root());
     }
 
     #[track_caller]

@@ -23,7 +23,8 @@ pub(crate) fn config() -> Config {
         ("old@corp.example", "misc", Switch::Disabled),
     ] {
         let (address, queue) = (address(name), queue.into());
-        let ours = SystemAddress { address: address.clone(), name: "Desk".into(), queue, state };
+        let name = "Desk".into();
+        let ours = SystemAddress { address: address.clone(), name, queue, internal: false, state };
         config.system_addresses.insert(address, ours);
     }
     for name in ["thanks", "noted", "closed", "again"] {

@@ -97,7 +97,7 @@ pub fn verify(key: &DeskKey, message_id: &str) -> Option<TicketId> {
     genuine.then_some(TicketId(ticket))
 }
 
-/// The id under which all notifications of a ticket are threaded.
+/// The id under which all mails of a ticket are threaded.
 ///
 /// It is signed as well, but with words that no Message-ID of a mail has: nobody ever receives a
 /// mail with this id, and quoting it in References proves that one of ours was received.

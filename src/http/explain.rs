@@ -353,6 +353,7 @@ fn empty_desk() -> Facts {
         keyed: None,
         bounced: None,
         answered: Answered::default(),
+        threads: Default::default(),
         desk_key: DeskKey([0; 32]),
         next: NextIds {
             ticket: TicketId(1),

@@ -3,6 +3,8 @@
 //! Architecture invariant: it only reads, and it reads everything that `settle` may need before
 //! anything of this mail is written.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use redb::ReadableTable;
 
@@ -15,8 +17,8 @@ use super::{MailId, Rules};
 use crate::core::address::Address;
 use crate::core::config::{Config, Dedupe};
 use crate::core::intake::{Answered, Duplicate, Facts, Judgement, Keys, NextIds, Referenced};
-use crate::core::mail::Report;
-use crate::core::ticket::Ticket;
+use crate::core::mail::{REFERENCES_MAX, Report};
+use crate::core::ticket::{Ticket, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
@@ -41,12 +43,24 @@ impl Tx<'_> {
         let tagged = |number: &Option<String>| {
             number.as_deref().map_or(Ok(None), |number| self.main_by_number(number))
         };
+        let (tagged, body_tagged) = (tagged(&judgement.subject_tag)?, tagged(&judgement.body_tag)?);
+        let referenced = self.referenced(&judgement.references)?;
+        let keyed = self.keyed(subject.rules, &judgement.references)?;
+        let threads = match judgement.sender.agent {
+            Some(_) => {
+                let found = [&referenced, &keyed].into_iter().flatten().map(|found| &found.ticket);
+                let named = found.chain(&tagged).chain(&body_tagged).map(|ticket| ticket.id);
+                self.threads(named.collect())?
+            }
+            None => BTreeMap::new(),
+        };
         Ok(Facts {
             duplicate: self.duplicate(subject, &judgement.keys)?,
-            tagged: tagged(&judgement.subject_tag)?,
-            body_tagged: tagged(&judgement.body_tag)?,
-            referenced: self.referenced(&judgement.references)?,
-            keyed: self.keyed(subject.rules, &judgement.references)?,
+            tagged,
+            body_tagged,
+            referenced,
+            keyed,
+            threads,
             bounced: match &judgement.report {
                 Some(report) => self.bounced(subject, report)?,
                 None => None,
@@ -63,6 +77,23 @@ impl Tx<'_> {
     /// Tickets made on a day.
     pub(super) fn tickets_on(&self, day: &str) -> Result<u32, Fault> {
         Ok(self.tables.days.get(day)?.map_or(0, |made| made.value()))
+    }
+
+    /// Message-IDs of what customers may see of each of these tickets, oldest first.
+    fn threads(
+        &self,
+        tickets: BTreeSet<TicketId>,
+    ) -> Result<BTreeMap<TicketId, Vec<String>>, Fault> {
+        let mut threads = BTreeMap::new();
+        for ticket in tickets {
+            let mut articles = self.mail_articles(ticket.0)?;
+            articles.retain(|article| article.visible_for_customer);
+            let ids = articles.into_iter().filter_map(|article| article.message_id);
+            let mut ids: Vec<String> = ids.collect();
+            ids.drain(..ids.len().saturating_sub(REFERENCES_MAX));
+            threads.insert(ticket, ids);
+        }
+        Ok(threads)
     }
 
     fn duplicate(&self, subject: &Subject<'_>, keys: &Keys) -> Result<Option<Duplicate>, Fault> {

@@ -5,10 +5,12 @@ use jiff::tz::TimeZone;
 use super::value;
 use crate::config::problem::Scope;
 use crate::config::spec::{self, desk};
-use crate::core::config::{Customers, Dedupe, Desk, Intake, Limits};
+use crate::core::config::{Cc, Customers, Dedupe, Desk, Intake, Limits};
 
 /// Longest hook. Characters.
 const HOOK_CHARS_MAX: usize = 32;
+/// Longest word that marks an agent's mail as internal. Characters.
+const MARKER_CHARS_MAX: usize = 32;
 
 /// How the desk presents itself.
 pub fn desk(spec: &spec::Desk, scope: &Scope<'_>) -> Desk {
@@ -27,7 +29,9 @@ pub fn desk(spec: &spec::Desk, scope: &Scope<'_>) -> Desk {
 }
 
 /// Rules of intake.
-pub fn intake(spec: &spec::Intake) -> Intake {
+pub fn intake(spec: &spec::Intake, scope: &Scope<'_>) -> Intake {
+    let default = Intake::default();
+    let authserv_id = spec.authserv_id.as_ref();
     Intake {
         customers: match spec.customers {
             None | Some(desk::Customers::Open) => Customers::Open,
@@ -37,7 +41,40 @@ pub fn intake(spec: &spec::Intake) -> Intake {
             None | Some(desk::Dedupe::Account) => Dedupe::Account,
             Some(desk::Dedupe::Global) => Dedupe::Global,
         },
+        cc: match spec.cc {
+            None | Some(desk::Cc::Participants) => Cc::Participants,
+            Some(desk::Cc::Ignore) => Cc::Ignore,
+        },
+        authserv_id: authserv_id.map(|name| server_name(name, &scope.at("authservId"))),
+        internal_marker: match &spec.internal_marker {
+            None => default.internal_marker,
+            Some(word) if word.is_empty() => None,
+            Some(word) => Some(marker(word, &scope.at("internalMarker"))),
+        },
     }
+}
+
+/// Blanks and semicolons end the name in the header that it is compared with.
+fn server_name(name: &str, scope: &Scope<'_>) -> String {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || ";()\"=".contains(c);
+    if name.is_empty() || name.contains(odd) {
+        scope.error(
+            "is not the name of a mail server",
+            "write what stands first in its Authentication-Results, such as mx.example.com",
+        );
+    }
+    name.to_owned()
+}
+
+fn marker(word: &str, scope: &Scope<'_>) -> String {
+    let odd = |c: char| c.is_control() || c.is_whitespace();
+    if word.contains(odd) || word.chars().count() > MARKER_CHARS_MAX {
+        scope.error(
+            "is not usable as a marker",
+            "one word of up to 32 characters, such as \"#internal\"",
+        );
+    }
+    word.to_owned()
 }
 
 /// Bounds.

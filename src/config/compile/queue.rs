@@ -9,6 +9,7 @@ use crate::config::spec;
 use crate::config::spec::queue::{
     FollowUp, FollowUpFrom as From, OnClosed as Closed, QueueDefaults,
 };
+use crate::config::spec::system_address::Visibility;
 use crate::core::address::Address;
 use crate::core::config::{
     FollowUpFrom, FollowUpRules, OnClosed, Queue, QueueReplies, SystemAddress,
@@ -67,6 +68,7 @@ pub fn system_address(
         address: address.clone(),
         name,
         queue: spec.queue.clone(),
+        internal: spec.visibility == Some(Visibility::Internal),
         state: value::switch(spec.state),
     }
 }

@@ -33,6 +33,17 @@ pub struct Intake {
     pub customers: Option<Customers>,
     /// How far a repeated mail is recognised. Default `account`.
     pub dedupe: Option<Dedupe>,
+    /// What becomes of those whom a customer's mail names in To and Cc. Default `participants`.
+    pub cc: Option<Cc>,
+    /// Name with which your own mail server begins its `Authentication-Results` (RFC 8601), such
+    /// as `mx.example.com`. An agent whose mail it calls authentic (`dmarc=pass` for the domain in
+    /// From, or `dkim=pass` of that domain) is believed to have written it. Name a server only if
+    /// it removes this header, with its own name, from mail that comes in. Default: none is
+    /// believed.
+    pub authserv_id: Option<String>,
+    /// An agent's mail that begins with this word is internal: it does not go on to the customer.
+    /// The word is cut. Default `"#internal"`; empty: no word does that.
+    pub internal_marker: Option<String>,
 }
 
 /// Whose mail becomes a ticket.
@@ -43,6 +54,16 @@ pub enum Customers {
     Open,
     /// That of declared customers and agents; the rest is quarantined.
     Declared,
+}
+
+/// What becomes of those whom a customer's mail names in To and Cc.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Cc {
+    /// They take part in the ticket: their mail may join it by its number.
+    Participants,
+    /// Nothing. Whom an agent writes to takes part all the same.
+    Ignore,
 }
 
 /// How far a repeated mail is recognised.

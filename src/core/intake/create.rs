@@ -7,7 +7,6 @@ use super::answer::{self, Occasion};
 use super::change::{Change, enter_state, set_fields, set_pending_time};
 use super::settle::Sitting;
 use super::{Decision, Effect, Outcome, people};
-use crate::core::config::Config;
 use crate::core::filter::Settings;
 use crate::core::thread;
 use crate::core::ticket::{Event, State, Ticket, What};
@@ -67,11 +66,11 @@ fn new_ticket(sitting: &Sitting<'_>) -> Ticket {
         updated: now,
         closed: None,
     };
-    set_beginning(&mut ticket, sitting.config, settings, sitting);
+    set_beginning(&mut ticket, settings, sitting);
     ticket
 }
 
-fn set_beginning(ticket: &mut Ticket, config: &Config, settings: &Settings, sitting: &Sitting<'_>) {
+fn set_beginning(ticket: &mut Ticket, settings: &Settings, sitting: &Sitting<'_>) {
     if let Some(state) = settings.state {
         enter_state(ticket, state, sitting.now);
     }
@@ -79,7 +78,7 @@ fn set_beginning(ticket: &mut Ticket, config: &Config, settings: &Settings, sitt
         set_pending_time(ticket, when, sitting.now);
     }
     set_fields(ticket, settings);
-    people::join_in(config, ticket, sitting.judgement, true);
+    people::join_in(sitting, ticket, true);
     if let Some(customer) = &ticket.customer {
         ticket.participants.insert(customer.address.clone());
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::answer::{self, Occasion};
 use super::change::{Change, set_lock, set_state};
 use super::settle::Sitting;
-use super::{Decision, Effect, Judgement, Outcome, create, people};
+use super::{Decision, Effect, Judgement, Outcome, create, people, unproven};
 use crate::core::config::{FollowUpFrom, FollowUpRules, OnClosed};
 use crate::core::mail::Attachment;
 use crate::core::mail::files::File;
@@ -165,7 +165,7 @@ fn course(sitting: &Sitting<'_>, rules: &FollowUpRules, ticket: &Ticket) -> Cour
 
 /// Whether the sender is an agent who writes to somebody else's ticket. In a case of his own he
 /// is a customer like any other.
-fn helps(sitting: &Sitting<'_>, ticket: &Ticket) -> bool {
+pub(super) fn helps(sitting: &Sitting<'_>, ticket: &Ticket) -> bool {
     let sender = &sitting.judgement.sender;
     let customer = ticket.customer.as_ref().map(|customer| &customer.address);
     sender.agent.is_some() && customer != sender.mailbox.address.as_ref()
@@ -201,11 +201,12 @@ fn follow(
     change.push(sitting.event(What::FollowedUp { article: id, locked }, words));
     let proven = proof == Proof::Keyed || sitting.judgement.trusted;
     let welcome = proven || rules.from == FollowUpFrom::Anyone;
-    people::join_in(sitting.config, &mut change.ticket, sitting.judgement, welcome);
+    people::join_in(&sitting, &mut change.ticket, welcome);
     people::note_reply_to(sitting.config, &mut change.ticket, sitting.judgement, proven);
     let mut effect = change.effect(sitting.now);
     effect.articles.push(article);
     go_on_to_customer(&mut sitting, &mut effect);
+    unproven::tell(&mut sitting, &mut effect);
     let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::FollowUp);
     forget_failure(&mut sitting, &mut effect.ticket);
     sitting.announce(Outcome::FollowUp, Some(&before), effect, suppressed)
@@ -232,7 +233,7 @@ fn is_visible(sitting: &Sitting<'_>, ticket: &Ticket) -> bool {
     let judgement = sitting.judgement;
     let visible = judgement.article.visible_for_customer;
     let visible = judgement.on_follow_up.visible_for_customer.unwrap_or(visible);
-    visible && (!helps(sitting, ticket) || goes_on(sitting))
+    visible && judgement.internal.is_none() && (!helps(sitting, ticket) || goes_on(sitting))
 }
 
 /// Whether this is an agent's own letter to the customer: it is surely the agent, and it is he
@@ -258,6 +259,10 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     if !helps(sitting, &effect.ticket) {
         return;
     }
+    if let Some(why) = &judgement.internal {
+        sitting.note("letter", format!("stays with the ticket: {why}"));
+        return;
+    }
     let visible = effect.articles.iter().all(|article| article.visible_for_customer);
     let Some(customer) = effect.ticket.customer.clone() else { return };
     if !goes_on(sitting) || !visible {
@@ -269,7 +274,7 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
         sitting.note("letter", "the customer was addressed in the mail itself");
         return;
     }
-    let thread: Vec<String> = judgement.references.iter().rev().cloned().collect();
+    let thread = sitting.facts.threads.get(&effect.ticket.id).cloned().unwrap_or_default();
     let author =
         judgement.sender.agent.as_deref().and_then(|agent| sitting.config.users.get(agent));
     let profile = sitting.config.customers.get(&customer.address);

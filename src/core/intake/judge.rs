@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::internal::{self, Internal};
 use super::{Judgement, Keys, SenderOfMail, Why};
 use crate::core::address::Address;
+use crate::core::authentication;
 use crate::core::config::{Account, Config, Customers};
 use crate::core::control;
 use crate::core::filter::examine::Examined;
@@ -60,6 +62,7 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
     let sender = sender_of(config, mail);
     let on_follow_up = filtered.on_follow_up.auto_reply.or(filtered.settings.auto_reply);
     why.extend(filtered.why);
+    let internal = internal::look(config, mail, &sender);
     Judgement {
         account: account.name.clone(),
         keys: keys(mail),
@@ -71,9 +74,11 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         suppression: reply::suppression(config, mail, &sender, filtered.settings.auto_reply),
         suppression_on_follow_up: reply::suppression(config, mail, &sender, on_follow_up),
         report: mail.report.clone(),
-        article: article(mail, &sender, &filtered.settings),
+        article: article(mail, &sender, &filtered.settings, &internal),
         addressed: addressed(config, mail),
         trusted: account.trusted,
+        authenticated: authenticated(config, mail, &sender),
+        internal: internal.why,
         quarantine: unknown_sender(config, mail, &sender),
         files: Vec::new(),
         filters: filtered.matched,
@@ -156,19 +161,31 @@ fn unknown_sender(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option
     }
 }
 
-fn article(mail: &Mail, sender: &SenderOfMail, settings: &Settings) -> Article {
+/// How our own mail server knows that an agent wrote it. Of others it does not matter.
+fn authenticated(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option<&'static str> {
+    sender.agent.as_ref()?;
+    authentication::method(mail, config.intake.authserv_id.as_ref()?)
+}
+
+fn article(
+    mail: &Mail,
+    sender: &SenderOfMail,
+    settings: &Settings,
+    internal: &Internal,
+) -> Article {
     let references = mail.references.iter().chain(&mail.in_reply_to);
     Article {
         id: ArticleId(0),
         ticket: TicketId(0),
         kind: ArticleKind::MailIn,
         author: settings.sender_type.unwrap_or_else(|| author(mail, sender)),
-        visible_for_customer: settings.visible_for_customer.unwrap_or(true),
+        visible_for_customer: settings.visible_for_customer.unwrap_or(true)
+            && internal.why.is_none(),
         from: as_written(mail, "From"),
         to: as_written(mail, "To"),
         cc: as_written(mail, "Cc"),
         subject: mail.subject.clone(),
-        text: mail.text.clone(),
+        text: internal.text.clone(),
         message_id: Some(mail.message_id.clone()),
         references: references.cloned().collect(),
         attachments: mail.attachments.clone(),

@@ -2,9 +2,10 @@
 //!
 //! Architecture invariant: only addresses count here, never display names.
 
+use super::settle::Sitting;
 use super::{Judgement, SenderOfMail};
 use crate::core::address::Address;
-use crate::core::config::Config;
+use crate::core::config::{Cc, Config};
 use crate::core::filter::Settings;
 use crate::core::reply;
 use crate::core::ticket::{Customer, Ticket, Watcher};
@@ -27,13 +28,18 @@ pub(super) fn is_participant(ticket: &Ticket, address: &Address) -> bool {
         || ticket.watchers.contains(&Watcher::Customer(address.clone()))
 }
 
-/// Lets the sender and everybody he wrote to take part in the ticket from now on; `proven` says
-/// whether that counts for his Reply-To, too.
-pub(super) fn join_in(config: &Config, ticket: &mut Ticket, judgement: &Judgement, proven: bool) {
+/// Lets the sender take part in the ticket from now on, and everybody he wrote to unless the desk
+/// ignores whom customers name; `proven` says whether that counts for his Reply-To, too.
+pub(super) fn join_in(sitting: &Sitting<'_>, ticket: &mut Ticket, proven: bool) {
+    let (config, judgement) = (sitting.config, sitting.judgement);
     let sender = &judgement.sender;
     let answer_to = sender.answer_to.as_ref().filter(|_| proven);
     let wrote = sender.mailbox.address.iter().chain(answer_to);
-    for address in wrote.chain(&judgement.addressed) {
+    let named = judgement.addressed.iter().filter(|_| match config.intake.cc {
+        Cc::Participants => true,
+        Cc::Ignore => sitting.is_surely_agent(),
+    });
+    for address in wrote.chain(named) {
         let outside =
             !reply::is_ours(config, address) && reply::agent_with(config, address).is_none();
         if outside && ticket.participants.len() < PARTICIPANTS_MAX {

@@ -77,8 +77,14 @@ impl<'a> Sitting<'a> {
         facts: &'a Facts,
         now: Timestamp,
     ) -> Sitting<'a> {
-        let (why, next) = (judgement.why.clone(), facts.next);
-        let actor = actor(judgement, facts);
+        let (mut why, next) = (judgement.why.clone(), facts.next);
+        let proof = proof_of_agent(judgement, facts);
+        let actor = actor(judgement, proof.is_some());
+        if let Some(agent) = &judgement.sender.agent {
+            let proof =
+                proof.unwrap_or_else(|| "not proven: From can be written by anybody".into());
+            why.push(Why::new("agent", format!("{agent}: {proof}")));
+        }
         Sitting { config, judgement, facts, now, actor, why, next }
     }
 
@@ -97,10 +103,16 @@ impl<'a> Sitting<'a> {
         Event { at: self.now, actor: self.actor.clone(), what, why: why.into() }
     }
 
-    /// The article of this mail, as part of a ticket.
+    /// The article of this mail, as part of a ticket. Nobody is shown as an agent who did not
+    /// prove that he is one.
     pub(super) fn article(&mut self, ticket: TicketId) -> Article {
         let id = self.next_article();
-        Article { id, ticket, created: self.now, ..self.judgement.article.clone() }
+        let article = self.judgement.article.clone();
+        let claims = article.author == AuthorKind::Agent
+            && self.judgement.settings.sender_type.is_none()
+            && !self.is_surely_agent();
+        let author = if claims { AuthorKind::Customer } else { article.author };
+        Article { id, ticket, author, created: self.now, ..article }
     }
 
     /// The identity of the next article.
@@ -160,16 +172,27 @@ impl<'a> Sitting<'a> {
     }
 }
 
-/// Whoever writes an agent's address into From is not taken for him: only a mail that answers one
-/// of ours to that very address, or that came through a trusted account, acts in his name. A
-/// customer, too, holds signed ids, but none of a mail to an agent.
-fn actor(judgement: &Judgement, facts: &Facts) -> Actor {
-    let Some(address) = &judgement.sender.mailbox.address else { return Actor::System };
+/// Whoever writes an agent's address into From is not taken for him: only a mail that came through
+/// a trusted account, that answers one of ours to that very address, or that our own mail server
+/// authenticated, acts in his name. A customer, too, holds signed ids, but none of a mail to an
+/// agent.
+fn proof_of_agent(judgement: &Judgement, facts: &Facts) -> Option<String> {
+    let address = judgement.sender.mailbox.address.as_ref()?;
+    judgement.sender.agent.as_ref()?;
     let answers = |id: &String| thread::was_sent_to(&facts.desk_key, id, address);
+    if judgement.trusted {
+        Some("its account is trusted".into())
+    } else if judgement.references.iter().any(answers) {
+        Some("it answers a mail of ours to him".into())
+    } else {
+        judgement.authenticated.map(|method| format!("authenticated by {method}"))
+    }
+}
+
+fn actor(judgement: &Judgement, proven: bool) -> Actor {
+    let Some(address) = &judgement.sender.mailbox.address else { return Actor::System };
     match &judgement.sender.agent {
-        Some(agent) if judgement.trusted || judgement.references.iter().any(answers) => {
-            Actor::Agent(agent.clone())
-        }
+        Some(agent) if proven => Actor::Agent(agent.clone()),
         Some(_) => Actor::System,
         None if judgement.report.is_some() => Actor::System,
         None => Actor::Customer(address.clone()),

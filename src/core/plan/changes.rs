@@ -143,10 +143,13 @@ const SYSTEM_ADDRESS: Kind<SystemAddress> = Kind {
     begins: |address| format!("mail to it goes to queue {}", address.queue),
     ends: "mail to it goes by the other rules",
     changes: |old, new| {
-        let effect = if old.queue == new.queue {
-            "display name changes".into()
-        } else {
+        let effect = if old.queue != new.queue {
             format!("mail to it goes to queue {}, no longer to {}", new.queue, old.queue)
+        } else if old.internal != new.internal {
+            let word = if new.internal { "stays inside" } else { "goes on to customers" };
+            format!("what agents write to it {word}")
+        } else {
+            "display name changes".into()
         };
         (Action::Change, effect)
     },
@@ -328,6 +331,9 @@ fn intake(old: &Intake, new: &Intake) -> String {
     let fields = fields(&[
         ("customers", old.customers != new.customers),
         ("dedupe", old.dedupe != new.dedupe),
+        ("cc", old.cc != new.cc),
+        ("authservId", old.authserv_id != new.authserv_id),
+        ("internalMarker", old.internal_marker != new.internal_marker),
     ]);
     format!("{fields} from the next mail on")
 }

@@ -49,7 +49,7 @@ pub fn writing<'a>(config: &'a Config, ticket: &Ticket) -> Option<Identity<'a>> 
     }
     let sender = sender?;
     let leads_back = config.system_addresses.contains_key(&sender.from);
-    let any = config.system_addresses.values().find(|one| one.state == Switch::Enabled);
+    let any = config.system_addresses.values().find(|one| is_public(one));
     Some(Identity {
         name: &sender.from_name,
         from: &sender.from,
@@ -83,11 +83,15 @@ pub fn sender<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Sender> {
         .or_else(|| candidates().find(|sender| sender.state == Switch::Paused))
 }
 
-/// The first enabled address of ours that leads to the ticket's queue.
+/// The first enabled address of ours that leads to the ticket's queue. What customers see is never
+/// an address for agents only.
 fn queue_address<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a SystemAddress> {
-    let leads_here =
-        |one: &&SystemAddress| one.queue == ticket.queue && one.state == Switch::Enabled;
+    let leads_here = |one: &&SystemAddress| one.queue == ticket.queue && is_public(one);
     config.system_addresses.values().find(leads_here)
+}
+
+fn is_public(address: &SystemAddress) -> bool {
+    address.state == Switch::Enabled && !address.internal
 }
 
 #[cfg(test)]
@@ -155,6 +159,17 @@ mod tests {
     fn without_a_sender_the_queue_speaks() {
         check(notifying, only(Switch::Disabled), Some(("default", "support@desk.test")));
         check(notifying, nothing, None);
+    }
+
+    #[test]
+    fn customers_never_see_an_internal_address() {
+        let internal = |config: &mut Config| {
+            config.system_addresses.values_mut().for_each(|one| one.internal = true);
+        };
+        check(writing, internal, DEFAULT);
+        let mut config = config();
+        internal(&mut config);
+        assert_eq!(writing(&config, &ticket()).unwrap().reply_to, None);
     }
 
     #[test]

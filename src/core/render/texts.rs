@@ -49,6 +49,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ja/responsibleChanged/text", JA_RESPONSIBLE_CHANGED),
     ("ja/deliveryFailed/text", JA_DELIVERY_FAILED),
     ("ja/pendingReached/text", JA_PENDING_REACHED),
+    ("en/notProven/subject", "Not sent to the customer: {{ ticket.title }}"),
+    ("ja/notProven/subject", "お客様には送信されていません: {{ ticket.title }}"),
+    ("en/notProven/text", EN_NOT_PROVEN),
+    ("ja/notProven/text", JA_NOT_PROVEN),
 ];
 
 /// Stands below a letter whose files stay with the ticket.
@@ -66,6 +70,15 @@ pub fn name(language: Language, event: EventKind, part: &str) -> String {
         Language::Ja => "ja",
     };
     format!("{language}/{}/{part}", event.label())
+}
+
+/// Name of a built-in template of a mail that is about no event.
+pub fn own(language: Language, name: &str, part: &str) -> String {
+    let language = match language {
+        Language::En => "en",
+        Language::Ja => "ja",
+    };
+    format!("{language}/{name}/{part}")
 }
 
 /// A state, for people.
@@ -204,6 +217,34 @@ const JA_DELIVERY_FAILED: &str = japanese!(
      {{ ticket.undeliverable }}"
 );
 const JA_PENDING_REACHED: &str = japanese!("チケットの保留期限になりました。");
+
+const EN_NOT_PROVEN: &str = "Hello {{ recipient.name }},
+
+your mail about ticket {{ ticket.number }} was kept as an internal note. It was not sent to
+{{ customer.address }}, because nothing proves that you wrote it: anybody can write your address
+into From.
+
+To send it, answer this mail with your text. Answers to notifications are always sent.
+If that mail is not yours, somebody else used your address: tell your administrator.
+
+{{ article.quoted }}
+
+-- 
+{{ desk.name }}
+";
+const JA_NOT_PROVEN: &str = "{{ recipient.name }} 様
+
+チケット {{ ticket.number }} へのメールは、社内メモとして保管しました。
+差出人の欄は誰でも書けるため、ご本人のメールと確認できず、{{ customer.address }} には送信していません。
+
+送信するには、本文を書いてこのメールに返信してください。通知への返信は必ず送信されます。
+お心当たりがない場合は、第三者があなたのアドレスを使用しています。管理者にお知らせください。
+
+{{ article.quoted }}
+
+-- 
+{{ desk.name }}
+";
 
 #[cfg(test)]
 mod tests {

@@ -54,6 +54,7 @@ pub fn config() -> Config {
             address: address.clone(),
             name: format!("ACME {queue}"),
             queue: queue.into(),
+            internal: false,
             state: Switch::Enabled,
         };
         config.system_addresses.insert(address, one);

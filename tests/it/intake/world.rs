@@ -139,9 +139,19 @@ impl World {
             keyed: judgement.references.iter().find_map(|id| self.keyed(id)),
             bounced: judgement.report.as_ref().and_then(|report| self.bounced(config, report)),
             answered: self.answered(judgement.sender.answer_to.as_ref()),
+            threads: judgement.sender.agent.iter().flat_map(|_| self.threads()).collect(),
             desk_key: self.key.clone(),
             next: self.next(config),
         }
+    }
+
+    fn threads(&self) -> BTreeMap<TicketId, Vec<String>> {
+        let shown = self.articles.iter().filter(|article| article.visible_for_customer);
+        let mut threads: BTreeMap<TicketId, Vec<String>> = BTreeMap::new();
+        for article in shown {
+            threads.entry(article.ticket).or_default().extend(article.message_id.clone());
+        }
+        threads
     }
 
     fn duplicate(&self, config: &Config, judgement: &Judgement) -> Option<Duplicate> {

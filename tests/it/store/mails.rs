@@ -178,6 +178,8 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
         },
         addressed: BTreeSet::new(),
         trusted: false,
+        authenticated: None,
+        internal: None,
         quarantine: None,
         why: vec![Why { step: "queue".into(), text: "Raw".into() }],
     }

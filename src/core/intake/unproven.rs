@@ -1,0 +1,56 @@
+//! Tells an agent that his mail did not reach the customer, because nothing proves that it is his.
+//!
+//! Whoever works by mail believes an answer to be sent once he has sent it. So he hears that it
+//! was not, in a mail that he only has to answer: what answers a mail of ours to him is proven.
+//! If somebody else used his address, that is how he learns of it.
+//!
+//! Architecture invariant: it goes to the declared address of the agent and nowhere else, is
+//! bounded like automatic answers, and answers no machine.
+
+use super::Effect;
+use super::follow_up::helps;
+use super::settle::Sitting;
+use crate::core::config::{Switch, User};
+use crate::core::render;
+use crate::core::reply;
+use crate::core::ticket::What;
+
+/// Name under which this answer is counted and recorded.
+pub(super) const NAME: &str = "notProven";
+
+/// Owes the agent the news, if there is any.
+pub(super) fn tell(sitting: &mut Sitting<'_>, effect: &mut Effect) {
+    let Some(user) = whom(sitting, effect) else { return };
+    if let Some(reason) =
+        reply::over_limit(sitting.config, &sitting.judgement.sender, sitting.facts.answered)
+    {
+        sitting.note("agent", format!("{} is not told of it: {}", user.name, reason.label()));
+        return;
+    }
+    let (stationery, id) = (sitting.stationery(), sitting.next().outgoing);
+    let Some(article) = effect.articles.first() else { return };
+    let Some(owed) = render::not_proven(stationery, NAME, user, &effect.ticket, article, id) else {
+        return;
+    };
+    sitting.next().outgoing.0 += 1;
+    sitting.note("agent", format!("{} is told that it was not sent", user.name));
+    let what = What::AutoReplyOwed { to: owed.recipient.clone(), reply: NAME.into() };
+    effect.events.push(sitting.event(what, "nothing proves that the agent wrote it"));
+    effect.owed.push(owed);
+}
+
+/// The agent whose answer was kept back, if it was meant for the customer and answers to it reach
+/// the agent himself.
+fn whom<'a>(sitting: &Sitting<'a>, effect: &Effect) -> Option<&'a User> {
+    let judgement = sitting.judgement;
+    let user = sitting.config.users.get(judgement.sender.agent.as_ref()?)?;
+    let meant_for_customer = helps(sitting, &effect.ticket)
+        && judgement.internal.is_none()
+        && effect.ticket.customer.is_some();
+    let reachable = judgement.sender.answer_to.as_ref() == Some(&user.email)
+        && user.state == Switch::Enabled
+        && !reply::is_ours(sitting.config, &user.email)
+        && !effect.ticket.undeliverable.contains(&user.email);
+    let unproven = !sitting.is_surely_agent() && judgement.is_by_hand();
+    (meant_for_customer && reachable && unproven).then_some(user)
+}
