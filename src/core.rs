@@ -6,9 +6,11 @@
 
 pub mod address;
 pub mod authentication;
+pub mod calendar;
 pub mod config;
 pub mod control;
 pub mod desk;
+pub mod digest;
 pub mod filter;
 pub mod header;
 pub mod intake;

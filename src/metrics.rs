@@ -313,11 +313,13 @@ impl Metrics {
         self.count("postroom_autoreplies_total", &[kind, result], 1);
     }
 
-    /// A notification: label of `EventKind`, and `owed`, `sent` or `dead`. Words that are not an
-    /// event count as `other`.
+    /// A notification: label of `EventKind` or `digest`, and `owed`, `sent` or `dead`. Words that
+    /// are neither count as `other`.
     pub fn notification(&self, event: &str, result: &'static str) {
         let known = crate::core::notify::EventKind::from_label(event);
-        let event = known.map_or("other", |kind| kind.label());
+        let digest = crate::core::render::digest::NAME;
+        let other = if event == digest { digest } else { "other" };
+        let event = known.map_or(other, |kind| kind.label());
         self.count("postroom_notifications_total", &[event, result], 1);
     }
 

@@ -7,6 +7,7 @@
 //! types, and nothing here decides: `intake::settle` and `desk::act` do, inside the transaction.
 
 mod desk;
+mod digests;
 mod facts;
 mod fault;
 mod file;
@@ -294,6 +295,10 @@ pub struct Bell {
     pub at: Timestamp,
     /// Whether it was read.
     pub read: bool,
+    /// In which role it rang for him: `owner`, `queue sales`; empty if that is not known.
+    pub role: String,
+    /// Where in the configuration he asks for it; may be empty.
+    pub rule: String,
 }
 
 /// What a session is found by: the hash of what the browser keeps.
@@ -900,6 +905,24 @@ impl Store {
     /// How many messages to webhooks there are.
     pub fn hook_counts(&self) -> Result<HookCounts, StoreError> {
         self.view(hooks::counts)
+    }
+
+    // Digests.
+
+    /// Users for whom lines of a digest wait, each with the time of the oldest one.
+    pub fn digests(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.view(digests::waiting)
+    }
+
+    /// Owes this user his digest if its time has come; answers whether it had.
+    pub async fn send_digest(
+        &self,
+        config: Arc<Config>,
+        who: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let who = who.to_owned();
+        self.write(0, 0, move |tx| tx.send_digest(&config, &who, now)).await
     }
 
     // The outbox.

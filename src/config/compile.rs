@@ -57,9 +57,8 @@ pub fn compile(
     let queues = each(top, "queues", &united.queues, |name, spec, scope| {
         Some(queue::queue(context, name, spec, scope))
     });
-    let language = desk.language;
     let mut config = Config {
-        desk,
+        desk: desk.clone(),
         intake: desk::intake(united.intake, &top.at("intake")),
         limits: desk::limits(united.limits, &top.at("limits")),
         sign_in: sign_in::sign_in(united.sign_in, &top.at("signIn")),
@@ -93,7 +92,7 @@ pub fn compile(
             Some(people::customer(spec))
         }),
         users: each(top, "users", &united.users, |name, spec, scope| {
-            people::user(context, language, name, spec, scope)
+            people::user(context, &desk, name, spec, scope)
         }),
         api_tokens: each(top, "apiTokens", &united.api_tokens, people::api_token),
         webhooks: each(top, "webhooks", &united.webhooks, |name, spec, scope| {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::address::Address;
+use super::calendar::QuietHours;
 use super::filter::Filter;
 use super::notify::EventKind;
 use super::ticket::{Priority, State};
@@ -693,6 +694,8 @@ pub struct User {
     pub full_name: String,
     /// Language of notifications and of the page.
     pub language: Language,
+    /// Zone of the times of day that are declared for the user.
+    pub time_zone: TimeZone,
     /// What the user may do.
     pub role: Role,
     /// Where the hash of the password is found.
@@ -721,17 +724,59 @@ pub enum Role {
 pub struct Subscriptions {
     /// Queues the user works in.
     pub queues: BTreeSet<String>,
-    /// Events, each with its channels.
-    pub events: BTreeMap<EventKind, Channels>,
+    /// Events, each with the way it reaches the user.
+    pub events: BTreeMap<EventKind, Wish>,
+    /// Whether only that counts which concerns the user in person.
+    pub mine_only: bool,
+    /// Time of the day at which collected mails are sent as one.
+    pub digest: Option<jiff::civil::Time>,
+    /// Part of the day in which mails wait.
+    pub quiet_hours: Option<QuietHours>,
+    /// Mails about tickets of this priority or a higher one never wait.
+    pub urgent: Option<Priority>,
+}
+
+/// How one event reaches a user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// Channels for tickets of queues that are not in `queues`.
+    pub channels: Channels,
+    /// Channels for tickets of these queues.
+    pub queues: BTreeMap<String, Channels>,
+    /// Instead of [`Subscriptions::mine_only`].
+    pub mine_only: Option<bool>,
+    /// Whether mails do not wait for the digest.
+    pub at_once: bool,
+}
+
+impl From<Channels> for Wish {
+    fn from(channels: Channels) -> Wish {
+        Wish { channels, ..Wish::default() }
+    }
+}
+
+impl Subscriptions {
+    /// Whether the user works in a queue, as far as this event is concerned.
+    pub fn works_in(&self, queue: &str, event: EventKind) -> bool {
+        let named = |wish: &Wish| wish.queues.get(queue).is_some_and(|channels| channels.any());
+        self.queues.contains(queue) || self.events.get(&event).is_some_and(named)
+    }
 }
 
 /// Ways a notification reaches a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Channels {
     /// By mail.
     pub mail: bool,
     /// By the bell on the page.
     pub web: bool,
+}
+
+impl Channels {
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        self.mail || self.web
+    }
 }
 
 /// A bearer token of the API, known by its SHA-256.

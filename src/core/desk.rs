@@ -126,6 +126,7 @@ impl<'a> Work<'a> {
             events: self.events,
             owed: self.owed,
             bells: Vec::new(),
+            digests: Vec::new(),
         };
         let stationery =
             Stationery { config: self.config, key: &self.facts.desk_key, now: self.now };

@@ -50,10 +50,12 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::config::{Account, Config};
+use super::digest::Line;
 use super::filter::Settings;
 use super::filter::examine::Examined;
 use super::mail::files::{self, File};
 use super::mail::{Digest, Mail, Mailbox, Report};
+use super::notify::Ring;
 use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
 use super::route::Route;
@@ -277,8 +279,10 @@ pub struct Effect {
     pub events: Vec<Event>,
     /// Mails owed because of it.
     pub owed: Vec<Outgoing>,
-    /// Users whose bell rings: user name and label of the event.
-    pub bells: Vec<(String, String)>,
+    /// Users whose bell rings.
+    pub bells: Vec<Ring>,
+    /// Lines that wait for users' digests.
+    pub digests: Vec<Line>,
 }
 
 /// Judges and settles in one go: what `explain`, `test` and the golden tests call.

@@ -1,15 +1,18 @@
 //! Who is told of what.
 //!
 //! [`audience`] reads the events of one change and lists the people to tell: each person once per
-//! event, in the first role that reaches them.
+//! event, in the first role that reaches them. [`explain`] says by the same rules who would be told
+//! of an event and who would not, and which place in the configuration decides it.
 //!
 //! Architecture invariant: nothing here words or sends a mail; [`super::render`] does. What a
 //! customer may not see never leaves through a [`Notice`] to a customer.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::config::{Channels, Config, Language, Switch, User};
+use super::calendar;
+use super::config::{Channels, Config, Language, Switch, User, Wish};
 use super::ticket::{
     Actor, Article, ArticleId, ArticleKind, AuthorKind, Event, State, Ticket, Watcher, What,
 };
@@ -91,10 +94,149 @@ pub struct Notice {
     pub language: Language,
     /// Ways to tell.
     pub channels: Channels,
+    /// What the mail waits for. The bell never waits.
+    pub wait: Wait,
     /// In which role: `owner`, `responsible`, `watcher`, `queue sales`.
     pub role: String,
+    /// Where in the configuration the person asks for it. A customer asks nowhere.
+    pub rule: Option<Rule>,
     /// Whether this is a customer, who must not see anything internal.
     pub customer: bool,
+}
+
+/// A bell that rings for somebody on the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ring {
+    /// User name.
+    pub who: String,
+    /// What happened.
+    pub event: EventKind,
+    /// In which role, as in [`Notice::role`].
+    pub role: String,
+    /// Where in the configuration he asks for it; may be empty.
+    pub rule: String,
+}
+
+/// What a mail waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing.
+    No,
+    /// The end of the person's quiet hours.
+    QuietHours(Timestamp),
+    /// The person's digest, which is next sent at this time.
+    Digest(Timestamp),
+}
+
+/// A place in the configuration, key by key: `users`, `alice`, `subscriptions`, `events`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule(pub Vec<String>);
+
+/// Whether somebody is told of an event, and what decided it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What happened.
+    pub event: EventKind,
+    /// User name, or the customer's address.
+    pub who: String,
+    /// Whether this is a customer.
+    pub customer: bool,
+    /// In which role, as in [`Notice::role`]; `None`: the person has no part in it.
+    pub role: Option<String>,
+    /// How, or why not.
+    pub told: Result<Notice, Not>,
+    /// Places in the configuration that decided, the most telling last.
+    pub rules: Vec<Rule>,
+}
+
+/// Why somebody is not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Not {
+    /// He is not declared any more.
+    Undeclared,
+    /// He is disabled or paused.
+    SwitchedOff,
+    /// He did it himself.
+    OwnAction,
+    /// He does not subscribe to the event.
+    NotSubscribed,
+    /// He subscribes over no channel, or over none for this queue.
+    Silenced,
+    /// He only wants to hear of his own tickets, and this one is of his queue.
+    MineOnly,
+    /// The mail would come back: the address is one of ours.
+    OwnAddress,
+    /// Somebody else gets the mail at the same address.
+    SameAddress(String),
+    /// Customers do not see it, or must not be written to because a program wrote it.
+    NotForCustomers,
+    /// It is told to those who work in the queue, and he does not.
+    OtherQueue,
+    /// It is told to owner, responsible or watchers, and he is none of them.
+    NotConcerned,
+}
+
+impl Not {
+    /// Name in the API.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Not::Undeclared => "undeclared",
+            Not::SwitchedOff => "switchedOff",
+            Not::OwnAction => "ownAction",
+            Not::NotSubscribed => "notSubscribed",
+            Not::Silenced => "silenced",
+            Not::MineOnly => "mineOnly",
+            Not::OwnAddress => "ownAddress",
+            Not::SameAddress(_) => "sameAddress",
+            Not::NotForCustomers => "notForCustomers",
+            Not::OtherQueue => "otherQueue",
+            Not::NotConcerned => "notConcerned",
+        }
+    }
+
+    /// In words that follow a name.
+    pub fn words(&self) -> String {
+        match self {
+            Not::Undeclared => "is not declared any more".into(),
+            Not::SwitchedOff => "is disabled or paused".into(),
+            Not::OwnAction => "did it himself".into(),
+            Not::NotSubscribed => "does not subscribe to this event".into(),
+            Not::Silenced => "subscribes to this event over no channel here".into(),
+            Not::MineOnly => "only wants to hear of his own tickets".into(),
+            Not::OwnAddress => "has an address of this desk: the mail would come back".into(),
+            Not::SameAddress(who) => format!("has the address of {who}, who gets the mail"),
+            Not::NotForCustomers => "is a customer and is not told of this".into(),
+            Not::OtherQueue => "does not work in the ticket's queue".into(),
+            Not::NotConcerned => "has no part in the ticket that this is told to".into(),
+        }
+    }
+}
+
+impl Notice {
+    /// The rule as text; empty if there is none.
+    pub fn rule_words(&self) -> String {
+        self.rule.as_ref().map(Rule::to_string).unwrap_or_default()
+    }
+
+    /// Why the person is told, and what his mail waits for, for the history of the ticket.
+    pub fn history(&self) -> String {
+        let role = &self.role;
+        match self.wait {
+            Wait::QuietHours(until) if self.channels.mail => {
+                format!("{role}; the mail waits until {until}, the end of quiet hours")
+            }
+            Wait::Digest(_) if self.channels.mail => {
+                format!("{role}; the mail waits for the digest")
+            }
+            Wait::No | Wait::QuietHours(_) | Wait::Digest(_) => role.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
 }
 
 /// Everybody to be told of what just happened to a ticket, each person once per event.
@@ -108,16 +250,42 @@ pub fn audience(
     after: &Ticket,
     events: &[Event],
     articles: &[Article],
+    now: Timestamp,
 ) -> Vec<Notice> {
-    let scene = Scene { config, before, after, articles };
-    let mut notices = Vec::new();
+    let scene = Scene { config, before, after, articles, now };
+    let mut verdicts = Vec::new();
     for event in events {
         let Some(kind) = scene.kind(event) else { continue };
-        for invitation in scene.invitations(kind, event) {
-            admit(&mut notices, scene.notice(kind, &invitation, &event.actor));
+        for invitation in scene.invitations(kind, scene.is_shown(event)) {
+            admit(&mut verdicts, scene.verdict(kind, &invitation, &event.actor));
         }
     }
-    notices
+    verdicts.into_iter().filter_map(|verdict| verdict.told.ok()).collect()
+}
+
+/// Who would be told of an event on this ticket if it happened now, and who would not: every user
+/// and every customer who watches, by the rules of [`audience`].
+///
+/// A follow-up is taken for one that a person wrote and customers may see, a note for internal.
+pub fn explain(
+    config: &Config,
+    ticket: &Ticket,
+    kind: EventKind,
+    actor: &Actor,
+    now: Timestamp,
+) -> Vec<Verdict> {
+    let scene = Scene { config, before: Some(ticket), after: ticket, articles: &[], now };
+    let shown = matches!(kind, EventKind::FollowUpLocked | EventKind::FollowUpUnlocked);
+    let mut verdicts = Vec::new();
+    for invitation in scene.invitations(kind, shown) {
+        admit(&mut verdicts, scene.verdict(kind, &invitation, actor));
+    }
+    for user in config.users.values() {
+        if !verdicts.iter().any(|verdict| !verdict.customer && verdict.who == user.name) {
+            verdicts.push(scene.uninvited(kind, user, actor));
+        }
+    }
+    verdicts
 }
 
 /// What one change looks like: the ticket on both sides of it, and the articles it added.
@@ -126,13 +294,21 @@ struct Scene<'a> {
     before: Option<&'a Ticket>,
     after: &'a Ticket,
     articles: &'a [Article],
+    now: Timestamp,
 }
 
 /// Somebody who might be told, and in which role.
 struct Invitation {
     who: Watcher,
     role: String,
+    /// Whether he is meant because of the ticket's queue alone.
+    by_queue: bool,
+    /// Whether he is a customer who must not hear of this.
+    barred: bool,
 }
+
+/// How, or why not, with the places that decided.
+type Judged<T> = (Result<T, Not>, Vec<Rule>);
 
 impl Scene<'_> {
     /// Which event users can subscribe to this is, if any.
@@ -193,14 +369,14 @@ impl Scene<'_> {
     }
 
     /// Everybody whom the table of events names, in the order of their roles.
-    fn invitations(&self, kind: EventKind, event: &Event) -> Vec<Invitation> {
+    fn invitations(&self, kind: EventKind, shown: bool) -> Vec<Invitation> {
         let ticket = self.after;
         match kind {
-            EventKind::TicketCreated | EventKind::QueueUpdated => self.queue_users(),
-            EventKind::FollowUpLocked | EventKind::NoteAdded => self.people(event),
+            EventKind::TicketCreated | EventKind::QueueUpdated => self.queue_users(kind),
+            EventKind::FollowUpLocked | EventKind::NoteAdded => self.people(shown),
             EventKind::FollowUpUnlocked => {
-                let mut all = self.people(event);
-                all.extend(self.queue_users());
+                let mut all = self.people(shown);
+                all.extend(self.queue_users(kind));
                 all
             }
             EventKind::LockTimeout => {
@@ -224,43 +400,52 @@ impl Scene<'_> {
                 match (owner, responsible) {
                     (Some(owner), _) => invite_agents([(Some(owner), "owner")]),
                     (None, Some(one)) => invite_agents([(Some(one), "responsible")]),
-                    (None, None) => self.queue_users(),
+                    (None, None) => self.queue_users(kind),
                 }
             }
             EventKind::PendingReached => {
                 let owner = self.enabled(ticket.owner.as_ref());
                 let responsible = self.enabled(ticket.responsible.as_ref());
                 if owner.is_none() && responsible.is_none() {
-                    return self.queue_users();
+                    return self.queue_users(kind);
                 }
                 invite_agents([(owner, "owner"), (responsible, "responsible")])
             }
         }
     }
 
-    /// Owner, responsible and watchers; customers among these only if they may see the article.
-    fn people(&self, event: &Event) -> Vec<Invitation> {
+    /// Owner, responsible and watchers; `shown` says whether customers may hear of it.
+    fn people(&self, shown: bool) -> Vec<Invitation> {
         let mut all = invite_agents([
             (self.after.owner.as_ref(), "owner"),
             (self.after.responsible.as_ref(), "responsible"),
         ]);
-        let shown = article_of(&event.what).is_some_and(|article| self.is_for_customers(article));
-        for watcher in &self.after.watchers {
-            if shown || matches!(watcher, Watcher::Agent(_)) {
-                all.push(Invitation { who: watcher.clone(), role: "watcher".into() });
-            }
-        }
+        let watchers = self.after.watchers.iter().map(|watcher| Invitation {
+            who: watcher.clone(),
+            role: "watcher".into(),
+            by_queue: false,
+            barred: !shown && matches!(watcher, Watcher::Customer(_)),
+        });
+        all.extend(watchers);
         all
     }
 
     /// Users who work in the ticket's queue.
-    fn queue_users(&self) -> Vec<Invitation> {
+    fn queue_users(&self, kind: EventKind) -> Vec<Invitation> {
         let queue = &self.after.queue;
-        let works_here = |user: &&User| user.subscriptions.queues.contains(queue);
-        let role = format!("queue {queue}");
-        let invitation =
-            |user: &User| Invitation { who: Watcher::Agent(user.name.clone()), role: role.clone() };
+        let works_here = |user: &&User| user.subscriptions.works_in(queue, kind);
+        let invitation = |user: &User| Invitation {
+            who: Watcher::Agent(user.name.clone()),
+            role: format!("queue {queue}"),
+            by_queue: true,
+            barred: false,
+        };
         self.config.users.values().filter(works_here).map(invitation).collect()
+    }
+
+    /// Whether customers may hear of an event.
+    fn is_shown(&self, event: &Event) -> bool {
+        article_of(&event.what).is_some_and(|article| self.is_for_customers(article))
     }
 
     /// Whether customers may hear of an article: it is visible to them, and a person wrote it.
@@ -277,22 +462,128 @@ impl Scene<'_> {
         })
     }
 
-    /// The notice for one invitation, unless the person is not to be told.
-    fn notice(&self, event: EventKind, invitation: &Invitation, actor: &Actor) -> Option<Notice> {
+    /// Whether somebody who is invited is told.
+    fn verdict(&self, event: EventKind, invitation: &Invitation, actor: &Actor) -> Verdict {
         let role = invitation.role.clone();
-        let mut notice = match &invitation.who {
+        let (who, customer, (told, mut rules)) = match &invitation.who {
             Watcher::Agent(name) => {
-                let own_action = matches!(actor, Actor::Agent(agent) if agent == name);
-                let user = self.config.users.get(name).filter(|_| !own_action)?;
-                user_notice(event, user, role)?
+                let judged = match self.config.users.get(name) {
+                    Some(user) => self.agent(event, user, invitation, actor),
+                    None => (Err(Not::Undeclared), Vec::new()),
+                };
+                (name.clone(), false, judged)
             }
-            Watcher::Customer(address) => self.customer_notice(event, address, role),
+            Watcher::Customer(_) if invitation.barred => {
+                let judged = (Err(Not::NotForCustomers), Vec::new());
+                (invitation.who.to_string(), true, judged)
+            }
+            Watcher::Customer(address) => {
+                let notice = self.customer_notice(event, address, role.clone());
+                (address.to_string(), true, (Ok(notice), Vec::new()))
+            }
         };
-        // A mail to ourselves would come back as a follow-up.
+        let told = told.and_then(|notice| self.without_ours(notice, &mut rules));
+        Verdict { event, who, customer, role: Some(role), told, rules }
+    }
+
+    /// A user whom the event is not told to, whatever he wants.
+    fn uninvited(&self, event: EventKind, user: &User, actor: &Actor) -> Verdict {
+        let (wants, mut rules) = wants(event, user, &self.after.queue, actor);
+        let by_queue = match event {
+            EventKind::TicketCreated | EventKind::QueueUpdated | EventKind::FollowUpUnlocked => {
+                true
+            }
+            EventKind::FollowUpLocked
+            | EventKind::LockTimeout
+            | EventKind::NoteAdded
+            | EventKind::OwnerChanged
+            | EventKind::ResponsibleChanged
+            | EventKind::DeliveryFailed
+            | EventKind::PendingReached => false,
+        };
+        let not = match wants {
+            Err(not) => not,
+            Ok(_) if by_queue => {
+                rules.push(rule(user, &["subscriptions", "queues"]));
+                Not::OtherQueue
+            }
+            Ok(_) => Not::NotConcerned,
+        };
+        Verdict {
+            event,
+            who: user.name.clone(),
+            customer: false,
+            role: None,
+            told: Err(not),
+            rules,
+        }
+    }
+
+    fn agent(
+        &self,
+        event: EventKind,
+        user: &User,
+        invitation: &Invitation,
+        actor: &Actor,
+    ) -> Judged<Notice> {
+        let (wants, mut rules) = wants(event, user, &self.after.queue, actor);
+        let (wish, channels) = match wants {
+            Ok(wants) => wants,
+            Err(not) => return (Err(not), rules),
+        };
+        if invitation.by_queue && wish.mine_only.unwrap_or(user.subscriptions.mine_only) {
+            rules.push(match wish.mine_only {
+                Some(_) => rule(user, &["subscriptions", "events", event.label(), "mineOnly"]),
+                None => rule(user, &["subscriptions", "mineOnly"]),
+            });
+            return (Err(Not::MineOnly), rules);
+        }
+        let notice = Notice {
+            event,
+            who: user.name.clone(),
+            address: user.email.clone(),
+            name: if user.full_name.is_empty() { &user.name } else { &user.full_name }.clone(),
+            language: user.language,
+            channels,
+            wait: if channels.mail { self.wait(user, wish, &mut rules) } else { Wait::No },
+            role: invitation.role.clone(),
+            rule: rules.first().cloned(),
+            customer: false,
+        };
+        (Ok(notice), rules)
+    }
+
+    /// What a user's mail waits for.
+    fn wait(&self, user: &User, wish: &Wish, rules: &mut Vec<Rule>) -> Wait {
+        let wants = &user.subscriptions;
+        let waits = wants.urgent.is_none_or(|urgent| self.after.priority < urgent);
+        let digest = wants.digest.filter(|_| waits && !wish.at_once);
+        let quiet = wants.quiet_hours.filter(|_| waits);
+        if let Some(time) = digest {
+            rules.push(rule(user, &["subscriptions", "digest"]));
+            return Wait::Digest(calendar::next_daily(&user.time_zone, time, self.now));
+        }
+        match quiet.and_then(|hours| hours.end(&user.time_zone, self.now)) {
+            Some(end) => {
+                rules.push(rule(user, &["subscriptions", "quietHours"]));
+                Wait::QuietHours(end)
+            }
+            None => Wait::No,
+        }
+    }
+
+    /// A mail to ourselves would come back as a follow-up.
+    fn without_ours(&self, mut notice: Notice, rules: &mut Vec<Rule>) -> Result<Notice, Not> {
         if self.config.system_addresses.contains_key(&notice.address) {
             notice.channels.mail = false;
+            notice.wait = Wait::No;
+            if !notice.channels.any() {
+                let path = ["systemAddresses".to_owned(), notice.address.to_string()];
+                rules.push(Rule(path.into()));
+                return Err(Not::OwnAddress);
+            }
         }
-        (notice.channels.mail || notice.channels.web).then_some(notice)
+        Ok(notice)
     }
 
     fn customer_notice(&self, event: EventKind, address: &Address, role: String) -> Notice {
@@ -311,10 +602,46 @@ impl Scene<'_> {
             name,
             language,
             channels: Channels { mail: true, web: false },
+            wait: Wait::No,
             role,
+            rule: None,
             customer: true,
         }
     }
+}
+
+/// What a user wants to hear of an event in a queue, and over which channels.
+fn wants<'a>(
+    event: EventKind,
+    user: &'a User,
+    queue: &str,
+    actor: &Actor,
+) -> Judged<(&'a Wish, Channels)> {
+    let events = || rule(user, &["subscriptions", "events", event.label()]);
+    if matches!(actor, Actor::Agent(agent) if *agent == user.name) {
+        return (Err(Not::OwnAction), Vec::new());
+    }
+    if user.state != Switch::Enabled {
+        return (Err(Not::SwitchedOff), vec![rule(user, &["state"])]);
+    }
+    let Some(wish) = user.subscriptions.events.get(&event) else {
+        return (Err(Not::NotSubscribed), vec![events()]);
+    };
+    let (channels, rule) = match wish.queues.get(queue) {
+        Some(channels) => {
+            let path = ["subscriptions", "events", event.label(), "queues", queue];
+            (*channels, rule(user, &path))
+        }
+        None => (wish.channels, events()),
+    };
+    let told = if channels.any() { Ok((wish, channels)) } else { Err(Not::Silenced) };
+    (told, vec![rule])
+}
+
+/// A place in what is declared of a user.
+fn rule(user: &User, path: &[&str]) -> Rule {
+    let keys = ["users", user.name.as_str()].into_iter().chain(path.iter().copied());
+    Rule(keys.map(str::to_owned).collect())
 }
 
 fn follow_up(locked: bool) -> EventKind {
@@ -371,49 +698,50 @@ fn is_automatic(article: &Article) -> bool {
 
 fn invite_agents<const N: usize>(roles: [(Option<&String>, &str); N]) -> Vec<Invitation> {
     let named = roles.into_iter().filter_map(|(name, role)| Some((name?, role)));
-    named
-        .map(|(name, role)| Invitation { who: Watcher::Agent(name.clone()), role: role.into() })
-        .collect()
+    let invitation = |(name, role): (&String, &str)| Invitation {
+        who: Watcher::Agent(name.clone()),
+        role: role.into(),
+        by_queue: false,
+        barred: false,
+    };
+    named.map(invitation).collect()
 }
 
-/// The notice for a user, if he is enabled and wants to hear of this.
-fn user_notice(event: EventKind, user: &User, role: String) -> Option<Notice> {
-    let channels = *user.subscriptions.events.get(&event)?;
-    (user.state == Switch::Enabled).then(|| Notice {
-        event,
-        who: user.name.clone(),
-        address: user.email.clone(),
-        name: if user.full_name.is_empty() { &user.name } else { &user.full_name }.clone(),
-        language: user.language,
-        channels,
-        role,
-        customer: false,
-    })
-}
-
-/// Adds a notice unless the person is told of this event already; an address that gets this
-/// event's mail already, under another name, gets no second one.
-fn admit(notices: &mut Vec<Notice>, notice: Option<Notice>) {
-    let Some(mut notice) = notice else { return };
-    let same_event = |one: &&Notice| one.event == notice.event;
-    if notices.iter().filter(same_event).any(|one| one.who == notice.who) {
+/// Adds a verdict. Each person has one per event: the first in which he is told, else the first.
+/// An address that gets this event's mail already, under another name, gets no second one.
+fn admit(verdicts: &mut Vec<Verdict>, mut verdict: Verdict) {
+    let same_event = |one: &&Verdict| one.event == verdict.event;
+    let known =
+        verdicts.iter().position(|one| one.event == verdict.event && one.who == verdict.who);
+    if known.is_some_and(|at| verdicts[at].told.is_ok() || verdict.told.is_err()) {
         return;
     }
-    let mailed = notices
-        .iter()
-        .filter(same_event)
-        .any(|one| one.channels.mail && one.address == notice.address);
-    notice.channels.mail &= !mailed;
-    if notice.channels.mail || notice.channels.web {
-        notices.push(notice);
+    if let Ok(notice) = &mut verdict.told {
+        let gets_it = |one: &&Verdict| {
+            let told = one.told.as_ref();
+            told.is_ok_and(|told| told.channels.mail && told.address == notice.address)
+        };
+        if let Some(other) = verdicts.iter().filter(same_event).find(gets_it) {
+            notice.channels.mail = false;
+            notice.wait = Wait::No;
+            if !notice.channels.any() {
+                verdict.told = Err(Not::SameAddress(other.who.clone()));
+            }
+        }
+    }
+    match known {
+        Some(at) => verdicts[at] = verdict,
+        None => verdicts.push(verdict),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::calendar::QuietHours;
     use crate::core::config::CustomerProfile;
     use crate::core::mail::HeaderField;
+    use crate::core::ticket::Priority;
     use crate::core::ticket::samples::{address, article, config, now, ticket, user};
 
     fn agent(name: &str) -> Actor {
@@ -490,7 +818,7 @@ mod tests {
         events: Vec<Event>,
         expected: &[&str],
     ) {
-        let notices = audience(config, before, after, &events, &[mail(), note(false)]);
+        let notices = audience(config, before, after, &events, &[mail(), note(false)], now());
         assert_eq!(words(&notices), expected);
     }
 
@@ -625,7 +953,7 @@ mod tests {
     fn customers_hear_of_notes_they_may_see() {
         let heard = |articles: &[Article]| {
             let events = [event(agent("alice"), noted())];
-            let told = audience(&config(), Some(&full()), &full(), &events, articles);
+            let told = audience(&config(), Some(&full()), &full(), &events, articles, now());
             told.iter().any(|notice| notice.customer)
         };
         assert!(heard(&[note(true)]));
@@ -638,7 +966,7 @@ mod tests {
     fn customers_hear_of_no_machine() {
         let heard = |article: Article| {
             let events = [event(eve(), followed_up(false))];
-            let told = audience(&config(), Some(&full()), &full(), &events, &[article]);
+            let told = audience(&config(), Some(&full()), &full(), &events, &[article], now());
             told.iter().any(|notice| notice.customer)
         };
         let with_header = |name: &str, value: &str| Article {
@@ -749,7 +1077,8 @@ mod tests {
     fn agents_are_not_told_of_what_they_did() {
         for name in ["alice", "bob", "dave"] {
             let events = [event(agent(name), noted()), event(agent(name), followed_up(false))];
-            let told = audience(&config(), Some(&full()), &full(), &events, &[mail(), note(true)]);
+            let told =
+                audience(&config(), Some(&full()), &full(), &events, &[mail(), note(true)], now());
             assert!(told.iter().all(|notice| notice.who != name), "{name}");
             assert!(!told.is_empty());
         }
@@ -794,12 +1123,13 @@ mod tests {
         let alice = config.users.get_mut("alice").unwrap();
         alice.email = address("support@desk.test");
         let events = [event(agent("bob"), noted())];
-        let told = |config: &Config| audience(config, Some(&owned()), &owned(), &events, &[]);
+        let told =
+            |config: &Config| audience(config, Some(&owned()), &owned(), &events, &[], now());
         assert_eq!(told(&config), []);
         // The bell leaves no mail.
         let both = Channels { mail: true, web: true };
         let alice = config.users.get_mut("alice").unwrap();
-        alice.subscriptions.events.insert(EventKind::NoteAdded, both);
+        alice.subscriptions.events.insert(EventKind::NoteAdded, both.into());
         assert_eq!(told(&config)[0].channels, Channels { mail: false, web: true });
     }
 
@@ -827,8 +1157,208 @@ mod tests {
         config.customers.insert(address("eve@cust.test"), profile);
         let watched = Ticket { owner: None, responsible: None, ..full() };
         let events = [event(eve(), followed_up(true))];
-        let told = audience(&config, Some(&watched), &watched, &events, &[mail()]);
+        let told = audience(&config, Some(&watched), &watched, &events, &[mail()], now());
         let notice = told.iter().find(|notice| notice.customer).unwrap();
         assert_eq!((notice.language, notice.name.as_str()), (Language::Ja, "Eve Example"));
+    }
+
+    /// What a change of alice's wishes makes of a ticket created in `support` at six in the
+    /// morning: over which channels she is told, and when.
+    #[track_caller]
+    fn check_wish(change: impl FnOnce(&mut User), expected: &str) {
+        let mut config = config();
+        change(config.users.get_mut("alice").unwrap());
+        let urgent = Ticket { priority: Priority::VeryHigh, ..full() };
+        let told = |ticket: &Ticket| {
+            let events = [event(eve(), What::Created)];
+            let told = audience(&config, None, ticket, &events, &[], now());
+            let alice = told.iter().find(|notice| notice.who == "alice");
+            alice.map_or("not".to_owned(), |notice| {
+                let mail = match notice.wait {
+                    _ if !notice.channels.mail => "",
+                    Wait::No => "mail",
+                    Wait::QuietHours(at) => &format!("mail after {at}"),
+                    Wait::Digest(at) => &format!("mail in digest of {at}"),
+                };
+                let bell = if notice.channels.web { "bell" } else { "" };
+                format!("{mail} {bell}").trim().to_owned()
+            })
+        };
+        assert_eq!(format!("{}; urgent {}", told(&full()), told(&urgent)), expected);
+    }
+
+    const BOTH: Channels = Channels { mail: true, web: true };
+    const BELL: Channels = Channels { mail: false, web: true };
+    const NONE: Channels = Channels { mail: false, web: false };
+
+    fn wish(user: &mut User) -> &mut Wish {
+        let wish = user.subscriptions.events.get_mut(&EventKind::TicketCreated).unwrap();
+        wish.channels = BOTH;
+        wish
+    }
+
+    #[test]
+    fn channels_queue_by_queue() {
+        let of = |queue: &str, channels| {
+            let queue = queue.to_owned();
+            move |user: &mut User| {
+                wish(user).queues.insert(queue, channels);
+            }
+        };
+        check_wish(of("support", BELL), "bell; urgent bell");
+        check_wish(of("support", NONE), "not; urgent not");
+        check_wish(of("sales", NONE), "mail bell; urgent mail bell");
+        // A queue that is named with a channel counts as one she works in.
+        let only_here = |user: &mut User| {
+            user.subscriptions.queues.clear();
+            wish(user).queues.insert("support".into(), BELL);
+        };
+        check_wish(only_here, "bell; urgent bell");
+    }
+
+    #[test]
+    fn only_what_is_mine() {
+        check_wish(|user| user.subscriptions.mine_only = true, "not; urgent not");
+        let but_this = |user: &mut User| {
+            user.subscriptions.mine_only = true;
+            wish(user).mine_only = Some(false);
+        };
+        check_wish(but_this, "mail bell; urgent mail bell");
+        check_wish(|user| wish(user).mine_only = Some(true), "not; urgent not");
+        let mut config = config();
+        config.users.get_mut("alice").unwrap().subscriptions.mine_only = true;
+        let events = [event(eve(), followed_up(false))];
+        let told = audience(&config, Some(&owned()), &owned(), &events, &[mail()], now());
+        assert!(words(&told).contains(&"followUpUnlocked alice: owner".to_owned()));
+    }
+
+    fn night(user: &mut User) {
+        let (from, to) = (jiff::civil::time(22, 0, 0, 0), jiff::civil::time(7, 0, 0, 0));
+        user.subscriptions.quiet_hours = Some(QuietHours { from, to });
+        wish(user);
+    }
+
+    #[test]
+    fn quiet_hours() {
+        let after = "mail after 2026-11-22T07:00:00Z bell";
+        check_wish(night, &format!("{after}; urgent {after}"));
+        let urgent = |user: &mut User| {
+            night(user);
+            user.subscriptions.urgent = Some(Priority::High);
+        };
+        check_wish(urgent, &format!("{after}; urgent mail bell"));
+        // It is three in the afternoon in Tokyo.
+        let in_tokyo = |user: &mut User| {
+            night(user);
+            user.time_zone = jiff::tz::TimeZone::get("Asia/Tokyo").unwrap();
+        };
+        check_wish(in_tokyo, "mail bell; urgent mail bell");
+    }
+
+    #[test]
+    fn a_digest_comes_before_quiet_hours() {
+        let digest = |user: &mut User| {
+            night(user);
+            user.subscriptions.digest = Some(jiff::civil::time(5, 0, 0, 0));
+        };
+        let at = "mail in digest of 2026-11-23T05:00:00Z bell";
+        check_wish(digest, &format!("{at}; urgent {at}"));
+        let at_once = |user: &mut User| {
+            digest(user);
+            wish(user).at_once = true;
+        };
+        let after = "mail after 2026-11-22T07:00:00Z bell";
+        check_wish(at_once, &format!("{after}; urgent {after}"));
+    }
+
+    /// Who would be told of an event, who would not and why, and the place that decided last.
+    #[track_caller]
+    fn check_explained(change: impl FnOnce(&mut Config), kind: EventKind, expected: &[&str]) {
+        let mut config = config();
+        change(&mut config);
+        let verdicts = explain(&config, &full(), kind, &agent("bob"), now());
+        let words = |verdict: &Verdict| {
+            let decided = match &verdict.told {
+                Ok(notice) => format!("as {}", notice.role),
+                Err(not) => not.label().to_owned(),
+            };
+            let rule = verdict.rules.last().map(|rule| format!(" by {rule}")).unwrap_or_default();
+            format!("{} {decided}{rule}", verdict.who)
+        };
+        assert_eq!(verdicts.iter().map(words).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn every_person_is_explained() {
+        check_explained(
+            |config| {
+                config.users.get_mut("carol").unwrap().state = Switch::Disabled;
+                config.users.get_mut("dave").unwrap().subscriptions.events.clear();
+            },
+            EventKind::FollowUpUnlocked,
+            &[
+                "alice as owner by users.alice.subscriptions.events.followUpUnlocked",
+                "bob ownAction",
+                "dave notSubscribed by users.dave.subscriptions.events.followUpUnlocked",
+                "eve@cust.test as watcher",
+                "carol switchedOff by users.carol.state",
+            ],
+        );
+    }
+
+    #[test]
+    fn explained_by_queue() {
+        check_explained(
+            |config| night(config.users.get_mut("alice").unwrap()),
+            EventKind::TicketCreated,
+            &[
+                "alice as queue support by users.alice.subscriptions.quietHours",
+                "bob ownAction",
+                "carol otherQueue by users.carol.subscriptions.queues",
+                "dave otherQueue by users.dave.subscriptions.queues",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_note_is_explained_as_internal() {
+        check_explained(
+            |config| {
+                config.users.get_mut("dave").unwrap().email = address("alice@agents.test");
+                let carol = config.users.get_mut("carol").unwrap();
+                carol.email = address("support@desk.test");
+            },
+            EventKind::NoteAdded,
+            &[
+                "alice as owner by users.alice.subscriptions.events.noteAdded",
+                "bob ownAction",
+                "dave sameAddress by users.dave.subscriptions.events.noteAdded",
+                "eve@cust.test notForCustomers",
+                "carol notConcerned by users.carol.subscriptions.events.noteAdded",
+            ],
+        );
+    }
+
+    /// What is explained of an event is what happens when it happens.
+    #[test]
+    fn explained_as_it_happens() {
+        for (kind, what) in [
+            (EventKind::TicketCreated, What::Created),
+            (EventKind::FollowUpLocked, followed_up(true)),
+            (EventKind::FollowUpUnlocked, followed_up(false)),
+            (EventKind::LockTimeout, What::Unlocked),
+            (EventKind::NoteAdded, noted()),
+            (EventKind::QueueUpdated, What::Queue { from: "x".into(), to: "support".into() }),
+            (EventKind::OwnerChanged, What::Owner { from: None, to: None }),
+            (EventKind::ResponsibleChanged, What::Responsible { from: None, to: None }),
+            (EventKind::PendingReached, What::PendingReached),
+        ] {
+            let events = [event(eve(), what)];
+            let articles = [mail(), note(false)];
+            let told = audience(&config(), Some(&full()), &full(), &events, &articles, now());
+            let explained = explain(&config(), &full(), kind, &eve(), now());
+            let explained = explained.into_iter().filter_map(|verdict| verdict.told.ok());
+            assert_eq!(told, explained.collect::<Vec<_>>(), "{}", kind.label());
+        }
     }
 }

@@ -33,7 +33,7 @@ pub struct Outgoing {
     pub message_id: String,
     /// The whole mail, CRLF line ends: every attempt sends these bytes.
     pub raw: Vec<u8>,
-    /// When it was enqueued.
+    /// When it was enqueued; of one that waits for the end of quiet hours, that end.
     pub created: Timestamp,
     /// How far it is.
     pub delivery: Delivery,

@@ -14,7 +14,7 @@ use super::config::{AutoReply, Config, Language, Texts, User};
 use super::intake::{DeskKey, Effect, NextIds};
 use super::mail::Attachment;
 use super::mail::files::File;
-use super::notify::{self, EventKind, Notice};
+use super::notify::{self, EventKind, Notice, Ring, Wait};
 use super::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use super::thread;
 use super::ticket::{Actor, Article, ArticleKind, Event, Ticket, What};
@@ -24,6 +24,7 @@ use paper::Draft;
 pub use paper::Enclosed;
 
 pub mod clean;
+pub mod digest;
 mod identity;
 mod page;
 mod paper;
@@ -155,13 +156,13 @@ pub fn notification(
     let config = stationery.config;
     let identity = identity::notifying(config, ticket)?;
     let name = if notice.name.is_empty() { notice.who.as_str() } else { notice.name.as_str() };
-    let recipient =
-        Person { name: clean::line(name, clean::NAME_CHARS_MAX), address: notice.address.as_str() };
-    let mut page = page::of(config, notice.language, ticket, article, recipient);
-    page.role = texts::role(notice.language, &notice.role);
-    page.event = notice.event.label();
+    let page = notice_page(config, notice, name, ticket, article);
     let (subject, text) = notification_words(config, notice, &page)?;
 
+    let begins = match notice.wait {
+        Wait::QuietHours(until) => until,
+        Wait::No | Wait::Digest(_) => stationery.now,
+    };
     let domain = id_domain(identity.from);
     let message_id = thread::message_id(stationery.key, ticket.id, id, &notice.address, domain);
     let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
@@ -191,14 +192,31 @@ pub fn notification(
         recipient: notice.address.clone(),
         message_id,
         raw,
-        created: stationery.now,
-        delivery: first_attempt(stationery.now),
+        created: begins,
+        delivery: first_attempt(begins),
     })
 }
 
 /// Address that answers on a ticket go out as; `None` if nothing can send them.
 pub fn letter_from<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Address> {
     identity::writing(config, ticket).map(|identity| identity.from)
+}
+
+/// What a notification says.
+fn notice_page<'a>(
+    config: &'a Config,
+    notice: &'a Notice,
+    name: &str,
+    ticket: &'a Ticket,
+    article: Option<&'a Article>,
+) -> Page<'a> {
+    let recipient =
+        Person { name: clean::line(name, clean::NAME_CHARS_MAX), address: notice.address.as_str() };
+    let mut page = page::of(config, notice.language, ticket, article, recipient);
+    page.role = texts::role(notice.language, &notice.role);
+    page.rule = notice.rule_words();
+    page.event = notice.event.label();
+    page
 }
 
 /// Tells an agent that his mail was kept inside, because nothing proves that he wrote it. `None`
@@ -238,6 +256,7 @@ pub fn not_proven(
         message_id: &message_id,
         in_reply_to: article.message_id.as_deref(),
         references,
+        files: &[],
         fields: robot_fields("auto-replied", identity.from),
         text,
     });
@@ -336,8 +355,9 @@ pub fn announce(
     effect: &mut Effect,
     next: &mut NextIds,
 ) {
-    let Effect { ticket, articles, events, owed, bells, .. } = effect;
-    let mut notices = notify::audience(stationery.config, before, ticket, events, articles);
+    let Effect { ticket, articles, events, owed, bells, digests, .. } = effect;
+    let (config, now) = (stationery.config, stationery.now);
+    let mut notices = notify::audience(config, before, ticket, events, articles, now);
     // A customer to whom the article goes as a letter has it already.
     let has_it = |notice: &Notice| {
         let letter =
@@ -347,31 +367,49 @@ pub fn announce(
     notices.retain(|notice| !has_it(notice));
     for notice in notices {
         let mut told = false;
-        if notice.channels.mail {
-            let article = article_for(&notice, articles);
-            let mail = notification(stationery, &notice, ticket, article, next.outgoing);
-            if let Some(mail) = mail {
-                next_outgoing(next);
-                owed.push(mail);
+        let article = article_for(&notice, articles);
+        match notice.wait {
+            _ if !notice.channels.mail => {}
+            Wait::Digest(_) => {
+                digests.push(digest::line(stationery, &notice, ticket, article));
                 told = true;
+            }
+            Wait::No | Wait::QuietHours(_) => {
+                let mail = notification(stationery, &notice, ticket, article, next.outgoing);
+                if let Some(mail) = mail {
+                    next_outgoing(next);
+                    owed.push(mail);
+                    told = true;
+                }
             }
         }
         if notice.channels.web {
-            bells.push((notice.who.clone(), notice.event.label().into()));
+            bells.push(Ring {
+                who: notice.who.clone(),
+                event: notice.event,
+                role: notice.role.clone(),
+                rule: notice.rule_words(),
+            });
             told = true;
         }
         if told {
+            let why = notice.history();
             let what = What::Notified { who: notice.who, event: notice.event.label().into() };
-            events.push(Event { at: stationery.now, actor: Actor::System, what, why: notice.role });
+            events.push(Event { at: now, actor: Actor::System, what, why });
         }
     }
+}
+
+/// A role of [`Notice`] in words that follow "because": `you work in queue sales`.
+pub fn role(language: Language, role: &str) -> String {
+    texts::role(language, role)
 }
 
 /// Tries a template with sample values; `Err` says what is wrong with it.
 ///
 /// It may name `ticket` (`number`, `title`, `queue`, `state`, `priority`, `owner`, `responsible`,
 /// `undeliverable`), `customer` and `recipient` (`name`, `address`), `article` (`from`, `subject`,
-/// `text`, `quoted`, `kind`), `desk.name`, `role` and `event`.
+/// `text`, `quoted`, `kind`), `desk.name`, `role`, `rule` and `event`.
 pub fn try_template(source: &str) -> Result<(), String> {
     template::fill(source, &page::sample()).map(|_| ())
 }
@@ -484,6 +522,7 @@ mod tests {
 
     use super::reading::read;
     use super::*;
+    use crate::core::calendar::QuietHours;
     use crate::core::config::{Channels, NotificationText, Switch};
     use crate::core::ticket::samples::{address, article, config, key, next_ids, now, ticket};
     use crate::core::ticket::{ArticleId, AuthorKind, Customer, Watcher};
@@ -661,6 +700,8 @@ mod tests {
             name: "Alice".into(),
             language,
             channels: Channels { mail: true, web: false },
+            wait: Wait::No,
+            rule: None,
             role: "owner".into(),
             customer: false,
         }
@@ -848,6 +889,7 @@ mod tests {
             events: vec![event(what)],
             owed: Vec::new(),
             bells: Vec::new(),
+            digests: Vec::new(),
         }
     }
 
@@ -856,23 +898,59 @@ mod tests {
         let mut config = config();
         let both = Channels { mail: true, web: true };
         let alice = config.users.get_mut("alice").unwrap();
-        alice.subscriptions.events.insert(EventKind::TicketCreated, both);
+        alice.subscriptions.events.insert(EventKind::TicketCreated, both.into());
         let web = Channels { mail: false, web: true };
         let bob = config.users.get_mut("bob").unwrap();
-        bob.subscriptions.events.insert(EventKind::TicketCreated, web);
+        bob.subscriptions.events.insert(EventKind::TicketCreated, web.into());
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
         let mut next = next_ids();
         announce(stationery(&config, &key()), None, &mut effect, &mut next);
         assert_eq!(next.outgoing, OutgoingId(11));
         assert_eq!(effect.owed.len(), 1);
         assert_eq!(effect.owed[0].id, OutgoingId(10));
-        let bell = |name: &str| (name.to_owned(), "ticketCreated".to_owned());
+        let bell = |name: &str| Ring {
+            who: name.into(),
+            event: EventKind::TicketCreated,
+            role: "queue support".into(),
+            rule: format!("users.{name}.subscriptions.events.ticketCreated"),
+        };
         assert_eq!(effect.bells, [bell("alice"), bell("bob")]);
         let told: Vec<_> = effect.events[1..].iter().map(|e| (&e.what, e.why.as_str())).collect();
         let notified =
             |who: &str| What::Notified { who: who.into(), event: "ticketCreated".into() };
         let why = "queue support";
         assert_eq!(told, [(&notified("alice"), why), (&notified("bob"), why)]);
+    }
+
+    #[test]
+    fn mails_that_wait() {
+        let mut config = config();
+        let eight = jiff::civil::time(8, 0, 0, 0);
+        let alice = config.users.get_mut("alice").unwrap();
+        alice.subscriptions.digest = Some(eight);
+        let bob = config.users.get_mut("bob").unwrap();
+        let from = jiff::civil::time(22, 0, 0, 0);
+        bob.subscriptions.quiet_hours = Some(QuietHours { from, to: eight });
+        let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
+        announce(stationery(&config, &key()), None, &mut effect, &mut next_ids());
+        let [line] = effect.digests.as_slice() else { panic!("one line: {:?}", effect.digests) };
+        assert_eq!(
+            (line.who.as_str(), line.text.as_str()),
+            ("alice", "New ticket: Printer broken")
+        );
+        let [mail] = effect.owed.as_slice() else { panic!("one mail: {:?}", effect.owed) };
+        let end = "2026-11-22T08:00:00Z".parse().unwrap();
+        assert_eq!(
+            (&mail.recipient, &mail.delivery),
+            (&address("bob@agents.test"), &first_attempt(end))
+        );
+        assert_eq!(read(&mail.raw).field("Date"), "Sun, 22 Nov 2026 06:00:00 +0000");
+        let why: Vec<&str> = effect.events[1..].iter().map(|event| event.why.as_str()).collect();
+        let expected = [
+            "queue support; the mail waits for the digest",
+            "queue support; the mail waits until 2026-11-22T08:00:00Z, the end of quiet hours",
+        ];
+        assert_eq!(why, expected);
     }
 
     #[test]

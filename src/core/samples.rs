@@ -55,6 +55,7 @@ fn user(name: &str, email: &str) -> User {
         email: address(email),
         full_name: name.into(),
         language: Language::En,
+        time_zone: jiff::tz::TimeZone::UTC,
         role: Role::User,
         password_hash: None,
         subscriptions: Subscriptions::default(),

@@ -435,6 +435,7 @@ mod tests {
             events: vec![event],
             owed: Vec::new(),
             bells: Vec::new(),
+            digests: Vec::new(),
         }
     }
 

@@ -301,7 +301,7 @@ pub(super) fn notified(effect: &Effect) -> Vec<String> {
         OutgoingKind::AutoReply { .. } | OutgoingKind::Reply => None,
     });
     let who: BTreeSet<String> =
-        by_mail.chain(effect.bells.iter().map(|(who, _)| who.clone())).collect();
+        by_mail.chain(effect.bells.iter().map(|bell| bell.who.clone())).collect();
     who.into_iter().collect()
 }
 

@@ -77,6 +77,14 @@ pub fn config(config: &Config) -> Value {
             "role": role_name(user.role),
             "queues": user.subscriptions.queues,
             "events": user.subscriptions.events.keys().map(|event| event.label()).collect::<Vec<_>>(),
+            "mineOnly": user.subscriptions.mine_only,
+            "digest": user.subscriptions.digest.map(|time| time.to_string()),
+            "quietHours": user.subscriptions.quiet_hours.map(|hours| json!({
+                "from": hours.from.to_string(),
+                "to": hours.to.to_string(),
+            })),
+            "urgent": user.subscriptions.urgent.map(|priority| priority.label()),
+            "timeZone": user.time_zone.iana_name(),
             "state": switch(user.state),
         })),
         // Not even the hash: it could be tried against words.

@@ -2,7 +2,7 @@
 
 use super::{Found, Rule, Subject};
 use crate::config::Severity;
-use crate::core::config::{Switch, User};
+use crate::core::config::{Channels, Switch, User, Wish};
 use crate::core::notify::EventKind;
 
 /// The rule.
@@ -28,11 +28,13 @@ fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
             continue;
         }
         let path = ["users", name, "subscriptions"];
-        let only_by_queue = |event: &&EventKind| {
+        let only_by_queue = |(event, wish): &(&EventKind, &Wish)| {
             matches!(event, EventKind::TicketCreated | EventKind::QueueUpdated)
+                && !wish.queues.values().any(Channels::any)
         };
         let events = &user.subscriptions.events;
-        match (user.subscriptions.queues.is_empty(), events.keys().find(only_by_queue)) {
+        let deaf = events.iter().find(only_by_queue).map(|(event, _)| event);
+        match (user.subscriptions.queues.is_empty(), deaf) {
             (true, Some(event)) => {
                 let message = format!("is never told of {}: no queue is named", event.label());
                 found.push(Found::at_key(&path, message, "name the queues under `queues:`"));

@@ -1,5 +1,6 @@
 //! What happens because time passed: locks run out, pending tickets wake up, old records go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::daemon::Daemon;
 use super::intake::blocking;
 use crate::core::config::Config;
+use crate::core::digest::{self, Due};
+use crate::core::render;
 use crate::core::ticket::{Actor, Command, Ticket};
 use crate::store::StoreError;
 
@@ -46,7 +49,28 @@ pub async fn tick(daemon: &Daemon, now: Timestamp) -> Result<(), StoreError> {
             tracing::warn!(ticket = number, %error, "could not do what is due on a ticket");
         }
     }
+    send_digests(daemon, &config, now).await?;
     measure(daemon).await
+}
+
+/// Sends the digests whose time has come.
+async fn send_digests(
+    daemon: &Daemon,
+    config: &Arc<Config>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let store = daemon.store.clone();
+    for (who, first) in blocking(move || store.digests()).await? {
+        if let Due::Wait(_) = digest::due(config, &who, first, now) {
+            continue;
+        }
+        match daemon.store.send_digest(config.clone(), &who, now).await {
+            Ok(true) => daemon.metrics.notification(render::digest::NAME, "owed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(user = who, %error, "could not send a digest"),
+        }
+    }
+    Ok(())
 }
 
 async fn due(

@@ -230,7 +230,8 @@ impl Tx<'_> {
     }
 
     fn rename_user(&mut self, from: &str, to: &str) -> Result<bool, Fault> {
-        self.change_tickets(|ticket| {
+        let waited = self.rename_lines(from, to)?;
+        let had_tickets = self.change_tickets(|ticket| {
             let mut concerned = false;
             for agent in [&mut ticket.owner, &mut ticket.responsible] {
                 if agent.as_deref() == Some(from) {
@@ -243,7 +244,8 @@ impl Tx<'_> {
                 concerned = true;
             }
             concerned
-        })
+        })?;
+        Ok(waited || had_tickets)
     }
 
     /// Changes all tickets that are concerned; answers whether any was.

@@ -111,6 +111,8 @@ pub(super) fn bells(
             ticket: ticket.map(|ticket| ticket.number),
             at: row.at,
             read: row.read,
+            role: row.role,
+            rule: row.rule,
         });
     }
     Ok(Page { items, next: None })

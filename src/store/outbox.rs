@@ -13,6 +13,8 @@ use super::transaction::Tx;
 use super::{OutboxCounts, OutboxFilter, Page};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 
+/// Waiting mails that are looked at to find the oldest one.
+const WAITING_LOOKED_AT_MAX: usize = 1_000;
 /// Owed mails whose time has come that are looked at to find the oldest ones.
 const DUE_LOOKED_AT_MAX: usize = 100_000;
 /// Owed mails looked at for one page of a listing.
@@ -158,7 +160,13 @@ pub(super) fn wanted(filter: OutboxFilter, delivery: &Delivery) -> bool {
 
 /// How full it is.
 pub(super) fn counts(view: &View) -> Result<OutboxCounts, Fault> {
-    let oldest = view.outbox_waiting.first()?.map(|(_, created)| created.value());
+    // The first one is not always the oldest: one that waits for the end of somebody's quiet hours
+    // counts from that end.
+    let mut oldest: Option<i64> = None;
+    for row in view.outbox_waiting.iter()?.take(WAITING_LOOKED_AT_MAX) {
+        let created = row?.1.value();
+        oldest = Some(oldest.map_or(created, |oldest| oldest.min(created)));
+    }
     Ok(OutboxCounts {
         due: view.outbox_waiting.len()?,
         dead: view.outbox_dead.len()?,

@@ -6,6 +6,7 @@
 //!
 //! Architecture invariant: conversions only. Nothing here reads or writes a table.
 
+mod digest;
 mod event;
 mod hook;
 mod ledger;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use super::fault::Fault;
 use crate::core::mail::Digest;
 
+pub(super) use digest::LineRow;
 pub(super) use event::EventRow;
 pub(super) use hook::HookRow;
 pub(super) use ledger::{AccountRow, LedgerRow, LedgerState};
@@ -79,6 +81,9 @@ pub(super) struct CountersRow {
     /// For an owed message of a webhook.
     #[serde(default = "first")]
     pub hook: u64,
+    /// For a line of a digest.
+    #[serde(default)]
+    pub digest: u64,
     /// First line of the log whose digests were not yet looked at by cleaning.
     pub clean: u64,
 }
@@ -100,6 +105,7 @@ impl Default for CountersRow {
             bell: 1,
             search: 1,
             hook: 1,
+            digest: 1,
             clean: 1,
         }
     }
@@ -157,6 +163,12 @@ pub(super) struct BellRow {
     pub at: jiff::Timestamp,
     #[serde(default)]
     pub read: bool,
+    /// In which role; empty in rows that are older.
+    #[serde(default)]
+    pub role: String,
+    /// By which rule; empty in rows that are older, and where there is none.
+    #[serde(default)]
+    pub rule: String,
 }
 
 impl Row for BellRow {

@@ -166,6 +166,8 @@ tables! {
     unindexed: u64 => (u64, u64);
     /// Bells by person and identity.
     bells: (&'static str, u64) => Rows;
+    /// Lines that wait for the digests of users, by user and identity.
+    digest_lines: (&'static str, u64) => Rows;
     /// Owed mails without their bytes.
     outbox: u64 => Rows;
     /// Their bytes.

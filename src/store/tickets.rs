@@ -96,7 +96,7 @@ impl Tx<'_> {
     ) -> Result<(), Fault> {
         let told = webhook::owed(config, &effect, self.next_event(effect.ticket.id.0)?);
         self.enqueue_hooks(effect.ticket.id.0, told, effect.ticket.updated)?;
-        let Effect { ticket, created, articles, events, owed, bells } = effect;
+        let Effect { ticket, created, articles, events, owed, bells, digests } = effect;
         let id = ticket.id.0;
         if created {
             self.tables.numbers.insert(ticket.number.as_str(), id)?;
@@ -125,14 +125,21 @@ impl Tx<'_> {
         for mail in owed {
             self.enqueue(mail)?;
         }
-        for (who, event) in bells {
-            let bell = BellRow { event, ticket: id, at: now, read: false };
+        for ring in bells {
+            let bell = BellRow {
+                event: ring.event.label().to_owned(),
+                ticket: id,
+                at: now,
+                read: false,
+                role: ring.role,
+                rule: ring.rule,
+            };
             self.tables
                 .bells
-                .insert((who.as_str(), self.counters.bell), encode(&bell).as_slice())?;
+                .insert((ring.who.as_str(), self.counters.bell), encode(&bell).as_slice())?;
             self.counters.bell += 1;
         }
-        Ok(())
+        digests.into_iter().try_for_each(|line| self.put_line(line))
     }
 
     /// Writes a ticket and its indexes. Answers whether it is found by other words than before.

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::raw;
 use super::rows::{
     AccountRow, ArticleRow, BellRow, CountersRow, EventRow, HookRow, LedgerRow, LedgerState,
-    MailRow, OnceRow, OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
+    LineRow, MailRow, OnceRow, OutgoingRow, RevisionRow, Row, SessionRow, decode, digest,
 };
 use super::tables::View;
 use super::tickets::{by_id, indexed};
@@ -344,6 +344,10 @@ impl Findings<'_> {
         for row in self.view.bells.iter()? {
             let (key, row) = row?;
             self.row::<BellRow>(|| format!("bell {}", key.value().1), row.value());
+        }
+        for row in self.view.digest_lines.iter()? {
+            let (key, row) = row?;
+            self.row::<LineRow>(|| format!("line {} of a digest", key.value().1), row.value());
         }
         for row in self.view.hooks.iter()? {
             let (id, row) = row?;

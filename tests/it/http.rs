@@ -155,6 +155,7 @@ fn config() -> Config {
             full_name: name.to_uppercase(),
             language: Language::En,
             role,
+            time_zone: jiff::tz::TimeZone::UTC,
             password_hash: None,
             subscriptions: Subscriptions::default(),
             state: Switch::Enabled,

@@ -9,6 +9,7 @@ mod browser_oidc;
 mod browser_pages;
 mod chart;
 mod cli;
+mod clockwork;
 mod config;
 mod config_memory;
 mod config_watch;

@@ -1,7 +1,5 @@
 //! `desk`, `intake`, `limits`.
 
-use jiff::tz::TimeZone;
-
 use super::value;
 use crate::config::problem::Scope;
 use crate::config::spec::{self, desk};
@@ -23,7 +21,7 @@ pub fn desk(spec: &spec::Desk, scope: &Scope<'_>) -> Desk {
         time_zone: spec
             .time_zone
             .as_ref()
-            .and_then(|name| time_zone(name, &scope.at("timeZone")))
+            .and_then(|name| value::time_zone(name, &scope.at("timeZone")))
             .unwrap_or(default.time_zone),
     }
 }
@@ -116,12 +114,4 @@ fn hook(text: &str, scope: &Scope<'_>) -> String {
         );
     }
     text.to_owned()
-}
-
-fn time_zone(name: &str, scope: &Scope<'_>) -> Option<TimeZone> {
-    let zone = TimeZone::get(name).ok();
-    if zone.is_none() {
-        scope.error("is not a known time zone", "write a name such as Asia/Tokyo or UTC");
-    }
-    zone
 }

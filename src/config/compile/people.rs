@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Time;
+
 use super::{Context, value};
 use crate::config::problem::Scope;
 use crate::config::spec;
 use crate::config::spec::user::Events;
-use crate::config::spec::words::Channel;
+use crate::config::spec::words::{Channel, EventName};
+use crate::core::calendar::QuietHours;
 use crate::core::config::{
-    ApiToken, Channels, CustomerProfile, Language, Role, Subscriptions, User,
+    ApiToken, Channels, CustomerProfile, Desk, QUEUE_OF_LAST_RESORT, Role, Subscriptions, User,
+    Wish,
 };
 
 /// A customer.
@@ -20,14 +24,15 @@ pub fn customer(spec: &spec::Customer) -> CustomerProfile {
     }
 }
 
-/// An agent. `language` is the desk's.
+/// An agent.
 pub fn user(
     context: &Context<'_>,
-    language: Language,
+    desk: &Desk,
     name: &str,
     spec: &spec::User,
     scope: &Scope<'_>,
 ) -> Option<User> {
+    let zone = spec.time_zone.as_ref();
     let subscriptions = spec
         .subscriptions
         .as_ref()
@@ -37,7 +42,10 @@ pub fn user(
         name: name.to_owned(),
         email: value::address(&spec.email, &scope.at("email"))?,
         full_name: spec.name.clone().unwrap_or_else(|| name.to_owned()),
-        language: spec.language.map_or(language, value::language),
+        language: spec.language.map_or(desk.language, value::language),
+        time_zone: zone
+            .and_then(|name| value::time_zone(name, &scope.at("timeZone")))
+            .unwrap_or_else(|| desk.time_zone.clone()),
         role: spec.role.map_or(Role::User, value::role),
         password_hash: spec
             .password_hash
@@ -67,17 +75,90 @@ fn subscriptions(
 ) -> Subscriptions {
     let at = scope.at("queues");
     for (index, queue) in spec.queues.iter().enumerate() {
-        if queue != crate::core::config::QUEUE_OF_LAST_RESORT {
+        if queue != QUEUE_OF_LAST_RESORT {
             let index = index.to_string();
             context.must_exist("queue", "queues", &context.united.queues, queue, &at.at(&index));
         }
     }
-    let both = Channels { mail: true, web: true };
-    let events: BTreeMap<_, _> = match &spec.events {
-        Events::List(list) => list.iter().map(|event| (event.0, both)).collect(),
-        Events::Map(map) => map.iter().map(|(event, list)| (event.0, channels(list))).collect(),
+    let events = scope.at("events");
+    let one = |(event, written): (&EventName, &spec::user::Wish)| {
+        (event.0, wish(context, written, &events.at(event.0.label())))
     };
-    Subscriptions { queues: spec.queues.iter().cloned().collect::<BTreeSet<_>>(), events }
+    let events: BTreeMap<_, _> = match &spec.events {
+        Events::List(list) => list.iter().map(|event| (event.0, BOTH.into())).collect(),
+        Events::Map(map) => map.iter().map(one).collect(),
+    };
+    let digest = spec.digest.as_ref();
+    let quiet = spec.quiet_hours.as_ref();
+    Subscriptions {
+        queues: spec.queues.iter().cloned().collect::<BTreeSet<_>>(),
+        events,
+        mine_only: spec.mine_only.unwrap_or(false),
+        digest: digest.and_then(|text| daily(text, &scope.at("digest"))),
+        quiet_hours: quiet.and_then(|hours| quiet_hours(hours, &scope.at("quietHours"))),
+        urgent: spec.urgent.map(|priority| priority.0),
+    }
+}
+
+/// What an event reaches a user by unless he says otherwise.
+const BOTH: Channels = Channels { mail: true, web: true };
+
+fn wish(context: &Context<'_>, spec: &spec::user::Wish, scope: &Scope<'_>) -> Wish {
+    let exact = match spec {
+        spec::user::Wish::Channels(list) => return channels(list).into(),
+        spec::user::Wish::Exact(exact) => exact,
+    };
+    let at = scope.at("queues");
+    for queue in exact.queues.keys().filter(|queue| *queue != QUEUE_OF_LAST_RESORT) {
+        context.must_exist("queue", "queues", &context.united.queues, queue, &at.at(queue));
+    }
+    let by_queue = exact.queues.iter().map(|(queue, list)| (queue.clone(), channels(list)));
+    Wish {
+        channels: exact.channels.as_ref().map_or(BOTH, |list| channels(list)),
+        queues: by_queue.collect(),
+        mine_only: exact.mine_only,
+        at_once: exact.digest == Some(false),
+    }
+}
+
+/// `daily 08:00`.
+fn daily(text: &str, scope: &Scope<'_>) -> Option<Time> {
+    let time = text.strip_prefix("daily ").and_then(clock);
+    if time.is_none() {
+        scope.error("is no time for a digest", "write it as `daily 08:00`");
+    }
+    time
+}
+
+fn quiet_hours(spec: &spec::user::QuietHours, scope: &Scope<'_>) -> Option<QuietHours> {
+    let read = |text: &str, key: &str| {
+        let time = clock(text);
+        if time.is_none() {
+            scope.at(key).error("is no time of the day", "write hours and minutes, as \"22:00\"");
+        }
+        time
+    };
+    let (from, to) = (read(&spec.from, "from"), read(&spec.to, "to"));
+    let hours = QuietHours { from: from?, to: to? };
+    if hours.from == hours.to {
+        scope.error(
+            "begin and end at the same time",
+            "leave the channel `mail` out to get no mail at all",
+        );
+        return None;
+    }
+    Some(hours)
+}
+
+/// Hours and minutes of a day, as `08:00`.
+fn clock(text: &str) -> Option<Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let shaped = (1..=2).contains(&hour.len()) && minute.len() == 2;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    if !shaped || !digits {
+        return None;
+    }
+    Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 
 fn channels(list: &[Channel]) -> Channels {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::config::problem::Scope;
 use crate::config::spec::text::{
@@ -171,6 +172,15 @@ pub fn text(text: &TextOrReference, scope: &Scope<'_>) -> Option<Text> {
         TextOr::Plain(text) => Some(Text::Plain(text.clone())),
         TextOr::Other(reference) => secret(reference, scope).map(Text::Reference),
     }
+}
+
+/// A time zone by its name.
+pub fn time_zone(name: &str, scope: &Scope<'_>) -> Option<TimeZone> {
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        scope.error("is not a known time zone", "write a name such as Asia/Tokyo or UTC");
+    }
+    zone
 }
 
 #[cfg(test)]

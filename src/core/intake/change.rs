@@ -41,8 +41,9 @@ impl Change {
     pub(super) fn effect(mut self, now: Timestamp) -> Effect {
         self.ticket.updated = now;
         let (ticket, events) = (self.ticket, self.events);
-        let (articles, owed, bells) = (Vec::new(), Vec::new(), Vec::new());
-        Effect { ticket, created: false, articles, events, owed, bells }
+        let (articles, owed) = (Vec::new(), Vec::new());
+        let (bells, digests) = (Vec::new(), Vec::new());
+        Effect { ticket, created: false, articles, events, owed, bells, digests }
     }
 
     /// What filters and control headers want of a follow-up's ticket.

@@ -34,8 +34,9 @@ pub(super) fn create(
     events.extend(named.map(|other| naming(&sitting, other)));
     events.extend(follows.map(|other| linking(&sitting, other, "follows a closed ticket")));
     let linked = follows.map(|other| linked_back(&sitting, other, &ticket));
-    let (articles, owed, bells) = (vec![article], Vec::new(), Vec::new());
-    let mut effect = Effect { ticket, created: true, articles, events, owed, bells };
+    let (articles, owed) = (vec![article], Vec::new());
+    let (bells, digests) = (Vec::new(), Vec::new());
+    let mut effect = Effect { ticket, created: true, articles, events, owed, bells, digests };
     let suppressed = answer::answer(&mut sitting, &mut effect, occasion);
     let decision = sitting.announce(Outcome::Created, None, effect, suppressed);
     Decision { linked, ..decision }

@@ -297,6 +297,7 @@ fn user(old: &User, new: &User) -> (Action, String) {
         (old.email != new.email, format!("notifications go to {}", new.email)),
         (old.role != new.role, format!("role of {name} changes; who is signed in signs in again")),
         (old.password_hash != new.password_hash, format!("password of {name} is found elsewhere")),
+        (old.time_zone != new.time_zone, format!("time zone of {name} changes")),
         (
             old.full_name != new.full_name || old.language != new.language,
             format!("name or language of {name} changes"),
@@ -762,7 +763,7 @@ mod tests {
             |config| {
                 let web = Channels { mail: false, web: true };
                 let alice = config.users.get_mut("alice").unwrap();
-                alice.subscriptions.events.insert(EventKind::NoteAdded, web);
+                alice.subscriptions.events.insert(EventKind::NoteAdded, web.into());
             },
             &["Change users alice: subscriptions of alice change"],
         );

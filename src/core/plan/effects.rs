@@ -66,12 +66,17 @@ fn subscriptions(running: &Config, desired: &Config) -> Option<String> {
 fn subscribed(config: &Config) -> BTreeSet<String> {
     let of_user = |(name, all): (&String, &Subscriptions)| {
         let mut found = Vec::new();
-        for (event, channels) in &all.events {
-            let (event, ways) = (event.label(), (channels.mail, channels.web));
-            let queues = all.queues.iter().map(String::as_str);
+        for (kind, wish) in &all.events {
+            let named: BTreeSet<&str> =
+                all.queues.iter().chain(wish.queues.keys()).map(String::as_str).collect();
             // Events about one's own tickets need no queue.
-            let queues = queues.chain(all.queues.is_empty().then_some(""));
-            found.extend(queues.map(|queue| format!("{name}\n{queue}\n{event}\n{ways:?}")));
+            let queues = named.iter().copied().chain(named.is_empty().then_some(""));
+            let event = kind.label();
+            found.extend(queues.map(|queue| {
+                let channels = wish.queues.get(queue).unwrap_or(&wish.channels);
+                let ways = (channels.mail, channels.web);
+                format!("{name}\n{queue}\n{event}\n{ways:?}")
+            }));
         }
         found
     };

@@ -70,6 +70,14 @@ fn as_queue_address(address: &SystemAddress) -> Identity<'_> {
     }
 }
 
+/// The sender of mails that are about no ticket.
+pub fn of_desk(config: &Config) -> Option<&Sender> {
+    let default = || config.senders.get(SENDER_DEFAULT).into_iter().chain(config.senders.values());
+    default()
+        .find(|sender| sender.state == Switch::Enabled)
+        .or_else(|| default().find(|sender| sender.state == Switch::Paused))
+}
+
 /// The sender of a ticket's mails: its queue's, else the default one, else any. Enabled ones
 /// first; with a paused one the mail waits in the outbox.
 pub fn sender<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Sender> {

@@ -33,6 +33,8 @@ pub struct Page<'a> {
     pub recipient: Person<'a>,
     /// Why the recipient is told, in his language; empty in an automatic answer.
     pub role: String,
+    /// Where in the configuration the recipient asks for it; empty if he asks nowhere.
+    pub rule: String,
     /// Label of the event; empty in an automatic answer.
     pub event: &'a str,
 }
@@ -117,6 +119,7 @@ pub fn of<'a>(
         desk: DeskWords { name: &config.desk.name },
         recipient,
         role: String::new(),
+        rule: String::new(),
         event: "",
     }
 }
@@ -211,6 +214,7 @@ pub fn sample() -> Page<'static> {
         desk: DeskWords { name: "Helpdesk" },
         recipient: Person { name: "Alice".into(), address: "alice@example.com" },
         role: "owner".into(),
+        rule: "users.alice.subscriptions.events.ticketCreated".into(),
         event: "ticketCreated",
     }
 }

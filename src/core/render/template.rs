@@ -11,6 +11,7 @@ use super::page::Page;
 use super::texts;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
 
 /// Steps a template may take.
 const FUEL_STEPS: u64 = 50_000;
@@ -26,7 +27,7 @@ pub fn fill(source: &str, page: &Page<'_>) -> Result<String, String> {
 }
 
 /// Fills a built-in text in, by its name in [`texts::BUILT_IN`].
-pub fn fill_built_in(name: &str, page: &Page<'_>) -> Option<String> {
+pub fn fill_built_in(name: &str, page: &impl Serialize) -> Option<String> {
     run(&ENVIRONMENT.get_template(name).ok()?, page).ok()
 }
 
@@ -45,7 +46,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-fn run(template: &minijinja::Template<'_, '_>, page: &Page<'_>) -> Result<String, String> {
+fn run(template: &minijinja::Template<'_, '_>, page: &impl Serialize) -> Result<String, String> {
     let mut sheet = Sheet(Vec::with_capacity(1024));
     template.render_captured_to(Serde(page), &mut sheet).map_err(said)?;
     String::from_utf8(sheet.0).map_err(|_| "the result is no text".into())

@@ -49,6 +49,13 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ja/responsibleChanged/text", JA_RESPONSIBLE_CHANGED),
     ("ja/deliveryFailed/text", JA_DELIVERY_FAILED),
     ("ja/pendingReached/text", JA_PENDING_REACHED),
+    (
+        "en/digest/subject",
+        "{{ count }} {% if count == 1 %}notification{% else %}notifications{% endif %}",
+    ),
+    ("ja/digest/subject", "通知 {{ count }} 件"),
+    ("en/digest/text", EN_DIGEST),
+    ("ja/digest/text", JA_DIGEST),
     ("en/notProven/subject", "Not sent to the customer: {{ ticket.title }}"),
     ("ja/notProven/subject", "お客様には送信されていません: {{ ticket.title }}"),
     ("en/notProven/text", EN_NOT_PROVEN),
@@ -147,7 +154,7 @@ macro_rules! english {
             "State:    {{ ticket.state }}\n",
             "{% if article.from %}From:     {{ article.from }}\n{% endif %}",
             "{% if article.quoted %}\n{{ article.quoted }}\n{% endif %}",
-            "\n-- \n{{ desk.name }}\nYou get this mail because {{ role }}.\n"
+            "\n-- \n{{ desk.name }}\nYou get this mail because {{ role }}{% if rule %} ({{ rule }}){% endif %}.\n"
         )
     };
 }
@@ -164,7 +171,8 @@ macro_rules! japanese {
             "状態: {{ ticket.state }}\n",
             "{% if article.from %}差出人: {{ article.from }}\n{% endif %}",
             "{% if article.quoted %}\n{{ article.quoted }}\n{% endif %}",
-            "\n-- \n{{ desk.name }}\nこのメールは、{{ role }}の方にお送りしています。\n"
+            "\n-- \n{{ desk.name }}\nこのメールは、{{ role }}の方にお送りしています。\
+             {% if rule %}（設定: {{ rule }}）{% endif %}\n"
         )
     };
 }
@@ -217,6 +225,37 @@ const JA_DELIVERY_FAILED: &str = japanese!(
      {{ ticket.undeliverable }}"
 );
 const JA_PENDING_REACHED: &str = japanese!("チケットの保留期限になりました。");
+
+const EN_DIGEST: &str = "Hello {{ recipient.name }},
+
+this is what happened since your last digest:
+{% for ticket in tickets %}
+{{ ticket.tag }}
+{% for line in ticket.lines %}  {{ line.time }}  {{ line.text }} ({{ line.role }})
+{% endfor %}{% endfor %}{% if more %}
+And {{ more }} more, which the page shows under notifications.
+{% endif %}
+To answer a customer, answer the mail of his ticket or use the page; this mail is about none.
+
+-- 
+{{ desk.name }}
+You get this mail once a day ({{ rule }}).
+";
+const JA_DIGEST: &str = "{{ recipient.name }} 様
+
+前回のまとめ以降の通知です。
+{% for ticket in tickets %}
+{{ ticket.tag }}
+{% for line in ticket.lines %}  {{ line.time }}  {{ line.text }}（{{ line.role }}）
+{% endfor %}{% endfor %}{% if more %}
+ほかに {{ more }} 件あります。画面の通知一覧をご覧ください。
+{% endif %}
+お客様への返信は、各チケットのメールへの返信か、画面から行ってください。
+
+-- 
+{{ desk.name }}
+このメールは 1 日 1 回お送りしています（設定: {{ rule }}）。
+";
 
 const EN_NOT_PROVEN: &str = "Hello {{ recipient.name }},
 

@@ -83,17 +83,19 @@ pub fn sender(name: &str) -> Sender {
 /// An agent who hears of everything by mail.
 pub fn user(name: &str, queues: &[&str]) -> User {
     let channels = Channels { mail: true, web: false };
-    let events: BTreeMap<_, _> = EventKind::ALL.map(|event| (event, channels)).into();
+    let events: BTreeMap<_, _> = EventKind::ALL.map(|event| (event, channels.into())).into();
     User {
         name: name.into(),
         email: address(&format!("{name}@agents.test")),
         full_name: name[..1].to_uppercase() + &name[1..],
         language: Language::En,
+        time_zone: jiff::tz::TimeZone::UTC,
         role: Role::User,
         password_hash: None,
         subscriptions: Subscriptions {
             queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
             events,
+            ..Subscriptions::default()
         },
         state: Switch::Enabled,
     }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::core::config::Language;
+use crate::core::render;
 use crate::store::Bell;
 
 /// Something that rang for a person on the page.
@@ -20,6 +22,12 @@ pub struct NotificationView {
     pub at: String,
     /// Whether it was read.
     pub read: bool,
+    /// Why it rang for this person: `you work in queue support`. Absent in old ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Place in the configuration at which the person asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// Marks what rang as read.
@@ -32,6 +40,10 @@ pub struct ReadRequest {
     pub up_to: u64,
 }
 
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 impl From<&Bell> for NotificationView {
     fn from(bell: &Bell) -> NotificationView {
         NotificationView {
@@ -40,6 +52,8 @@ impl From<&Bell> for NotificationView {
             ticket: bell.ticket.clone(),
             at: bell.at.to_string(),
             read: bell.read,
+            why: known(&bell.role).map(|role| render::role(Language::En, &role)),
+            rule: known(&bell.rule),
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use postroom::config::Loaded;
 use postroom::core::address::Address;
 use postroom::core::config::Config;
+use postroom::core::digest::Line;
 use postroom::core::intake::{Decision, Effect};
-use postroom::core::outgoing::{Outgoing, OutgoingKind};
+use postroom::core::notify::Ring;
+use postroom::core::outgoing::{Delivery, Outgoing, OutgoingKind};
 use postroom::core::ticket::{
     Actor, Article, ArticleKind, AuthorKind, Command, State, Ticket, Watcher, What,
 };
@@ -106,8 +108,11 @@ fn effect_described(effect: &Effect, before: &[Ticket]) -> String {
     }
     effect.articles.iter().for_each(|one| line(article(one)));
     effect.events.iter().for_each(|event| line(format!("event {}", happened(&event.what))));
-    effect.owed.iter().for_each(|mail| line(owed(mail)));
-    effect.bells.iter().for_each(|(who, what)| line(format!("bell {what} for {who}")));
+    effect.owed.iter().for_each(|mail| line(owed(mail, effect.ticket.updated)));
+    let bell = |bell: &Ring| format!("bell {} for {}", bell.event.label(), bell.who);
+    effect.bells.iter().for_each(|one| line(bell(one)));
+    let waits = |one: &Line| format!("digest of {}: {}", one.who, one.text);
+    effect.digests.iter().for_each(|one| line(waits(one)));
     text
 }
 
@@ -182,7 +187,7 @@ fn happened(what: &What) -> String {
     }
 }
 
-fn owed(mail: &Outgoing) -> String {
+fn owed(mail: &Outgoing, now: Timestamp) -> String {
     let what = match &mail.kind {
         OutgoingKind::AutoReply { reply } => format!("automatic answer {reply}"),
         OutgoingKind::Notification { event, .. } => format!("notification {event}"),
@@ -192,7 +197,11 @@ fn owed(mail: &Outgoing) -> String {
     let names: Vec<&str> = read.attachments.iter().map(|file| file.name.as_str()).collect();
     let with =
         if names.is_empty() { String::new() } else { format!(", with {}", names.join(", ")) };
-    format!("owed: {what} to {}: {}{with}", mail.recipient, subject(&mail.raw))
+    let waits = match &mail.delivery {
+        Delivery::Due { at, .. } if *at > now => format!(" (not before {at})"),
+        Delivery::Due { .. } | Delivery::Sent { .. } | Delivery::Dead { .. } => String::new(),
+    };
+    format!("owed: {what} to {}{waits}: {}{with}", mail.recipient, subject(&mail.raw))
 }
 
 /// Subject of a mail of ours, decoded by the parser that customers' mails go through.

@@ -19,6 +19,7 @@ use postroom::core::intake::{
     Decision, DeskKey, Effect, Facts, Judgement, Keys, Outcome, SenderOfMail, Why,
 };
 use postroom::core::mail::{Digest, Location, Mailbox};
+use postroom::core::notify::{EventKind, Ring};
 use postroom::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use postroom::core::route::{Route, RoutedBy};
 use postroom::core::ticket::{
@@ -233,7 +234,13 @@ fn settle(
         articles: vec![article],
         events: vec![event],
         owed,
-        bells: vec![("alice".into(), "ticketCreated".into())],
+        bells: vec![Ring {
+            who: "alice".into(),
+            event: EventKind::TicketCreated,
+            role: "queue support".into(),
+            rule: "users.alice.subscriptions.events.ticketCreated".into(),
+        }],
+        digests: Vec::new(),
     };
     let outcome = if created { Outcome::Created } else { Outcome::FollowUp };
     decision(outcome, Some(effect), &why)
@@ -348,7 +355,8 @@ fn effect(
     now: Timestamp,
 ) -> Effect {
     let events = vec![Event { at: now, actor: actor.clone(), what, why: String::new() }];
-    Effect { ticket, created: false, articles, events, owed: Vec::new(), bells: Vec::new() }
+    let (owed, bells, digests) = (Vec::new(), Vec::new(), Vec::new());
+    Effect { ticket, created: false, articles, events, owed, bells, digests }
 }
 
 fn verify(_key: &DeskKey, message_id: &str) -> Option<TicketId> {
