@@ -21,6 +21,7 @@ mod e2e;
 mod faults;
 mod graph;
 mod http;
+mod image;
 mod intake;
 mod lint;
 mod mail;
