@@ -176,6 +176,10 @@ pub struct Limits {
     pub auto_replies_per_three_hours: u32,
     /// Daily bound of single addresses, instead of `auto_replies_per_day`.
     pub auto_replies_per_address: BTreeMap<Address, u32>,
+    /// Automatic answers to one address about one ticket in one hour.
+    pub auto_replies_per_ticket: u32,
+    /// Automatic answers of the whole desk in one hour.
+    pub auto_replies_per_hour: u32,
     /// Connections at a time to one mail host.
     pub connections_per_host: usize,
 }
@@ -186,6 +190,8 @@ impl Default for Limits {
             auto_replies_per_day: 40,
             auto_replies_per_three_hours: 10,
             auto_replies_per_address: BTreeMap::new(),
+            auto_replies_per_ticket: 5,
+            auto_replies_per_hour: 1_000,
             connections_per_host: 8,
         }
     }

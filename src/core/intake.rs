@@ -184,13 +184,18 @@ pub struct Referenced {
     pub ticket: Ticket,
 }
 
-/// Automatic answers to one address so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Automatic answers so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answered {
-    /// In the last 24 hours.
+    /// To the address of this mail, in the last 24 hours.
     pub day: u32,
-    /// In the last 3 hours.
+    /// To the address of this mail, in the last 3 hours.
     pub three_hours: u32,
+    /// Tickets of those to the address of this mail in the last hour, as often as they were
+    /// answered. The store looks no further back than some hundred.
+    pub tickets: Vec<TicketId>,
+    /// To anybody, in the last hour, give or take a minute.
+    pub desk: u32,
 }
 
 /// Key of the tags in our Message-IDs; made once per store.
@@ -558,7 +563,7 @@ mod tests {
 
     #[test]
     fn limits_hold_answers_back() {
-        let facts = Facts { answered: Answered { day: 40, three_hours: 0 }, ..no_facts() };
+        let facts = Facts { answered: Answered { day: 40, ..Answered::default() }, ..no_facts() };
         let decision = check(EVE, &facts, Outcome::Created);
         assert_eq!(decision.suppressed, Some(Suppression::PerDay));
         assert!(decision.effect.unwrap().owed.is_empty());

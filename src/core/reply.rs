@@ -10,6 +10,7 @@ use super::config::{Config, Sender, Switch};
 use super::header;
 use super::intake::{Answered, SenderOfMail};
 use super::mail::Mail;
+use super::ticket::TicketId;
 
 /// Headers by which programs other than mail servers ask not to be answered, or say that they
 /// are answers themselves.
@@ -56,6 +57,10 @@ pub enum Suppression {
     PerDay,
     /// The three-hour bound of this address is reached.
     PerThreeHours,
+    /// The hourly bound of this address in this ticket is reached.
+    PerTicket,
+    /// The hourly bound of the whole desk is reached.
+    PerHour,
     /// Mail to this address failed for good before.
     Undeliverable,
     /// A follow-up that anybody could have written names a Reply-To that takes no part in the
@@ -81,6 +86,8 @@ impl Suppression {
             Suppression::Filter => "filter",
             Suppression::PerDay => "perDay",
             Suppression::PerThreeHours => "perThreeHours",
+            Suppression::PerTicket => "perTicket",
+            Suppression::PerHour => "perHour",
             Suppression::Undeliverable => "undeliverable",
             Suppression::UnknownReplyTo => "unknownReplyTo",
         }
@@ -104,11 +111,13 @@ pub fn suppression(
         .or_else(|| (auto_reply == Some(false)).then_some(Suppression::Filter))
 }
 
-/// What speaks against it, given how often this address was answered.
+/// What speaks against it, given how often this address, this address in this ticket, and
+/// everybody together were answered.
 pub fn over_limit(
     config: &Config,
     sender: &SenderOfMail,
-    answered: Answered,
+    ticket: TicketId,
+    answered: &Answered,
 ) -> Option<Suppression> {
     let limits = &config.limits;
     let own = sender.answer_to.as_ref().and_then(|to| limits.auto_replies_per_address.get(to));
@@ -117,9 +126,17 @@ pub fn over_limit(
         Some(Suppression::PerDay)
     } else if answered.three_hours >= limits.auto_replies_per_three_hours {
         Some(Suppression::PerThreeHours)
+    } else if in_ticket(answered, ticket) >= limits.auto_replies_per_ticket as usize {
+        Some(Suppression::PerTicket)
+    } else if answered.desk >= limits.auto_replies_per_hour {
+        Some(Suppression::PerHour)
     } else {
         None
     }
+}
+
+fn in_ticket(answered: &Answered, ticket: TicketId) -> usize {
+    answered.tickets.iter().filter(|one| **one == ticket).count()
 }
 
 /// Whether an address is one of ours: a system address (also one that is switched off), or one
@@ -362,12 +379,12 @@ mod tests {
         let mut config = config();
         let (config, mail) = (&mut config, mail(EVE));
         let sender = sender_of(config, &mail);
-        let answered = Answered { day, three_hours };
-        assert_eq!(over_limit(config, &sender, answered), expected);
+        let answered = Answered { day, three_hours, ..Answered::default() };
+        assert_eq!(over_limit(config, &sender, TicketId(1), &answered), expected);
         let eve = Address::parse("eve@cust.example").unwrap();
         config.limits.auto_replies_per_address.insert(eve, 2);
-        let own = Answered { day: 2, three_hours: 0 };
-        assert_eq!(over_limit(config, &sender, own), Some(Suppression::PerDay));
+        let own = Answered { day: 2, ..Answered::default() };
+        assert_eq!(over_limit(config, &sender, TicketId(1), &own), Some(Suppression::PerDay));
     }
 
     #[test]
@@ -376,5 +393,21 @@ mod tests {
         check_limit(39, 9, None);
         check_limit(40, 0, Some(Suppression::PerDay));
         check_limit(39, 10, Some(Suppression::PerThreeHours));
+    }
+
+    #[track_caller]
+    fn check_wide_limit(tickets: &[u64], desk: u32, expected: Option<Suppression>) {
+        let (config, mail) = (config(), mail(EVE));
+        let tickets = tickets.iter().copied().map(TicketId).collect();
+        let answered = Answered { tickets, desk, ..Answered::default() };
+        let sender = sender_of(&config, &mail);
+        assert_eq!(over_limit(&config, &sender, TicketId(7), &answered), expected);
+    }
+
+    #[test]
+    fn limits_of_a_ticket_and_of_the_desk() {
+        check_wide_limit(&[7, 7, 7, 7, 8, 9], 999, None);
+        check_wide_limit(&[7, 7, 7, 7, 8, 7], 0, Some(Suppression::PerTicket));
+        check_wide_limit(&[], 1_000, Some(Suppression::PerHour));
     }
 }

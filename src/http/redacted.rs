@@ -22,6 +22,8 @@ pub fn config(config: &Config) -> Value {
         "limits": {
             "autoRepliesPerDay": config.limits.auto_replies_per_day,
             "autoRepliesPerThreeHours": config.limits.auto_replies_per_three_hours,
+            "autoRepliesPerTicket": config.limits.auto_replies_per_ticket,
+            "autoRepliesPerHour": config.limits.auto_replies_per_hour,
             "connectionsPerHost": config.limits.connections_per_host,
         },
         "mailAccounts": map(config.accounts.iter(), |it| account(it)),

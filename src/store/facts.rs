@@ -10,7 +10,7 @@ use redb::ReadableTable;
 
 use super::fault::Fault;
 use super::outbox::micros;
-use super::rows::{MailRow, decode};
+use super::rows::{MailRow, OutgoingRow, decode};
 use super::tickets::{id_key, main};
 use super::transaction::Tx;
 use super::{MailId, Rules};
@@ -22,6 +22,10 @@ use crate::core::ticket::{Ticket, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
+/// Automatic answers to one address in an hour of which the ticket is looked up.
+const ANSWERS_OF_AN_HOUR_MAX: usize = 200;
+/// Over which answers of the desk and of a ticket are counted.
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What of a mail the facts depend on, apart from its judgement.
 pub(super) struct Subject<'a> {
@@ -171,7 +175,34 @@ impl Tx<'_> {
         Ok(Answered {
             day: self.answers_since(address, now, SignedDuration::from_hours(24))?,
             three_hours: self.answers_since(address, now, SignedDuration::from_hours(3))?,
+            tickets: self.answered_tickets(address, now)?,
+            desk: self.answers_of_the_desk(now)?,
         })
+    }
+
+    /// Tickets in which an address was answered in the last hour.
+    fn answered_tickets(&self, address: &Address, now: Timestamp) -> Result<Vec<TicketId>, Fault> {
+        let since = micros(now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN));
+        let keys = (address.as_str(), since, 0)..=(address.as_str(), i64::MAX, u64::MAX);
+        let mut tickets = Vec::new();
+        for row in self.tables.answers.range(keys)?.rev().take(ANSWERS_OF_AN_HOUR_MAX) {
+            let id = row?.0.value().2;
+            // One that was sent and cleaned is older than an hour.
+            let Some(row) = self.tables.outbox.get(id)? else { continue };
+            tickets.extend(decode::<OutgoingRow>(row.value())?.ticket.map(TicketId));
+        }
+        Ok(tickets)
+    }
+
+    /// Automatic answers of the last hour, counted by the minute: sixty rows are read, however
+    /// many answers there were.
+    fn answers_of_the_desk(&self, now: Timestamp) -> Result<u32, Fault> {
+        let since = minute(now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN));
+        let mut answers = 0_u32;
+        for row in self.tables.answer_minutes.range(since..)? {
+            answers = answers.saturating_add(row?.1.value());
+        }
+        Ok(answers)
     }
 
     fn answers_since(
@@ -192,6 +223,11 @@ impl Tx<'_> {
         }
         Ok(count)
     }
+}
+
+/// The minute of a time, counted from 1970.
+pub(super) fn minute(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
 }
 
 /// Today, in the desk's time zone.

@@ -22,9 +22,9 @@ use crate::core::outgoing::Delivery;
 /// they are, so that counting them does not read them. 3: `sessions`, empty at first. 4: `places`
 /// and `place_counts` say where tickets lie, so that lists and counts do not read them. 5: `hooks`
 /// and its lists, empty at first. 6: `texts` holds the files of revisions; revisions written before
-/// hold theirs themselves. 7: `once`, empty at first. 8: `digest_lines`,
-/// empty at first.
-pub(super) const SCHEMA_VERSION: u32 = 8;
+/// hold theirs themselves. 7: `once`, empty at first. 8: `digest_lines`, empty at first. 9:
+/// `answer_minutes`, of which nothing is known of the hour before.
+pub(super) const SCHEMA_VERSION: u32 = 9;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use redb::{ReadableTable, ReadableTableMetadata};
 
+use super::facts::minute;
 use super::fault::Fault;
 use super::rows::{OutgoingRow, decode, encode};
 use super::tables::View;
@@ -37,6 +38,9 @@ impl Tx<'_> {
             let (at, to) = (micros(mail.created), mail.recipient.as_str());
             self.tables.answers.insert((to, at, id), ())?;
             self.tables.answer_times.insert((at, id), to)?;
+            let minute = minute(mail.created);
+            let before = self.tables.answer_minutes.get(minute)?.map_or(0, |count| count.value());
+            self.tables.answer_minutes.insert(minute, before + 1)?;
         }
         self.list(id, micros(mail.created), &mail.delivery)?;
         let (row, raw) = OutgoingRow::of(mail);

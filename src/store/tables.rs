@@ -196,6 +196,8 @@ tables! {
     answers: (&'static str, i64, u64) => ();
     /// The same by time, for cleaning.
     answer_times: (i64, u64) => &'static str;
+    /// How many there were in each minute since 1970, for an hour.
+    answer_minutes: i64 => u32;
     /// Revisions that were applied.
     revisions: u64 => Rows;
     /// Texts of their files, by content.

@@ -7,6 +7,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use redb::{ReadTransaction, ReadableTable};
 
+use super::facts::{HOUR, minute};
 use super::fault::Fault;
 use super::outbox::micros;
 use super::rows::{MailRow, decode};
@@ -90,6 +91,8 @@ impl Tx<'_> {
             self.tables.answer_times.remove((*at, *id))?;
             self.tables.answers.remove((to.as_str(), *at, *id))?;
         }
+        let old = minute(now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN));
+        self.tables.answer_minutes.retain_in(..old, |_, _| false)?;
         Ok(keys.len() as u64)
     }
 

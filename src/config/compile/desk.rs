@@ -89,6 +89,10 @@ pub fn limits(spec: &spec::Limits, scope: &Scope<'_>) -> Limits {
             .auto_replies_per_three_hours
             .unwrap_or(default.auto_replies_per_three_hours),
         auto_replies_per_address: per_address.collect(),
+        auto_replies_per_ticket: spec
+            .auto_replies_per_ticket
+            .unwrap_or(default.auto_replies_per_ticket),
+        auto_replies_per_hour: spec.auto_replies_per_hour.unwrap_or(default.auto_replies_per_hour),
         connections_per_host: spec
             .connections_per_host
             .map_or(default.connections_per_host, |limit| limit as usize),

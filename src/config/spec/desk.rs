@@ -87,6 +87,12 @@ pub struct Limits {
     /// Automatic answers in 24 hours to single addresses, instead of `autoRepliesPerDay`.
     #[serde(default)]
     pub auto_replies_per_address: BTreeMap<String, u32>,
+    /// Automatic answers to one address about one ticket in one hour. Default 5.
+    pub auto_replies_per_ticket: Option<u32>,
+    /// Automatic answers of the whole desk in one hour, whoever they go to. Default 1000. Beyond it
+    /// mails become tickets as ever, and nobody is answered: a desk that must say so much is most
+    /// likely being used, or talks to another machine.
+    pub auto_replies_per_hour: Option<u32>,
     /// Connections at a time to one mail host. Default 8.
     #[schemars(range(min = 1, max = 1000))]
     pub connections_per_host: Option<u32>,

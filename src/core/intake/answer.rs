@@ -95,7 +95,8 @@ fn against(sitting: &Sitting<'_>, ticket: &Ticket, occasion: Occasion) -> Option
             || people::is_participant(ticket, to);
         (!known && occasion != Occasion::New).then_some(Suppression::UnknownReplyTo)
     };
-    let limit = || reply::over_limit(sitting.config, &judgement.sender, sitting.facts.answered);
+    let answered = &sitting.facts.answered;
+    let limit = || reply::over_limit(sitting.config, &judgement.sender, ticket.id, answered);
     suppression.clone().or_else(elsewhere).or_else(unreachable).or_else(limit)
 }
 

@@ -21,9 +21,9 @@ pub(super) const NAME: &str = "notProven";
 /// Owes the agent the news, if there is any.
 pub(super) fn tell(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     let Some(user) = whom(sitting, effect) else { return };
-    if let Some(reason) =
-        reply::over_limit(sitting.config, &sitting.judgement.sender, sitting.facts.answered)
-    {
+    let (sender, answered) = (&sitting.judgement.sender, &sitting.facts.answered);
+    let limit = reply::over_limit(sitting.config, sender, effect.ticket.id, answered);
+    if let Some(reason) = limit {
         sitting.note("agent", format!("{} is not told of it: {}", user.name, reason.label()));
         return;
     }

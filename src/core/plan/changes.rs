@@ -347,6 +347,8 @@ fn limits(old: &Limits, new: &Limits) -> String {
             old.auto_replies_per_three_hours != new.auto_replies_per_three_hours,
         ),
         ("autoRepliesPerAddress", old.auto_replies_per_address != new.auto_replies_per_address),
+        ("autoRepliesPerTicket", old.auto_replies_per_ticket != new.auto_replies_per_ticket),
+        ("autoRepliesPerHour", old.auto_replies_per_hour != new.auto_replies_per_hour),
         ("connectionsPerHost", old.connections_per_host != new.connections_per_host),
     ])
 }

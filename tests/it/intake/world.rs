@@ -203,15 +203,19 @@ impl World {
     }
 
     fn answered(&self, address: Option<&Address>) -> Answered {
-        let to = |mail: &&Outgoing| {
-            matches!(mail.kind, OutgoingKind::AutoReply { .. }) && Some(&mail.recipient) == address
-        };
+        let is_answer = |mail: &&Outgoing| matches!(mail.kind, OutgoingKind::AutoReply { .. });
+        let to = |mail: &&Outgoing| is_answer(mail) && Some(&mail.recipient) == address;
         let within = |hours: i64| {
             let since = self.now - SignedDuration::from_hours(hours);
             let recent = self.owed.iter().filter(to).filter(|mail| mail.created > since);
             u32::try_from(recent.count()).expect("few")
         };
-        Answered { day: within(24), three_hours: within(3) }
+        let hour = self.now - SignedDuration::from_hours(1);
+        let latest = |mail: &&Outgoing| mail.created > hour;
+        let tickets = self.owed.iter().filter(to).filter(latest).filter_map(|mail| mail.ticket);
+        let desk = self.owed.iter().filter(is_answer).filter(latest).count();
+        let desk = u32::try_from(desk).expect("few");
+        Answered { day: within(24), three_hours: within(3), tickets: tickets.collect(), desk }
     }
 
     fn next(&self, config: &Config) -> NextIds {
