@@ -9,9 +9,9 @@ pub mod reach;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -22,6 +22,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::core::config::TlsOptions;
+
+/// The system's roots are read again after this time, so that its updates are noticed.
+const ROOTS_KEPT: Duration = Duration::from_secs(10 * 60);
 
 /// A connection, encrypted or not.
 #[derive(Debug)]
@@ -76,7 +79,7 @@ pub async fn encrypt(
     let expected = options.server_name.as_deref().unwrap_or(host).to_owned();
     let name = ServerName::try_from(expected.clone())
         .map_err(|error| NetError::Handshake(expected.clone(), error.to_string()))?;
-    let connector = TlsConnector::from(Arc::new(client_config(options)?));
+    let connector = TlsConnector::from(shared_config(options)?);
     match timeout(within, connector.connect(name, stream)).await {
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Ok(Err(error)) => Err(refusal(&expected, &error)),
@@ -163,6 +166,29 @@ fn refusal(host: &str, error: &io::Error) -> NetError {
     } else {
         NetError::Handshake(host.to_owned(), error.to_string())
     }
+}
+
+/// The configuration of most connections, and when it was made.
+static WITH_SYSTEM_ROOTS: Mutex<Option<(Instant, Arc<rustls::ClientConfig>)>> = Mutex::new(None);
+
+/// What connections to servers with nothing special declared share: the system's roots are a
+/// hundred files and most of a megabyte, and there may be ten thousand accounts. Declared files are
+/// read each time, so that a new certificate counts at once.
+fn shared_config(options: &TlsOptions) -> Result<Arc<rustls::ClientConfig>, NetError> {
+    let TlsOptions { ca, client, server_name: _, insecure } = options;
+    if ca.is_some() || client.is_some() || *insecure {
+        return Ok(Arc::new(client_config(options)?));
+    }
+    let mut kept = WITH_SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, config)) = kept.as_ref().filter(|(made, _)| made.elapsed() < ROOTS_KEPT) {
+        return Ok(config.clone());
+    }
+    let mut config = client_config(options)?;
+    // Each connection looks at the certificate itself, as it does with a configuration of its own.
+    config.resumption = rustls::client::Resumption::disabled();
+    let config = Arc::new(config);
+    *kept = Some((Instant::now(), config.clone()));
+    Ok(config)
 }
 
 fn client_config(options: &TlsOptions) -> Result<rustls::ClientConfig, NetError> {
@@ -307,6 +333,16 @@ mod tests {
         let certificate = parameters.self_signed(&key).unwrap();
         let expires = expires(certificate.der()).map(|at| at.to_string());
         assert_eq!(expires.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_declared_alike_is_shared() {
+        let config = |options: &TlsOptions| shared_config(options).unwrap();
+        let plain = TlsOptions::default();
+        let named = TlsOptions { server_name: Some("x.test".into()), ..TlsOptions::default() };
+        assert!(Arc::ptr_eq(&config(&plain), &config(&named)));
+        let insecure = TlsOptions { insecure: true, ..TlsOptions::default() };
+        assert!(!Arc::ptr_eq(&config(&plain), &config(&insecure)));
     }
 
     #[test]
