@@ -18,7 +18,7 @@ use super::start::DRAIN_MAX;
 use super::{Handle, ReloadAnswer, ReloadRequest, Trigger};
 use crate::config::{self, Loaded, Memory, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
-use crate::core::plan::{self, Slot, Step};
+use crate::core::plan::{self, Change, Slot, Step};
 use crate::faultpoint;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 use crate::run::daemon::Running;
@@ -28,6 +28,9 @@ use crate::store::StoredRevision;
 
 /// Removing at least this many accounts, and more than half, needs somebody's word.
 pub const MASS_DELETE_ACCOUNTS_MIN: usize = 5;
+
+/// Changes of a revision that are kept while it runs: of the first one, everything is a change.
+const CHANGES_KEPT_MAX: usize = 500;
 
 /// Reasons of `Ready` that end when the declaration says otherwise.
 const IDLE_REASONS: [&str; 3] = ["Disabled", "Paused", "Unsupported"];
@@ -108,10 +111,10 @@ impl Reloader {
             revision: hash.clone(),
             applied: self.desk.clock.now(),
             config: Arc::new(config),
-            changes: changes.clone(),
+            changes: changes.iter().take(CHANGES_KEPT_MAX).cloned().collect(),
         };
         faultpoint!("reload.adopted");
-        self.carry_out(&before.config, next);
+        self.carry_out(&before.config, next, &changes);
         faultpoint!("reload.carried_out");
         self.desk.rejected.store(Arc::default());
         self.keep(hash.clone(), files).await;
@@ -154,7 +157,7 @@ impl Reloader {
     }
 
     /// Nothing in here can fail.
-    fn carry_out(&self, before: &Config, next: Running) {
+    fn carry_out(&self, before: &Config, next: Running, changes: &[Change]) {
         let config = next.config.clone();
         let revision = next.revision.clone();
         let mut next = Some(next);
@@ -171,7 +174,7 @@ impl Reloader {
         }
         // Equal configurations from different files: only the revision is new.
         self.swap(next.take());
-        for change in &self.desk.running.load().changes {
+        for change in changes {
             self.desk.metrics.reconcile_action(change.kind, change.action.label());
         }
         self.desk.metrics.config_applied(&revision, &config);
@@ -277,7 +280,7 @@ fn declared(status: &mut ObjectStatus, state: Switch, idle: Option<&str>, now: T
     };
     status.set(ConditionKind::Suspended, Some(suspended), reason, "", now);
     let before = status.conditions.iter().find(|known| known.kind == ConditionKind::Ready);
-    let stale = before.is_none_or(|before| IDLE_REASONS.contains(&before.reason.as_str()));
+    let stale = before.is_none_or(|before| IDLE_REASONS.contains(&before.reason));
     match idle {
         Some(why) => {
             let reason = if suspended { reason } else { "Unsupported" };

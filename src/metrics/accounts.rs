@@ -50,7 +50,11 @@ impl AccountSeries {
         let series = accounts.get_mut(account).expect("it was entered above");
         match series.iter_mut().find(|one| one.row.name == row.name && one.more == words) {
             Some(one) => one.value = change(one.value),
-            None => series.push(Series { row, more: words, value: change(0.0) }),
+            None => {
+                // One at a time: what a growing list keeps free adds up over all accounts.
+                series.reserve_exact(1);
+                series.push(Series { row, more: words, value: change(0.0) });
+            }
         }
     }
 

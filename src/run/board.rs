@@ -53,7 +53,7 @@ pub struct Condition {
     /// `true`, `false` or not known.
     pub status: Option<bool>,
     /// One word for programs.
-    pub reason: String,
+    pub reason: &'static str,
     /// A sentence for people.
     pub message: String,
     /// Since when.
@@ -107,7 +107,7 @@ impl ObjectStatus {
         &mut self,
         kind: ConditionKind,
         status: Option<bool>,
-        reason: &str,
+        reason: &'static str,
         message: &str,
         now: Timestamp,
     ) {
@@ -118,7 +118,7 @@ impl ObjectStatus {
         self.conditions.push(Condition {
             kind,
             status,
-            reason: reason.to_owned(),
+            reason,
             message: message.to_owned(),
             since,
         });

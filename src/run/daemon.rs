@@ -44,7 +44,7 @@ pub struct Running {
     pub applied: Timestamp,
     /// What it says.
     pub config: Arc<Config>,
-    /// What it changed when it was applied.
+    /// What it changed when it was applied: the first ones.
     pub changes: Vec<Change>,
 }
 

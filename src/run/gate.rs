@@ -11,6 +11,12 @@ pub const SESSIONS_MAX: usize = 256;
 /// passes alone.
 pub const IN_FLIGHT_BYTES_MAX: u64 = 48 * 1024 * 1024;
 
+/// Accounts that look for half-done mails at a time: at a start all of them do, and each takes a
+/// thread for it.
+pub const RESUMES_MAX: usize = 16;
+/// Hosts that are remembered before those without a session are forgotten.
+const HOSTS_MIN: usize = 64;
+
 /// Bytes are counted in these units, because a semaphore counts to 2³² only.
 const UNIT_BYTES: u64 = 1024;
 
@@ -19,7 +25,17 @@ const UNIT_BYTES: u64 = 1024;
 pub struct Gate {
     sessions: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    hosts: Mutex<HashMap<String, Host>>,
+    resumes: Arc<Semaphore>,
+    hosts: Mutex<Hosts>,
+}
+
+/// Hosts with which there are sessions, and some with which there were.
+#[derive(Debug, Default)]
+struct Hosts {
+    by_name: HashMap<String, Host>,
+    /// With so many, those without a session are forgotten: each of ten thousand accounts may
+    /// have a host of its own.
+    sweep_at: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +60,7 @@ impl Default for Gate {
         Gate {
             sessions: Arc::new(Semaphore::new(SESSIONS_MAX)),
             bytes: Arc::new(Semaphore::new((IN_FLIGHT_BYTES_MAX / UNIT_BYTES) as usize)),
+            resumes: Arc::new(Semaphore::new(RESUMES_MAX)),
             hosts: Mutex::default(),
         }
     }
@@ -64,19 +81,35 @@ impl Gate {
         acquire(&self.bytes, units).await
     }
 
+    /// Waits for the right to take in what a crash left half-done.
+    pub async fn resume(&self) -> OwnedSemaphorePermit {
+        acquire(&self.resumes, 1).await
+    }
+
     fn host(&self, name: &str, limit: usize) -> Host {
         let mut hosts = self.hosts.lock().expect("no panic while holding the hosts");
-        let known = hosts.get(name).filter(|host| host.limit == limit);
+        let known = hosts.by_name.get(name).filter(|host| host.limit == limit);
         if let Some(host) = known {
             return host.clone();
         }
+        hosts.sweep();
         let host = Host {
             limit,
             sessions: Arc::new(Semaphore::new(limit)),
             waiting: Arc::new(Semaphore::new(limit / 2)),
         };
-        hosts.insert(name.to_owned(), host.clone());
+        hosts.by_name.insert(name.to_owned(), host.clone());
         host
+    }
+}
+
+impl Hosts {
+    /// Forgets hosts that nobody holds a place of or waits for: made anew they are the same.
+    fn sweep(&mut self) {
+        if self.by_name.len() >= self.sweep_at {
+            self.by_name.retain(|_, host| Arc::strong_count(&host.sessions) > 1);
+            self.sweep_at = HOSTS_MIN.max(2 * self.by_name.len());
+        }
     }
 }
 
@@ -106,6 +139,19 @@ mod tests {
         assert!(gate.session("other", 2).now_or_never().is_some());
         drop(first);
         assert!(gate.session("mx", 2).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn hosts_without_a_session_are_forgotten() {
+        let gate = Gate::default();
+        let held = gate.session("held", 1).await;
+        for number in 0..10 * HOSTS_MIN {
+            drop(gate.session(&number.to_string(), 1).await);
+        }
+        assert!(gate.hosts.lock().unwrap().by_name.len() <= HOSTS_MIN + 1);
+        assert!(gate.session("held", 1).now_or_never().is_none());
+        drop(held);
+        assert!(gate.session("held", 1).now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -603,7 +603,7 @@ fn show_declared(status: &mut ObjectStatus, state: Switch, now: Timestamp) {
     };
     status.set(ConditionKind::Suspended, Some(suspended), reason, message, now);
     let ready = status.conditions.iter().find(|known| known.kind == ConditionKind::Ready);
-    let known = ready.is_some_and(|ready| !matches!(&*ready.reason, "Disabled" | "Paused"));
+    let known = ready.is_some_and(|ready| !matches!(ready.reason, "Disabled" | "Paused"));
     if suspended {
         status.set(ConditionKind::Ready, Some(false), reason, message, now);
     } else if !known {
@@ -620,7 +620,7 @@ fn show_working(status: &mut ObjectStatus, now: Timestamp) {
     status.consecutive_failures = 0;
 }
 
-fn show_down(status: &mut ObjectStatus, cause: &str, message: &str, now: Timestamp) {
+fn show_down(status: &mut ObjectStatus, cause: &'static str, message: &str, now: Timestamp) {
     let (reachable, authenticated) = match cause {
         "auth" | "unsupported" => (Some(true), Some(false)),
         "connect" | "timeout" => (Some(false), None),

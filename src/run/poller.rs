@@ -91,7 +91,9 @@ impl Poller {
     /// One session: a look, and more of them while the server tells us of news.
     async fn session(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
         // What is ours already does not wait for the server.
+        let turn = self.gate.resume().await;
         intake::resume(&self.daemon, account).await?;
+        drop(turn);
         let pass = self.admission(account).await?;
         let stop = self.stop.clone();
         let mut mailbox = step(&stop, mailbox::open(account, &self.daemon.secrets, None)).await?;

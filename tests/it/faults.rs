@@ -63,7 +63,7 @@ fn condition(
         .into_iter()
         .find(|status| status.kind == Kind::MailAccount && status.name == account)?;
     let found = status.conditions.into_iter().find(|condition| condition.kind == kind)?;
-    Some((found.status?, found.reason, found.message))
+    Some((found.status?, found.reason.to_owned(), found.message))
 }
 
 fn metric(daemon: &Daemon, series: &str) -> Option<f64> {

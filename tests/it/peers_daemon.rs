@@ -126,7 +126,7 @@ fn condition(daemon: &Daemon, account: &str, kind: ConditionKind) -> Option<(boo
         .into_iter()
         .find(|status| status.kind == Kind::MailAccount && status.name == account)?;
     let found = status.conditions.into_iter().find(|condition| condition.kind == kind)?;
-    Some((found.status?, found.reason))
+    Some((found.status?, found.reason.to_owned()))
 }
 
 fn metric(daemon: &Daemon, series: &str) -> Option<f64> {

@@ -136,7 +136,7 @@ impl From<&Condition> for ConditionView {
         ConditionView {
             kind: kind.into(),
             status: condition.status,
-            reason: condition.reason.clone(),
+            reason: condition.reason.to_owned(),
             message: condition.message.clone(),
             since: condition.since.to_string(),
         }
