@@ -54,7 +54,10 @@ pub fn begin(args: &LogArgs) -> Result<(), Failure> {
         Failure::new(message).exit(Exit::Usage)
     })?;
     let filter = asked.and(filter_fn(may_be_logged));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // Said on the standard error again, which panics when that is what failed.
+        .log_internal_errors(false);
     let layer = match args.log_format {
         LogFormat::Text => {
             let terminal = std::io::stderr().is_terminal();

@@ -7,9 +7,11 @@
 mod kills;
 #[cfg(feature = "faultpoints")]
 mod points;
+mod scarce;
 mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,7 @@ impl Desk {
     fn configure(&self, accounts: &str, queue: &str) {
         let text = format!(
             "version: 1
+limits: {{autoRepliesPerHour: 100000}}
 mailAccounts:
 {accounts}
 smtp: {{files: {{type: file, directory: \"{{dir}}/sent\"}}}}
@@ -85,23 +88,23 @@ autoReplies: {{thanks: {{from: support@desk.example, subject: {{en: Received}}, 
     fn start(&self, fault: Option<&str>) -> Running {
         let log = OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
-        command
-            .arg("run")
-            .arg("-c")
-            .arg(self.path("config"))
-            .arg("--data")
-            .arg(self.path("data"))
-            .arg("--secrets-dir")
-            .arg(self.path("secrets"))
-            .args(["--listen", "127.0.0.1:0", "--log", "info,postroom::run=debug"])
-            .env_remove("POSTROOM_FAULT")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.args(self.arguments()).stderr(log);
+        command.env_remove("POSTROOM_FAULT").stdin(Stdio::null()).stdout(Stdio::null());
         if let Some(fault) = fault {
             command.env("POSTROOM_FAULT", fault);
         }
         Running(command.spawn().unwrap())
+    }
+
+    /// What the program is started with.
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["run".into()];
+        for (name, folder) in [("-c", "config"), ("--data", "data"), ("--secrets-dir", "secrets")] {
+            arguments.extend([name.into(), self.path(folder).into()]);
+        }
+        let rest = ["--listen", "127.0.0.1:0", "--log", "info,postroom::run=debug"];
+        arguments.extend(rest.map(OsString::from));
+        arguments
     }
 
     /// How often the log says this.
@@ -176,6 +179,12 @@ impl Running {
         let _ = self.0.kill();
         self.0.wait().unwrap();
         alive
+    }
+
+    /// Sends it a signal.
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 
     #[cfg(feature = "faultpoints")]

@@ -1,7 +1,7 @@
 //! The store on a real disk: what is answered is kept, and nothing twice.
 
 mod crash;
-mod disk;
+pub mod disk;
 pub mod mails;
 mod old;
 mod search;

@@ -10,10 +10,11 @@ use postroom::core::intake::Outcome;
 use postroom::store::{Store, StoreError};
 
 /// A small file system in memory, unmounted at the end.
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(pub PathBuf);
 
 impl Tmpfs {
-    fn mount(megabytes: u32) -> Option<Tmpfs> {
+    /// Mounts one; `None`, with a line, where that is not allowed.
+    pub fn mount(megabytes: u32) -> Option<Tmpfs> {
         let path = tempfile::tempdir().unwrap().keep();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
