@@ -10,6 +10,8 @@ mod completions;
 mod diff;
 mod explain;
 mod git;
+mod graph;
+mod import;
 mod log;
 mod mails;
 mod outbox;
@@ -74,6 +76,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Say which stored mails would fare differently
     Replay(replay::ReplayArgs),
+    /// Draw the way of mail through the desk
+    Graph(graph::GraphArgs),
+    /// Turn the mail set-up of another desk into YAML
+    Import(import::ImportArgs),
     /// Print the JSON Schema of the files
     Schema(schema::SchemaArgs),
     /// Say how the daemon, its accounts and its SMTP servers are
@@ -180,6 +186,8 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Graph(args) => graph::run(args),
+        Command::Import(args) => import::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
         Command::Reload(args) => reload::run(args),

@@ -93,15 +93,56 @@ pub enum Severity {
     Note,
 }
 
-/// A test as written, its paths resolved.
+/// A test as written, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeclaredTest {
     /// What is written.
     pub test: Test,
-    /// The mail, relative to the working directory.
-    pub mail: PathBuf,
     /// File in which the test stands.
     pub file: String,
+    /// Number of its document in that file, from 0.
+    pub document: usize,
+    /// Its index among the tests of that document, from 0.
+    pub index: usize,
+}
+
+/// Where the mail of a test is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailSource {
+    /// In a file, relative to the working directory.
+    File(PathBuf),
+    /// In the YAML itself.
+    Text(String),
+}
+
+impl DeclaredTest {
+    /// Where a mail of this test is.
+    pub fn source(&self, mail: &spec::test::TestMail) -> MailSource {
+        let beside = std::path::Path::new(&self.file).parent().map(PathBuf::from);
+        match (&mail.text, &mail.file) {
+            (Some(text), _) => MailSource::Text(text.clone()),
+            (None, Some(file)) => MailSource::File(beside.unwrap_or_default().join(file)),
+            (None, None) => MailSource::Text(String::new()),
+        }
+    }
+
+    /// All of its mails.
+    pub fn mails(&self) -> Vec<MailSource> {
+        let steps = self.test.steps.iter().filter_map(|step| step.mail.as_ref());
+        self.test.mail.iter().chain(steps).map(|mail| self.source(mail)).collect()
+    }
+
+    /// Its path within its document.
+    pub fn path(&self) -> Vec<String> {
+        vec!["tests".to_owned(), self.index.to_string()]
+    }
+
+    /// Line and column at which it stands.
+    pub fn place(&self, files: &[(String, String)]) -> (usize, usize) {
+        let text = files.iter().find(|(name, _)| *name == self.file).map(|(_, text)| text);
+        let place = |text: &String| place::locate(text, self.document, &self.path(), false);
+        text.and_then(place).unwrap_or((1, 1))
+    }
 }
 
 /// Reads and judges these files and directories.
@@ -253,10 +294,10 @@ fn place_of(path: &[String], at_key: bool, home: Home, files: &Files) -> (usize,
 }
 
 fn declared_tests(united: &United<'_>, homes: &[Home], files: &Files) -> Vec<DeclaredTest> {
-    let declared = |(document, _, test): &(usize, usize, &Test)| {
-        let file = files.yaml[homes[*document].file].name.clone();
-        let beside = std::path::Path::new(&file).parent().map(PathBuf::from).unwrap_or_default();
-        DeclaredTest { mail: beside.join(&test.mail.file), test: (*test).clone(), file }
+    let declared = |(document, index, test): &(usize, usize, &Test)| {
+        let Home { file, number } = homes[*document];
+        let file = files.yaml[file].name.clone();
+        DeclaredTest { test: (*test).clone(), file, document: number, index: *index }
     };
     united.tests.iter().map(declared).collect()
 }

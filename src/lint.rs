@@ -33,6 +33,8 @@ use crate::config::{Loaded, Problem, Severity, allow, place};
 use crate::core::config::Config;
 use crate::secret::Secrets;
 
+/// Findings of one rule that are told; telling a place costs a reading of its file.
+const FOUND_PER_RULE_MAX: usize = 100;
 /// Documents in which the place of one finding is looked for.
 const DOCUMENTS_MAX: usize = 10_000;
 
@@ -86,6 +88,8 @@ pub struct Around {
     /// Where secrets are, if they are to be looked at: `None` where they are not expected, such as
     /// on a machine that only checks files.
     pub secrets: Option<Secrets>,
+    /// Whether certificates that the files name may be read: not where a stranger wrote the names.
+    pub certificates: bool,
 }
 
 /// What a rule may look at.
@@ -126,7 +130,10 @@ pub fn add(loaded: &mut Loaded, around: &Around) {
         let Some(find) = rule.find else { continue };
         let mut found = Vec::new();
         find(&subject, &mut found);
+        let more = found.len().saturating_sub(FOUND_PER_RULE_MAX);
+        found.truncate(FOUND_PER_RULE_MAX);
         problems.extend(found.into_iter().map(|found| placed(found, rule, &loaded.files)));
+        problems.extend(not_shown(&problems, more));
     }
     let (kept, allowed) = allow::sort_out(problems, &loaded.files);
     loaded.problems.extend(kept);
@@ -135,6 +142,13 @@ pub fn add(loaded: &mut Loaded, around: &Around) {
     loaded.problems.extend(about_allowances);
     let place = |problem: &Problem| (problem.file.clone(), problem.line, problem.column);
     loaded.problems.sort_by_key(place);
+}
+
+/// Says at the last finding how many more there are.
+fn not_shown(problems: &[Problem], more: usize) -> Option<Problem> {
+    let last = problems.last().filter(|_| more > 0)?;
+    let message = format!("is one of many: {more} more are not shown");
+    Some(Problem { message, ..last.clone() })
 }
 
 /// The rule of this name.
@@ -223,7 +237,7 @@ mod tests {
         std::fs::write(&path, format!("version: 1\n{yaml}")).unwrap();
         let mut loaded = crate::config::load(&[path]);
         let secrets = Some(Secrets { directory: Some(folder.to_owned()) });
-        add(&mut loaded, &Around { today: TODAY, secrets });
+        add(&mut loaded, &Around { today: TODAY, secrets, certificates: true });
         let errors = loaded.problems.iter().filter(|it| it.severity == Severity::Error);
         assert_eq!(errors.collect::<Vec<_>>(), Vec::<&Problem>::new(), "{yaml}");
         loaded
@@ -271,10 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn many_findings_are_counted() {
+        let servers: String =
+            (0..130).map(|number| format!("  s{number}: {{type: sendmail}}\n")).collect();
+        let home = home();
+        let loaded = linted(home.path(), &format!("smtp:\n{servers}"));
+        let of_rule = |it: &&Problem| it.rule == Some("unused-object");
+        assert_eq!(loaded.problems.iter().filter(of_rule).count(), FOUND_PER_RULE_MAX + 1);
+        let last = loaded.problems.iter().find(|it| it.message.contains("30 more"));
+        assert!(last.is_some_and(|it| it.line > 1), "{last:?}");
+    }
+
+    #[test]
     fn files_that_do_not_load_are_not_judged() {
         let mut loaded = crate::config::load_saved(&[("a.yaml".into(), "version: 2\n".into())]);
         let before = loaded.problems.clone();
-        add(&mut loaded, &Around { today: TODAY, secrets: None });
+        add(&mut loaded, &Around { today: TODAY, secrets: None, certificates: false });
         assert_eq!(loaded.problems, before);
     }
 }

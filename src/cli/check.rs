@@ -69,7 +69,7 @@ pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
     let mut loaded = files.load();
     let secrets = args.with_secrets || files.secrets_dir.is_some();
     let secrets = secrets.then(|| files.secrets());
-    lint::add(&mut loaded, &Around { today: Zoned::now().date(), secrets });
+    lint::add(&mut loaded, &Around { today: Zoned::now().date(), secrets, certificates: true });
     let exit = exit(&loaded, args.strict);
     output::print(&match args.format {
         CheckFormat::Human => human(&loaded),

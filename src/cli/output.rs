@@ -58,6 +58,11 @@ pub fn failure(failure: &Failure) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Writes a remark to the standard error.
+pub fn remark(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes problems to the standard error.
 pub fn problems(problems: &[Problem]) {
     let views: Vec<ProblemView> = problems.iter().map(ProblemView::from).collect();

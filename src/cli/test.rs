@@ -1,22 +1,34 @@
 //! `postroom test`: the mails declared under `tests`, and what must become of them.
-//!
-//! Architecture invariant: asks `explain`, which calls what intake calls, and compares.
 
-use clap::Args;
-use jiff::Timestamp;
+mod compare;
+mod trial;
+mod update;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::output::{clean, paint};
-use super::{Exit, Failure, FilesArgs, output};
-use crate::config::DeclaredTest;
-use crate::config::spec::test::{Expectation, Outcome};
-use crate::core::config::Config;
-use crate::http::explain::{Explanation, explain};
+use super::report::junit::{self, Case};
+use super::report::{github, markdown};
+use super::{Exit, Failure, FilesArgs, output, wait_for};
+use crate::config::{DeclaredTest, Problem, Severity};
+use trial::Checked;
+use update::Edit;
 
 /// Options of `test`.
 #[derive(Args)]
 #[command(
-    after_help = "A mail is taken for the first one of an empty desk. Ends with 4 if a test \
-                        fails.\n\nExample:\n  postroom test -c config/"
+    after_help = "Each test has a desk of its own that is empty when it begins. Ends with 4 \
+                        if one fails. Tests stand under `tests:` in any of the files; by custom in \
+                        files named *_test.yaml beside the rules they test.\n\n\
+                        Examples:\n  postroom test -c config/\n  \
+                        postroom test -c config/ --only vip --update\n  \
+                        postroom test -c config/ --format junit"
 )]
 pub struct TestArgs {
     #[command(flatten)]
@@ -24,89 +36,190 @@ pub struct TestArgs {
     /// Only tests with this text in their name
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+    /// Write what was observed into the files instead of failing; comments are kept
+    #[arg(long)]
+    update: bool,
+    /// How to write the results
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: TestFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TestFormat {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+    /// For test reports.
+    Junit,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// For a comment of a pull request.
+    Markdown,
+}
+
+/// What came of one test.
+#[derive(Serialize)]
+struct Ran {
+    name: String,
+    file: String,
+    line: usize,
+    column: usize,
+    failures: Vec<String>,
+    seconds: f64,
+    #[serde(skip)]
+    edits: Vec<Edit>,
 }
 
 /// Runs all tests and says how they went.
 pub fn run(args: TestArgs) -> Result<Exit, Failure> {
     let loaded = args.files.load();
-    let Some(config) = &loaded.config else {
+    let Some(config) = loaded.config else {
         output::problems(&loaded.problems);
         return Ok(Exit::Problems);
     };
-    let wanted: Vec<&DeclaredTest> =
-        loaded.tests.iter().filter(|it| it.test.name.contains(&args.only)).collect();
+    let config = Arc::new(config);
+    let wanted = loaded.tests.iter().filter(|it| it.test.name.contains(&args.only));
+    let mut all = Vec::new();
+    for declared in wanted {
+        let begun = Instant::now();
+        let checked = wait_for(async { Ok(trial::run(&config, declared).await) })?;
+        all.push(ran(declared, checked, &loaded.files, begun.elapsed().as_secs_f64()));
+    }
+    if args.update {
+        write_back(&mut all)?;
+    }
+    output::print(&match args.format {
+        TestFormat::Human => human(&all),
+        TestFormat::Json => output::json_text(&all),
+        TestFormat::Junit => junit::suite("postroom test", &cases(&all)),
+        TestFormat::Github => github::annotations(&problems(&all)),
+        TestFormat::Markdown => comment(&all),
+    });
+    let failed = all.iter().any(|ran| !ran.failures.is_empty());
+    Ok(if failed { Exit::TestFailed } else { Exit::Fine })
+}
+
+fn ran(
+    declared: &DeclaredTest,
+    checked: Result<Vec<Checked>, String>,
+    files: &[(String, String)],
+    seconds: f64,
+) -> Ran {
+    let several = !declared.test.steps.is_empty();
+    let (failures, edits) = match checked {
+        Ok(checked) => {
+            let failures = checked.iter().flat_map(|it| compare::sentences(it, several));
+            (failures.collect(), checked.iter().flat_map(|it| edits(declared, it)).collect())
+        }
+        Err(reason) => (vec![reason], Vec::new()),
+    };
+    let (line, column) = declared.place(files);
+    let (name, file) = (declared.test.name.clone(), declared.file.clone());
+    Ran { name, file, line, column, failures, seconds, edits }
+}
+
+fn edits(declared: &DeclaredTest, checked: &Checked) -> Vec<Edit> {
+    let Ok(observed) = &checked.observed else { return Vec::new() };
+    let edit = |difference: compare::Difference| {
+        let mut path = declared.path();
+        path.extend(checked.path.clone());
+        path.push(difference.key.to_owned());
+        Edit { document: declared.document, path, value: difference.observed }
+    };
+    compare::differences(&checked.expected, observed).into_iter().map(edit).collect()
+}
+
+/// Writes what was observed; tests whose expectations could all be written count as passed.
+fn write_back(all: &mut [Ran]) -> Result<(), Failure> {
+    let mut by_file: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, ran) in all.iter().enumerate().filter(|(_, ran)| !ran.edits.is_empty()) {
+        by_file.entry(ran.file.clone()).or_default().push(index);
+    }
+    for (file, indices) in by_file {
+        let failed =
+            |error: std::io::Error| Failure::new(format!("could not rewrite {file}: {error}"));
+        let mut text = std::fs::read_to_string(&file).map_err(failed)?;
+        for index in indices {
+            let ran = &mut all[index];
+            let (new, refused) = update::edited(&text, &ran.edits);
+            text = new;
+            ran.failures = refused
+                .iter()
+                .map(|path| format!("could not rewrite {}: change it by hand", path.join(".")))
+                .collect();
+        }
+        replace(Path::new(&file), &text).map_err(failed)?;
+        output::print(&format!("wrote {file}\n"));
+    }
+    Ok(())
+}
+
+/// Whoever reads at the same time sees the old file or the new one. A link stays a link.
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let file = std::fs::canonicalize(file)?;
+    let permissions = std::fs::metadata(&file)?.permissions();
+    let beside = file.with_extension("yaml.postroom-new");
+    std::fs::write(&beside, text)?;
+    std::fs::set_permissions(&beside, permissions)?;
+    std::fs::rename(beside, file)
+}
+
+fn human(all: &[Ran]) -> String {
     let colour = output::colour();
-    let mut failed = 0;
-    for declared in &wanted {
-        let differences = differences(config, declared);
-        let mark = match differences.is_empty() {
+    let mut text = String::new();
+    for ran in all {
+        let mark = match ran.failures.is_empty() {
             true => paint("ok    ", "32", colour),
             false => paint("failed", "31;1", colour),
         };
-        output::print(&format!("{mark} {}\n", clean(&declared.test.name)));
-        differences.iter().for_each(|it| output::print(&format!("         {}\n", clean(it))));
-        failed += usize::from(!differences.is_empty());
-    }
-    let tests = if wanted.len() == 1 { "test" } else { "tests" };
-    output::print(&format!("{} {tests}, {failed} failed\n", wanted.len()));
-    Ok(if failed == 0 { Exit::Fine } else { Exit::TestFailed })
-}
-
-/// What is not as it must be.
-fn differences(config: &Config, declared: &DeclaredTest) -> Vec<String> {
-    let path = declared.mail.display();
-    let raw = match std::fs::read(&declared.mail) {
-        Ok(raw) => raw,
-        Err(error) => return vec![format!("could not read mail {path}: {error}")],
-    };
-    match explain(config, &declared.test.mail.account, &raw, Timestamp::now()) {
-        Ok(found) => compare(&declared.test.expect, &found),
-        Err(error) => vec![format!("there is no {error}")],
-    }
-}
-
-fn compare(expected: &Expectation, found: &Explanation) -> Vec<String> {
-    let Expectation { outcome, queue, priority, state, filters, auto_reply, notified } = expected;
-    let mut differences = Vec::new();
-    let mut one = |what: &str, expected: Option<String>, found: String| {
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            differences.push(format!("{what} is {found}, not {expected}"));
+        text += &format!("{mark} {}\n", clean(&ran.name));
+        for failure in &ran.failures {
+            text += &format!("         {}\n", clean(failure));
         }
+    }
+    let failed = all.iter().filter(|ran| !ran.failures.is_empty()).count();
+    text + &format!("{}, {failed} failed\n", markdown::counted(all.len(), "test"))
+}
+
+fn cases(all: &[Ran]) -> Vec<Case> {
+    let case = |ran: &Ran| Case {
+        class: ran.file.clone(),
+        name: ran.name.clone(),
+        failures: ran.failures.clone(),
+        said: String::new(),
+        seconds: ran.seconds,
     };
-    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
-    let mut heard: Vec<&str> = found.notified.iter().map(String::as_str).collect();
-    heard.sort_unstable();
-    let notified = notified.as_ref().map(|names| {
-        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        list(&names)
-    });
-    one("outcome", outcome.map(|outcome| word(outcome).into()), found.outcome.clone());
-    one("queue", queue.clone(), or_none(&found.queue));
-    one("priority", priority.map(|it| it.0.label().into()), or_none(&found.priority));
-    one("state", state.map(|it| it.0.label().into()), or_none(&found.state));
-    one("filters", filters.as_ref().map(|it| list(it)), list(&found.filters));
-    one("autoReply", auto_reply.clone(), or_none(&found.auto_reply));
-    one("notified", notified, list(&heard));
-    if let (false, Some(why)) = (differences.is_empty(), &found.suppressed) {
-        differences.push(format!("the answer was held back: {why}"));
-    }
-    differences
+    all.iter().map(case).collect()
 }
 
-fn list(names: &[impl AsRef<str>]) -> String {
-    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    format!("[{}]", names.join(", "))
+fn problems(all: &[Ran]) -> Vec<Problem> {
+    let failed = all.iter().filter(|ran| !ran.failures.is_empty());
+    let problem = |ran: &Ran| Problem {
+        severity: Severity::Error,
+        file: ran.file.clone(),
+        line: ran.line,
+        column: ran.column,
+        path: format!("test {:?}", ran.name),
+        message: ran.failures.join("\n"),
+        hint: String::new(),
+        rule: None,
+    };
+    failed.map(problem).collect()
 }
 
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Created => "created",
-        Outcome::FollowUp => "followUp",
-        Outcome::Rejected => "rejected",
-        Outcome::Bounce => "bounce",
-        Outcome::Ignored => "ignored",
-        Outcome::Duplicate => "duplicate",
-        Outcome::Quarantined => "quarantined",
+fn comment(all: &[Ran]) -> String {
+    let failed: Vec<&Ran> = all.iter().filter(|ran| !ran.failures.is_empty()).collect();
+    let tests = markdown::counted(all.len(), "test");
+    if failed.is_empty() {
+        return format!("### Postroom: {tests} passed\n");
     }
+    let row = |ran: &&Ran| {
+        let failures: Vec<String> = ran.failures.iter().map(|it| markdown::text(it)).collect();
+        let place = markdown::code(&format!("{}:{}", ran.file, ran.line));
+        vec![markdown::text(&ran.name), place, failures.join("<br>")]
+    };
+    let rows: Vec<Vec<String>> = failed.iter().map(row).collect();
+    let table = markdown::table(&["test", "where", "what failed"], &rows);
+    format!("### Postroom: {} of {tests} failed\n\n{table}", failed.len())
 }

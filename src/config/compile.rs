@@ -18,6 +18,7 @@ pub mod sender;
 pub mod server;
 mod sign_in;
 pub mod smtp;
+pub mod test;
 pub mod text;
 pub mod value;
 mod webhook;
@@ -105,7 +106,7 @@ pub fn compile(
         queue::queue(context, QUEUE_OF_LAST_RESORT, &Default::default(), &top.at("queues"))
     });
     account::same_mailbox(&config.accounts, top);
-    moved::check_tests(context, top);
+    test::check(context, top);
     Some(config)
 }
 

@@ -48,6 +48,11 @@ pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
     Ok(documents)
 }
 
+/// Writes a value as YAML, for people to go on with.
+pub fn write(value: &Value) -> String {
+    serde_yaml::to_string(value).unwrap_or_default()
+}
+
 /// Finds what the scanner itself would take too long for.
 fn refuse_costly(text: &str) -> Result<(), SyntaxError> {
     let mut open = 0usize;

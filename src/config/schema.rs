@@ -3,6 +3,8 @@
 //!
 //! Architecture invariant: no message holds a value that was written in the files.
 
+mod annotate;
+
 use std::sync::LazyLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
@@ -17,13 +19,23 @@ use super::spec::{Document, text};
 /// Problems told of one file; more would not be read.
 pub const PROBLEMS_PER_FILE_MAX: usize = 100;
 
-/// The schema of one document, draft-07: the newest that all editors know.
-pub fn schema() -> Value {
+/// The schema of one document, draft-07: the newest that all editors know. With the descriptions
+/// of all types, for the reference page.
+pub fn described() -> Value {
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<Document>().to_value();
     without_null(&mut schema);
+    annotate::annotate(&mut schema);
     schema["title"] = json!("Postroom configuration");
     schema["patternProperties"] = json!({ "^x-": true });
+    schema
+}
+
+/// The same for editors: what a key means is said by the key, not by its type. Editors show the
+/// innermost description they find.
+pub fn schema() -> Value {
+    let mut schema = described();
+    annotate::leave_to_keys(&mut schema);
     schema
 }
 

@@ -52,7 +52,8 @@ pub use webhook::Webhook;
 use words::EventName;
 
 /// Configuration of Postroom. A set of files is united: each object may be declared in any of
-/// them, but only once. Keys that begin with `x-` are ignored and may hold YAML anchors.
+/// them, but only once. Keys that begin with `x-` are ignored and may hold YAML anchors; `x-allow` allows
+/// findings of `check` in its file: a map from rule to reason.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document {

@@ -319,7 +319,8 @@ fn refused(refusal: Refusal) -> Explanation {
     }
 }
 
-fn nothing_yet() -> Explanation {
+/// An explanation that says nothing.
+pub fn nothing_yet() -> Explanation {
     Explanation {
         outcome: String::new(),
         reason: None,

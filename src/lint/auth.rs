@@ -59,6 +59,17 @@ pub fn secrets(config: &Config) -> Vec<(Vec<String>, &SecretRef)> {
             add(&["smtp", name, "auth", "password"], password);
         }
     }
+    for (name, hook) in config.webhooks.iter().filter(|(_, it)| it.state == Switch::Enabled) {
+        add(&["webhooks", name, "secret"], &hook.secret);
+        if let Text::Reference(reference) = &hook.url {
+            add(&["webhooks", name, "url"], reference);
+        }
+    }
+    for (name, user) in config.users.iter().filter(|(_, it)| it.state == Switch::Enabled) {
+        if let Some(hash) = &user.password_hash {
+            add(&["users", name, "passwordHash"], hash);
+        }
+    }
     for (name, profile) in &config.oauth2.profiles {
         if let Some(secret) = &profile.client_secret {
             add(&["oauth2", "profiles", name, "clientSecret"], secret);

@@ -51,6 +51,9 @@ fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
             tell(&["apiTokens", name, "expires"], "the token", end);
         }
     }
+    if !subject.around.certificates {
+        return;
+    }
     for (name, account) in config.accounts.iter().filter(|(_, it)| it.state == Switch::Enabled) {
         let options = auth::server(account).map(|(endpoint, _)| &endpoint.tls);
         if let Some(end) = options.and_then(end_of_certificate) {

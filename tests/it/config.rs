@@ -89,7 +89,10 @@ fn schema_is_fresh() {
 
 #[test]
 fn reference_is_fresh() {
-    check_fresh("docs/configuration.md", &config::reference::reference(&config::schema()));
+    check_fresh(
+        "docs/configuration.md",
+        &config::reference::reference(&config::schema::described()),
+    );
 }
 
 #[test]
@@ -100,7 +103,10 @@ fn example_is_valid() {
     let config = loaded.config.unwrap();
     assert!(config.accounts.len() >= 10 && config.smtp.len() >= 5 && !loaded.tests.is_empty());
     for test in &loaded.tests {
-        assert!(test.mail.is_file(), "{}", test.mail.display());
+        for mail in test.mails() {
+            let config::MailSource::File(path) = mail else { continue };
+            assert!(path.is_file(), "{}", path.display());
+        }
     }
     let again = config::load_saved(&loaded.files);
     assert_eq!(again.config, Some(config));

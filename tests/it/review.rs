@@ -267,3 +267,33 @@ async fn explained_with_what_the_store_knows() {
     app.stop().await;
     explain(&["--with-store", "--url", "http://127.0.0.1:9"], &["followUp\n", &joins]);
 }
+
+/// More mails than are judged at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mail_is_judged_once() {
+    let repository = Repository::new();
+    for number in 0..45 {
+        let from = if number % 9 == 0 { "boss@vip.example" } else { "eve@cust.example" };
+        mail(&repository, &format!("m{number:02}"), from, &format!("Mail {number}"));
+    }
+    let app = take_in(&repository, 45).await;
+    let url = format!("http://{}", app.addr());
+    repository.write("config/rules/filters.yaml", "version: 1\n");
+    let command = ["replay", "-c", "config", "--data", "data", "--url", &url, "--format", "json"];
+    let replay = |last: &str| -> Value {
+        let command = [&command[..], &["--last", last]].concat();
+        let said = tokio::task::block_in_place(|| repository.check(&command, 2, &[]));
+        serde_json::from_str(&said).unwrap()
+    };
+    let all = replay("1000");
+    assert_eq!((all["mails"].as_u64(), all["differing"].as_u64()), (Some(45), Some(5)));
+    let mut subjects: Vec<&str> = Vec::new();
+    for difference in all["differences"].as_array().unwrap() {
+        subjects.push(difference["subject"].as_str().unwrap());
+        assert_eq!(difference["changes"][0], "queue: vip -> support");
+    }
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["Mail 0", "Mail 18", "Mail 27", "Mail 36", "Mail 9"]);
+    assert_eq!(replay("41")["mails"], 41);
+    app.stop().await;
+}

@@ -1,4 +1,4 @@
-//! `moved` and `tests`.
+//! `moved`.
 
 use super::Context;
 use crate::config::problem::Scope;
@@ -46,37 +46,4 @@ pub fn moved(context: &Context<'_>, top: &Scope<'_>) -> Vec<Moved> {
         list.push(Moved { kind, from: spec.from.clone(), to: spec.to.clone() });
     }
     list
-}
-
-/// Names in tests.
-pub fn check_tests(context: &Context<'_>, top: &Scope<'_>) {
-    let united = context.united;
-    for (document, index, test) in &united.tests {
-        let index = index.to_string();
-        let top = top.of(*document);
-        let section = top.at("tests");
-        let scope = section.at(&index);
-        let (mail, expect) = (scope.at("mail"), scope.at("expect"));
-        let accounts = &united.mail_accounts;
-        let at = mail.at("account");
-        context.must_exist("mail account", "mailAccounts", accounts, &test.mail.account, &at);
-        if let Some(queue) = test.expect.queue.as_ref().filter(|q| *q != QUEUE_OF_LAST_RESORT) {
-            let at = expect.at("queue");
-            context.must_exist("queue", "queues", &united.queues, queue, &at);
-        }
-        for name in test.expect.filters.iter().flatten() {
-            let at = expect.at("filters");
-            context.must_exist("filter", "filters", &united.filters, name, &at);
-        }
-        if let Some(name) = test.expect.auto_reply.as_ref().filter(|name| *name != "none") {
-            let at = expect.at("autoReply");
-            context.must_exist("auto-reply", "autoReplies", &united.auto_replies, name, &at);
-        }
-        for name in test.expect.notified.iter().flatten() {
-            // Customers who watch a ticket are known by their address.
-            if !name.contains('@') {
-                context.user(name, &expect.at("notified"));
-            }
-        }
-    }
 }

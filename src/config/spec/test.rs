@@ -3,48 +3,107 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::text::DurationText;
 use super::words::{PriorityName, StateName};
 
-/// A mail and what must become of it, run by `postroom test`.
+/// A mail, or several steps, and what must become of it; run by `postroom test` on a desk that is
+/// empty when it begins.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Test {
     /// What the test shows.
     pub name: String,
-    /// The mail.
-    pub mail: TestMail,
-    /// What must become of it. What is left out is not looked at.
+    /// The mail, if there is one only.
+    pub mail: Option<TestMail>,
+    /// What must become of that mail. What is left out is not looked at.
+    #[serde(default)]
+    pub expect: Expectation,
+    /// Mails and what agents do, one after the other, a minute apart.
+    #[serde(default)]
+    pub steps: Vec<TestStep>,
+}
+
+/// One step of a test: a mail, what an agent does, or time that passes.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestStep {
+    /// A mail that arrives.
+    pub mail: Option<TestMail>,
+    /// The agent who does something.
+    pub agent: Option<String>,
+    /// What the agent does, in the order of the table.
+    #[serde(rename = "do")]
+    pub action: Option<TestAction>,
+    /// The ticket it is done to: 1 is the first of the test. By default the last one.
+    pub ticket: Option<usize>,
+    /// Time that passes.
+    pub later: Option<DurationText>,
+    /// What must be so afterwards. What is left out is not looked at.
+    #[serde(default)]
     pub expect: Expectation,
 }
 
-/// The mail of a test.
+/// What an agent does to a ticket.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestAction {
+    /// Moves it to this queue.
+    pub queue: Option<String>,
+    /// Gives it to this user.
+    pub owner: Option<String>,
+    /// Locks or unlocks it.
+    pub lock: Option<bool>,
+    /// Changes its priority.
+    pub priority: Option<PriorityName>,
+    /// Adds a note with this text.
+    pub note: Option<String>,
+    /// Answers the customer with this text.
+    pub reply: Option<String>,
+    /// Changes its state.
+    pub state: Option<StateName>,
+}
+
+/// The mail of a test: a file, or its text.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestMail {
     /// Path of an `.eml` file, relative to the YAML file that names it.
-    pub file: String,
+    pub file: Option<String>,
+    /// The mail itself: header, an empty line, text. `{{ number 1 }}` is the number of the first
+    /// ticket of the test, `{{ sent 1 }}` the Message-ID of the last mail to its customer; both may
+    /// stand in a file as well.
+    pub text: Option<String>,
     /// Name of the account it comes through.
     pub account: String,
 }
 
-/// What must become of the mail of a test.
+/// What must become of the mail of a test, or be so after a step.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectation {
     /// Its one outcome.
     pub outcome: Option<Outcome>,
+    /// Which ticket it made or joined: 1 is the first of the test.
+    pub ticket: Option<usize>,
     /// Queue of the ticket.
     pub queue: Option<String>,
     /// Priority of the ticket.
     pub priority: Option<PriorityName>,
     /// State of the ticket.
     pub state: Option<StateName>,
+    /// Owner of the ticket, or `none`.
+    pub owner: Option<String>,
     /// Names of the filters that matched, in order.
     pub filters: Option<Vec<String>>,
     /// Name of the automatic answer, or `none`.
     pub auto_reply: Option<String>,
+    /// Why an automatic answer was held back, such as `mailingList` or `perDay`, or `none`.
+    pub suppressed: Option<String>,
     /// User names of those who are notified, in any order.
     pub notified: Option<Vec<String>>,
+    /// Mails that are owed now, in any order, each as `autoReply to eve@customer.example`,
+    /// `reply to ...` or `notification to ...`.
+    pub owed: Option<Vec<String>>,
 }
 
 /// What became of a mail.

@@ -1,0 +1,249 @@
+//! `postroom test`: sequences of mails and actions, `--update`, reports; and the commands that a
+//! pull request runs.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const DESK: &str = "version: 1\n\
+    queues:\n\
+    \x20 support: {sender: desk, autoReplies: {new: thanks}, followUp: {closed: reopen}}\n\
+    \x20 vip: {}\n\
+    systemAddresses: {support@desk.example: {queue: support}}\n\
+    autoReplies: {thanks: {from: support@desk.example, subject: {en: Thanks}, text: {en: We read it.}}}\n\
+    smtp: {out: {type: file, directory: out}}\n\
+    senders: {desk: {from: support@desk.example, via: [out]}}\n\
+    users: {alice: {email: alice@agents.example, subscriptions: {queues: [support], events: [ticketCreated, followUpUnlocked]}}}\n\
+    mailAccounts: {inbox: {type: maildir, path: mail, dispatch: {by: recipient}, afterFetch: keep}}\n\
+    filters: {boss: {order: 1, match: [{header: From, address: 'boss@vip\\.example'}], set: {queue: vip}}}\n";
+
+/// Two mails and an action between them, in a file of tests alone.
+const STEPS: &str = "version: 1\ntests:\n\
+    \x20 # Why this matters.\n\
+    \x20 - name: a closed ticket opens again\n\
+    \x20   steps:\n\
+    \x20     - mail:\n\
+    \x20         account: inbox\n\
+    \x20         text: |\n\
+    \x20           From: Eve <eve@cust.example>\n\
+    \x20           To: support@desk.example\n\
+    \x20           Subject: Printer\n\
+    \x20           Message-ID: <one@cust.example>\n\
+    \n\
+    \x20           Broken.\n\
+    \x20       expect: {outcome: created, ticket: 1, queue: support, state: new, autoReply: thanks, notified: [alice], owed: [autoReply to eve@cust.example, notification to alice@agents.example], suppressed: none, owner: none}\n\
+    \x20     - {agent: alice, do: {reply: Done., state: closed successful}, expect: {state: closed successful, owed: [reply to eve@cust.example]}}\n\
+    \x20     - later: 3d\n\
+    \x20       mail:\n\
+    \x20         account: inbox\n\
+    \x20         text: |\n\
+    \x20           From: Eve <eve@cust.example>\n\
+    \x20           To: support@desk.example\n\
+    \x20           Subject: Again\n\
+    \x20           Message-ID: <two@cust.example>\n\
+    \x20           In-Reply-To: {{ sent 1 }}\n\
+    \n\
+    \x20           Broken again.\n\
+    \x20       expect:\n\
+    \x20         outcome: followUp # not a new one\n\
+    \x20         ticket: 1\n\
+    \x20         state: open\n\
+    \x20 - name: the boss is important\n\
+    \x20   mail: {file: boss.eml, account: inbox}\n\
+    \x20   expect: {outcome: created, queue: vip, filters: [boss]}\n";
+
+const BOSS: &str = "From: boss@vip.example\nTo: support@desk.example\nSubject: Call\nMessage-ID: <b@vip.example>\n\nNow.\n";
+
+fn desk() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "config/desk.yaml", DESK);
+    write(folder.path(), "config/desk_test.yaml", STEPS);
+    write(folder.path(), "config/boss.eml", BOSS);
+    folder
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn edit(folder: &Path, name: &str, from: &str, to: &str) {
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(text.contains(from), "{from:?} in {text}");
+    write(folder, name, &text.replace(from, to));
+}
+
+fn postroom(folder: &Path, arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_postroom"));
+    program.args(arguments).current_dir(folder).env_clear().output().unwrap()
+}
+
+#[track_caller]
+fn check(folder: &Path, more: &[&str], exit: i32, words: &[&str]) -> String {
+    let output = postroom(folder, &[&["test", "-c", "config"], more].concat());
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(exit), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} in:\n{said}");
+    }
+    said
+}
+
+#[test]
+fn mails_and_actions_one_after_the_other() {
+    let folder = desk();
+    let words =
+        ["ok     a closed ticket opens again", "ok     the boss is important", "2 tests, 0 failed"];
+    check(folder.path(), &[], 0, &words);
+    check(folder.path(), &["--format", "junit"], 0, &["<testsuites tests=\"2\" failures=\"0\""]);
+    check(folder.path(), &["--only", "boss"], 0, &["1 test, 0 failed"]);
+}
+
+#[test]
+fn what_fails_is_told_with_its_step() {
+    let folder = desk();
+    edit(folder.path(), "config/desk.yaml", "closed: reopen", "closed: newTicket");
+    let words = [
+        "failed a closed ticket opens again",
+        "step 3: outcome is created, not followUp",
+        "step 3: ticket is 2, not 1",
+    ];
+    check(folder.path(), &[], 4, &words);
+    let github = [
+        "::error file=config/desk_test.yaml,line=4,col=5::test \"a closed ticket opens again\": step 3",
+    ];
+    check(folder.path(), &["--format", "github"], 4, &github);
+    check(
+        folder.path(),
+        &["--format", "junit"],
+        4,
+        &["failures=\"1\"", "<failure message=\"step 3: outcome is created, not followUp\">"],
+    );
+    check(folder.path(), &["--format", "markdown"], 4, &["### Postroom: 1 of 2 tests failed"]);
+    check(folder.path(), &["--format", "json"], 4, &["\"line\": 4"]);
+}
+
+#[test]
+fn observed_is_written_in_the_place_of_expected() {
+    let folder = desk();
+    edit(folder.path(), "config/desk.yaml", "closed: reopen", "closed: newTicket");
+    edit(folder.path(), "config/desk.yaml", "boss@vip", "chef@vip");
+    check(folder.path(), &["--update"], 0, &["wrote config/desk_test.yaml", "2 tests, 0 failed"]);
+    let text = std::fs::read_to_string(folder.path().join("config/desk_test.yaml")).unwrap();
+    let expected = STEPS
+        .replace(
+            "followUp # not a new one\n          ticket: 1\n          state: open",
+            "created # not a new one\n          ticket: 2\n          state: new",
+        )
+        .replace("queue: vip, filters: [boss]", "queue: support, filters: []");
+    assert_eq!(text, expected);
+    check(folder.path(), &[], 0, &["2 tests, 0 failed"]);
+}
+
+#[test]
+fn steps_that_cannot_be_carried_out() {
+    let folder = desk();
+    edit(folder.path(), "config/desk_test.yaml", "agent: alice,", "agent: alice, ticket: 7,");
+    check(folder.path(), &[], 4, &["step 2: there is no ticket 7 yet"]);
+    edit(folder.path(), "config/desk_test.yaml", "boss.eml", "nowhere.eml");
+    check(folder.path(), &[], 4, &["could not read mail config/nowhere.eml"]);
+}
+
+/// The hooks of pre-commit, run as it would run them.
+#[test]
+fn hooks_run() {
+    let folder = desk();
+    let text = include_str!("../../.pre-commit-hooks.yaml");
+    let hooks = postroom::config::document::parse(text).unwrap().remove(0);
+    let hooks = hooks.as_array().unwrap();
+    assert_eq!(hooks.len(), 2);
+    for hook in hooks {
+        let mut words: Vec<&str> = hook["entry"].as_str().unwrap().split(' ').collect();
+        words.extend(hook["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()));
+        assert_eq!(words.remove(0), "postroom");
+        let output = postroom(folder.path(), &words);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {said}");
+    }
+    edit(folder.path(), "config/desk.yaml", "queue: vip}", "queue: vpi}");
+    let output = postroom(folder.path(), &["check", "--strict", "-c", "config"]);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+/// The script of the GitHub action, with what the action gives it.
+fn review(folder: &Path) -> (i32, String, String) {
+    let action =
+        postroom::config::document::parse(include_str!("../../action.yml")).unwrap().remove(0);
+    let step = &action["runs"]["steps"][0];
+    assert_eq!(step["run"], "\"$GITHUB_ACTION_PATH/action/review\"");
+    // Nothing from outside is part of a script.
+    for step in action["runs"]["steps"].as_array().unwrap() {
+        assert!(!step["run"].as_str().unwrap().contains("${{"), "{step}");
+    }
+    let known =
+        ["POSTROOM", "CONFIG", "AGAINST", "STRICT", "DAEMON", "POSTROOM_TOKEN", "LAST", "REPORTS"];
+    let names: Vec<&String> = step["env"].as_object().unwrap().keys().collect();
+    assert_eq!(names, known);
+    let root = env!("CARGO_MANIFEST_DIR");
+    let output = Command::new("bash")
+        .args(["-c", step["run"].as_str().unwrap()])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .env("GITHUB_ACTION_PATH", root)
+        .env("GITHUB_OUTPUT", folder.join("output"))
+        .env("POSTROOM", env!("CARGO_BIN_EXE_postroom"))
+        .env("CONFIG", "config\n")
+        .env("AGAINST", "before")
+        .env("STRICT", "true")
+        .env("REPORTS", folder.join("reports"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let report = std::fs::read_to_string(folder.join("reports/report.md")).unwrap();
+    (output.status.code().unwrap(), said, report)
+}
+
+#[test]
+fn the_action_reviews() {
+    let folder = desk();
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["-c", "user.name=t", "-c", "user.email=t@x.test", "commit", "-q", "-m", "x"]);
+    git(&["tag", "before"]);
+    edit(folder.path(), "config/desk.yaml", "  vip: {}\n", "  vip: {}\n  sales: {}\n");
+    let (exit, said, report) = review(folder.path());
+    assert_eq!(exit, 0, "{said}\n{report}");
+    for words in
+        ["the files are good", "2 tests passed", "### Postroom: 1 change", "`queues.sales`"]
+    {
+        assert!(report.contains(words), "{words:?} in {report}");
+    }
+    let outputs = std::fs::read_to_string(folder.path().join("output")).unwrap();
+    assert!(outputs.contains("sarif="), "{outputs}");
+    // A test that fails fails the review, with an annotation at its line.
+    edit(folder.path(), "config/desk.yaml", "closed: reopen", "closed: newTicket");
+    let (exit, said, report) = review(folder.path());
+    assert_eq!(exit, 4, "{said}\n{report}");
+    assert!(said.contains("::error file=config/desk_test.yaml,line=4"), "{said}");
+    assert!(report.contains("1 of 2 tests failed"), "{report}");
+    // Files that do not load are told once.
+    edit(folder.path(), "config/desk.yaml", "queue: vip}", "queue: vpi}");
+    let (exit, said, report) = review(folder.path());
+    assert_eq!(exit, 3, "{said}\n{report}");
+    assert!(said.contains("did you mean") && !report.contains("tests"), "{said}\n{report}");
+}
+
+#[test]
+fn the_desk_is_drawn() {
+    let folder = desk();
+    let output = postroom(folder.path(), &["graph", "-c", "config"]);
+    let drawn = String::from_utf8(output.stdout).unwrap();
+    assert!(drawn.starts_with("flowchart LR\n") && drawn.contains("1 boss"), "{drawn}");
+    let output = postroom(folder.path(), &["graph", "-c", "config", "--format", "dot"]);
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("digraph desk {"));
+}
