@@ -14,6 +14,7 @@ mod graph;
 mod import;
 mod log;
 mod mails;
+mod oauth;
 mod outbox;
 mod output;
 mod page;
@@ -88,6 +89,8 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Try an account or an SMTP server step by step
     Probe(probe::ProbeArgs),
+    /// Sign in with OAuth2, and say who is signed in
+    Oauth(oauth::OauthArgs),
     /// List and show tickets
     Tickets(tickets::TicketsArgs),
     /// Say what became of each mail and why
@@ -192,6 +195,7 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Probe(args) => probe::run(args),
+        Command::Oauth(args) => oauth::run(args),
         Command::Tickets(args) => tickets::run(args),
         Command::Mails(args) => mails::run(args),
         Command::Outbox(args) => outbox::run(args),

@@ -44,9 +44,9 @@
 //!
 //! # Rules of direction
 //!
-//! `core` knows nothing outside itself. `config`, `store`, `mailbox` and `transport` know `core`,
-//! never each other. `run` knows them all, `app` knows `run`, `http` and `cli` know `app`. Each
-//! outside crate has one door. `tests/it/tidy.rs` says this as a test.
+//! `core` knows nothing outside itself. `config`, `store`, `mailbox`, `transport` and `oauth` know
+//! `core`, never each other. `run` knows them all, `app` knows `run`, `http` and `cli` know `app`.
+//! Each outside crate has one door. `tests/it/tidy.rs` says this as a test.
 //!
 //! The modules below stand in the order in which a newcomer should read them.
 
@@ -61,6 +61,7 @@ pub mod lint;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;
+pub mod oauth;
 pub mod openid;
 pub mod password;
 pub mod run;

@@ -114,6 +114,8 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_webhook_attempts_total", Counter, &["webhook", "result"], "Attempts to tell a webhook by result"),
     row("postroom_oauth_access_token_expiry_timestamp_seconds", Gauge, &["profile"], "When the access token of an OAuth2 profile expires"),
     row("postroom_oauth_refreshes_total", Counter, &["profile", "result"], "Requests for an access token by result"),
+    row("postroom_oauth_refresh_token_issued_timestamp_seconds", Gauge, &["kind", "name"], "When the refresh token of an account or server was issued; providers end those that lie unused"),
+    row("postroom_oauth_sign_in_required", Gauge, &["kind", "name"], "1 if a person must sign in for this account or server"),
     row("postroom_oauth_client_secret_expiry_timestamp_seconds", Gauge, &["profile"], "When the client secret of an OAuth2 profile expires, as declared"),
     row("postroom_api_token_expiry_timestamp_seconds", Gauge, &["token"], "When the last day of an API token ends, as declared"),
     row("postroom_tls_peer_cert_expiry_timestamp_seconds", Gauge, &["kind", "name"], "When the certificate of a mail server expires"),
@@ -365,7 +367,19 @@ impl Metrics {
         self.set(name, &[profile], seconds(at));
     }
 
-    /// An access token was asked for: `ok`, `refused` or `error`.
+    /// When the refresh token of an account or server was issued.
+    pub fn oauth_grant_issued(&self, kind: &'static str, name: &str, at: Timestamp) {
+        let metric = "postroom_oauth_refresh_token_issued_timestamp_seconds";
+        self.set(metric, &[kind, name], seconds(at));
+    }
+
+    /// Whether a person must sign in for an account or server.
+    pub fn oauth_sign_in_required(&self, kind: &'static str, name: &str, wanted: bool) {
+        let metric = "postroom_oauth_sign_in_required";
+        self.set(metric, &[kind, name], f64::from(u8::from(wanted)));
+    }
+
+    /// An access token was asked for: `ok`, or the label of the error.
     pub fn oauth_refresh(&self, profile: &str, result: &'static str) {
         self.count("postroom_oauth_refreshes_total", &[profile, result], 1);
     }

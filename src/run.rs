@@ -13,4 +13,5 @@ pub mod intake;
 pub mod outbox;
 pub mod poller;
 pub mod supervisor;
+pub mod tokens;
 pub mod webhooks;

@@ -3,9 +3,16 @@
 //! Architecture invariant: nothing is fetched, deleted or marked; a mail is sent only if one is
 //! given.
 
-use crate::core::config::{Account, SmtpServer};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::core::config::{Account, Config, SmtpServer};
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::mailbox::{self, MailboxError};
+use crate::metrics::Metrics;
+use crate::run::clock::Clock;
+use crate::run::tokens::{Holder, TokenParts, Tokens};
 use crate::secret::Secrets;
 use crate::transport;
 
@@ -27,19 +34,62 @@ pub struct ProbeFailure {
     pub hint: String,
 }
 
+/// What is needed to log in.
+pub struct Means {
+    /// What is declared.
+    pub config: Arc<Config>,
+    /// Where passwords are read.
+    pub secrets: Secrets,
+    /// Where access tokens come from.
+    pub tokens: Tokens,
+}
+
+impl Means {
+    /// For a command, beside a daemon that may be running: it gets tokens of client credentials.
+    /// Those of people are in the daemon's hands; a second one who refreshes would take them away.
+    pub fn of_command(config: Config, secrets: Secrets) -> Means {
+        let tokens = Tokens::new(TokenParts {
+            store: None,
+            secrets: secrets.clone(),
+            metrics: Metrics::default(),
+            clock: Clock::real(),
+        });
+        Means { config: Arc::new(config), secrets, tokens }
+    }
+
+    /// An access token, for one that logs in with it.
+    async fn token(
+        &self,
+        holder: Option<Holder>,
+        steps: &mut Vec<String>,
+    ) -> Result<Option<SecretString>, ProbeFailure> {
+        let Some(holder) = holder else { return Ok(None) };
+        let profile = self.config.oauth2.profiles.get(&holder.profile);
+        let provider = profile.map_or("", |profile| &profile.provider);
+        steps.push(format!("profile {} at provider {provider}", holder.profile));
+        match self.tokens.access(&self.config, &holder).await {
+            Ok(token) => {
+                steps.push("the provider gave an access token".into());
+                Ok(Some(token))
+            }
+            Err(error) => Err(ProbeFailure { message: error.message, hint: error.hint }),
+        }
+    }
+}
+
 /// Connects, logs in, opens the folder, counts.
-pub async fn account(account: &Account, secrets: &Secrets) -> Probe {
+pub async fn account(account: &Account, means: &Means) -> Probe {
     let mut probe = Probe::default();
-    if let Err(failed) = try_account(account, secrets, &mut probe.steps).await {
+    if let Err(failed) = try_account(account, means, &mut probe.steps).await {
         probe.failed = Some(failed);
     }
     probe
 }
 
 /// Connects and logs in; sends the mail, if there is one.
-pub async fn server(server: &SmtpServer, mail: Option<&Outgoing>, secrets: &Secrets) -> Probe {
+pub async fn server(server: &SmtpServer, mail: Option<&Outgoing>, means: &Means) -> Probe {
     let mut probe = Probe::default();
-    if let Err(failed) = try_server(server, mail, secrets, &mut probe.steps).await {
+    if let Err(failed) = try_server(server, mail, means, &mut probe.steps).await {
         probe.failed = Some(failed);
     }
     probe
@@ -47,10 +97,11 @@ pub async fn server(server: &SmtpServer, mail: Option<&Outgoing>, secrets: &Secr
 
 async fn try_account(
     account: &Account,
-    secrets: &Secrets,
+    means: &Means,
     steps: &mut Vec<String>,
 ) -> Result<(), ProbeFailure> {
-    let opened = mailbox::open(account, secrets, None).await;
+    let token = means.token(Holder::of_account(account), steps).await?;
+    let opened = mailbox::open(account, &means.secrets, token.as_ref()).await;
     let mut mailbox = opened.map_err(|error| {
         steps.extend(steps_before(&error).iter().map(|&step| step.to_owned()));
         account_failed(&error)
@@ -68,11 +119,12 @@ async fn try_account(
 async fn try_server(
     server: &SmtpServer,
     mail: Option<&Outgoing>,
-    secrets: &Secrets,
+    means: &Means,
     steps: &mut Vec<String>,
 ) -> Result<(), ProbeFailure> {
-    let mut connection =
-        transport::open(server, secrets, None).await.map_err(|attempt| server_failed(&attempt))?;
+    let token = means.token(Holder::of_server(server), steps).await?;
+    let opened = transport::open(server, &means.secrets, token.as_ref()).await;
+    let mut connection = opened.map_err(|attempt| server_failed(&attempt))?;
     steps.push("connected and ready to send".into());
     if let Some(mail) = mail {
         match connection.send(mail).await {
@@ -122,7 +174,9 @@ fn account_failed(error: &MailboxError) -> ProbeFailure {
         }
         MailboxError::Tls { reason: "files", .. } => "are the paths under `tls` right?",
         MailboxError::Tls { .. } => "does the type fit the port? 993 and 995 speak TLS at once",
-        MailboxError::Login(_) => "are `username` and the secret behind `password` right?",
+        MailboxError::Login(_) => {
+            "are `username` and the secret behind `password` right? With a token: may it open this mailbox?"
+        }
         MailboxError::Secret(_) => "secrets of `{secret: NAME}` lie in the directory --secrets-dir",
         MailboxError::Folder(_) => "is `folder` written as the server names it?",
         MailboxError::Timeout(_) | MailboxError::Lost(_) => "does the type fit the port?",

@@ -29,6 +29,7 @@ use crate::run::intake::blocking;
 use crate::run::outbox::{self, OutboxParts};
 use crate::run::poller::{self, Poller};
 use crate::run::supervisor::{self, Order};
+use crate::run::tokens::{TokenParts, Tokens};
 use crate::run::{backoff, clockwork, webhooks};
 use crate::secret::Secrets;
 use crate::store::Store;
@@ -138,6 +139,8 @@ impl App {
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
             tracing::warn!("some tasks did not end in time; the ledger knows how far they were");
         }
+        // What a provider has given must not be lost: each request has its deadline.
+        self.handle.tokens.finish().await;
         self.handle.store.close().await;
     }
 
@@ -193,13 +196,21 @@ fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>)
         changes: Vec::new(),
     };
     let started = clock.now();
+    let secrets = Secrets { directory: options.secrets_dir.clone() };
+    let tokens = Tokens::new(TokenParts {
+        store: Some(store.clone()),
+        secrets: secrets.clone(),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+    });
     let daemon = Daemon::new(Parts {
         store,
         running: ArcSwap::from_pointee(nothing),
         board: Arc::default(),
         metrics,
-        secrets: Secrets { directory: options.secrets_dir.clone() },
+        secrets,
         clock,
+        tokens,
     });
     Handle::new(Shared {
         daemon,
@@ -287,6 +298,7 @@ fn outbox_parts(desk: &Daemon) -> OutboxParts {
             (running.revision.clone(), running.config.clone())
         }),
         secrets: desk.secrets.clone(),
+        tokens: desk.tokens.clone(),
         board: desk.board.clone(),
         metrics: desk.metrics.clone(),
         clock: desk.clock.clone(),

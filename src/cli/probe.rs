@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{Exit, Failure, FilesArgs, output, wait_for};
-use crate::app::probe::{self, Probe};
+use crate::app::probe::{self, Means, Probe};
 use crate::core::address::Address;
 use crate::core::config::Config;
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
@@ -33,18 +33,18 @@ pub fn run(args: ProbeArgs) -> Result<Exit, Failure> {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };
-    let secrets = args.files.secrets();
+    let means = Means::of_command(config.clone(), args.files.secrets());
     if let Some(account) = config.accounts.get(&args.name) {
         if args.send.is_some() {
             let message = format!("{:?} is a mail account; --send needs an SMTP server", args.name);
             return Err(Failure::new(message).exit(Exit::Usage));
         }
-        let tried = async { Ok(probe::account(account, &secrets).await) };
+        let tried = async { Ok(probe::account(account, &means).await) };
         return report(wait_for(tried)?);
     }
     if let Some(server) = config.smtp.get(&args.name) {
         let mail = args.send.as_deref().map(|to| test_mail(&config, to)).transpose()?;
-        let tried = async { Ok(probe::server(server, mail.as_ref(), &secrets).await) };
+        let tried = async { Ok(probe::server(server, mail.as_ref(), &means).await) };
         return report(wait_for(tried)?);
     }
     Err(unknown(&config, &args.name))

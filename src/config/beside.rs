@@ -23,9 +23,9 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
         paths.extend(account.path.as_mut());
         paths.extend(account.tls.as_mut().map(of_tls).into_iter().flatten());
         paths.extend(account.host.as_mut().and_then(of_text));
-        paths.extend(account.mailbox.as_mut().and_then(of_text));
         paths.extend(account.username.as_mut().and_then(of_text));
         paths.extend(account.password.as_mut().and_then(of_secret));
+        paths.extend(account.mailbox.as_mut().and_then(of_text));
     }
     let defaults = document.defaults.as_mut().and_then(|all| all.mail_accounts.as_mut());
     let tls = defaults.and_then(|defaults| defaults.tls.as_mut());
@@ -40,9 +40,15 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
             paths.extend(auth.password.as_mut().and_then(of_secret));
         }
     }
-    for profile in document.oauth2.iter_mut().flat_map(|oauth2| oauth2.profiles.values_mut()) {
-        paths.extend(of_text(&mut profile.client_id));
-        paths.extend(profile.client_secret.as_mut().and_then(of_secret));
+    if let Some(oauth2) = &mut document.oauth2 {
+        paths.extend(oauth2.seal_key.as_mut().and_then(of_secret));
+        for provider in oauth2.providers.values_mut() {
+            paths.extend(provider.tls.as_mut().map(of_tls).into_iter().flatten());
+        }
+        for profile in oauth2.profiles.values_mut() {
+            paths.extend(of_text(&mut profile.client_id));
+            paths.extend(profile.client_secret.as_mut().and_then(of_secret));
+        }
     }
     if let Some(oidc) = document.sign_in.as_mut().and_then(|sign_in| sign_in.oidc.as_mut()) {
         paths.extend(of_text(&mut oidc.client_id));

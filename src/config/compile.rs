@@ -13,6 +13,7 @@ pub mod filter;
 pub mod moved;
 pub mod oauth2;
 pub mod people;
+pub mod preset;
 pub mod queue;
 pub mod sender;
 pub mod server;

@@ -28,6 +28,8 @@ pub struct United<'a> {
     pub smtp: BTreeMap<&'a str, &'a spec::SmtpServer>,
     /// Senders.
     pub senders: BTreeMap<&'a str, &'a spec::Sender>,
+    /// Key that encrypts tokens.
+    pub seal_key: Option<&'a spec::text::SecretReference>,
     /// OAuth2 providers.
     pub providers: BTreeMap<&'a str, &'a spec::oauth2::Provider>,
     /// OAuth2 profiles.
@@ -85,6 +87,7 @@ impl Default for United<'_> {
             defaults: &ABSENT.defaults,
             smtp: BTreeMap::new(),
             senders: BTreeMap::new(),
+            seal_key: None,
             providers: BTreeMap::new(),
             profiles: BTreeMap::new(),
             mail_accounts: BTreeMap::new(),
@@ -125,6 +128,11 @@ impl<'a> United<'a> {
         homes.keyed("smtp", &mut self.smtp, &document.smtp);
         homes.keyed("senders", &mut self.senders, &document.senders);
         if let Some(oauth2) = &document.oauth2 {
+            if let Some(key) = &oauth2.seal_key
+                && homes.settle("oauth2.sealKey", "")
+            {
+                self.seal_key = Some(key);
+            }
             homes.keyed("oauth2.providers", &mut self.providers, &oauth2.providers);
             homes.keyed("oauth2.profiles", &mut self.profiles, &oauth2.profiles);
         }
@@ -169,7 +177,7 @@ impl<'a> United<'a> {
 }
 
 /// Sections, as `homes` knows them.
-pub(super) const SECTIONS: [&str; 19] = [
+pub(super) const SECTIONS: [&str; 20] = [
     "desk",
     "intake",
     "limits",
@@ -177,6 +185,7 @@ pub(super) const SECTIONS: [&str; 19] = [
     "defaults",
     "smtp",
     "senders",
+    "oauth2.sealKey",
     "oauth2.providers",
     "oauth2.profiles",
     "mailAccounts",
@@ -192,7 +201,8 @@ pub(super) const SECTIONS: [&str; 19] = [
 ];
 
 /// Sections that hold one object.
-pub(super) const SINGLES: [&str; 5] = ["desk", "intake", "limits", "signIn", "defaults"];
+pub(super) const SINGLES: [&str; 6] =
+    ["desk", "intake", "limits", "signIn", "defaults", "oauth2.sealKey"];
 
 /// A key of a section, as it is kept and as text.
 trait Name {

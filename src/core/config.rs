@@ -304,6 +304,8 @@ pub enum Login {
         username: Text,
         /// Name of the profile.
         profile: String,
+        /// Shared mailbox that is opened instead of the one of `username`.
+        mailbox: Option<Text>,
     },
 }
 
@@ -371,6 +373,8 @@ pub struct Sender {
 /// OAuth2 as declared.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OAuth2 {
+    /// Where the key is found that encrypts tokens in the store.
+    pub seal_key: Option<SecretRef>,
     /// Providers by name: the endpoint URLs and, per protocol, host and scopes.
     pub providers: BTreeMap<String, OAuthProvider>,
     /// Profiles by name.
@@ -386,6 +390,14 @@ pub struct OAuthProvider {
     pub token_url: String,
     /// Device authorization endpoint.
     pub device_url: Option<String>,
+    /// How a client shows who it is at the token endpoint.
+    pub client_auth: ClientAuth,
+    /// What is added to the authorization endpoint.
+    pub auth_params: BTreeMap<String, String>,
+    /// Whether its URLs may lead into a private network.
+    pub allow_private: bool,
+    /// Certificates and names.
+    pub tls: TlsOptions,
     /// Per protocol (`imap`, `pop3`, `smtp`, `graph`): default host and scopes.
     pub services: BTreeMap<String, OAuthService>,
 }
@@ -397,6 +409,20 @@ pub struct OAuthService {
     pub host: Option<String>,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
+    /// Scopes to ask for with client credentials.
+    pub app_scopes: Vec<String>,
+}
+
+/// Stands in URLs of a provider for the tenant of a profile.
+pub const TENANT: &str = "{tenant}";
+
+/// How a client shows who it is at a token endpoint (RFC 6749 section 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Identifier and secret in the header.
+    Basic,
+    /// Both in the form.
+    Post,
 }
 
 /// A registration at a provider.
@@ -404,6 +430,8 @@ pub struct OAuthService {
 pub struct OAuthProfile {
     /// Name of the provider.
     pub provider: String,
+    /// Directory of the provider, where its URLs ask for one.
+    pub tenant: Option<String>,
     /// Client identifier.
     pub client_id: Text,
     /// Client secret; public clients have none.

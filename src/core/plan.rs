@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::config::{Account, Config, Login, SmtpRoute, SmtpServer, Source, Switch};
+use super::config::{Account, Config, SmtpRoute, SmtpServer, Source, Switch};
 pub use changes::changes;
 pub use effects::effects;
 
@@ -112,9 +112,8 @@ pub fn wanted(config: &Config) -> Vec<Slot> {
 /// Why this account has no poller, if it has none.
 pub fn idle_account(account: &Account) -> Option<&'static str> {
     let by_source = match &account.connection {
-        Source::Imap { login, .. } | Source::Pop3 { login, .. } => oauth2_is_missing(login),
+        Source::Imap { .. } | Source::Pop3 { .. } | Source::Maildir { .. } => None,
         Source::Graph { .. } => Some("Microsoft Graph is not part of this build"),
-        Source::Maildir { .. } => None,
     };
     suspended(account.state).or(by_source)
 }
@@ -122,9 +121,8 @@ pub fn idle_account(account: &Account) -> Option<&'static str> {
 /// Why this server is not used, if it is not.
 pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
     let by_route = match &server.route {
-        SmtpRoute::Smtp { login, .. } => oauth2_is_missing(login),
         SmtpRoute::Graph { .. } => Some("Microsoft Graph is not part of this build"),
-        SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
+        SmtpRoute::Smtp { .. } | SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
     };
     suspended(server.state).or(by_route)
 }
@@ -154,13 +152,6 @@ fn suspended(state: Switch) -> Option<&'static str> {
     }
 }
 
-fn oauth2_is_missing(login: &Login) -> Option<&'static str> {
-    match login {
-        Login::None | Login::Password { .. } => None,
-        Login::OAuth2 { .. } => Some("sign-in with OAuth2 is not part of this build"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -169,8 +160,8 @@ mod tests {
 
     use super::*;
     use crate::core::config::{
-        AfterFetch, Dispatch, Endpoint, Only, Oversize, Poll, SecretRef, Security, Since, Text,
-        TlsOptions,
+        AfterFetch, Dispatch, Endpoint, Login, Only, Oversize, Poll, SecretRef, Security, Since,
+        Text, TlsOptions,
     };
 
     pub(super) fn endpoint(host: &str) -> Endpoint {
@@ -190,7 +181,11 @@ mod tests {
     }
 
     fn oauth2() -> Login {
-        Login::OAuth2 { username: Text::Plain("desk".into()), profile: "m365".into() }
+        Login::OAuth2 {
+            username: Text::Plain("desk".into()),
+            profile: "m365".into(),
+            mailbox: None,
+        }
     }
 
     pub(super) fn imap(name: &str, host: &str) -> Account {
@@ -312,22 +307,25 @@ mod tests {
 
     #[test]
     fn what_this_build_cannot_do_has_no_task() {
-        let folder = "INBOX".into();
-        let with_token = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
         let graph = Source::Graph {
             endpoint: endpoint("g.test"),
             login: oauth2(),
             mailbox: None,
             folder: "INBOX".into(),
         };
+        let account = Account { connection: graph, ..imap("a", "x.test") };
+        check(&Config::default(), &config(&[account], &[]), &["swap"]);
+    }
+
+    #[test]
+    fn with_a_token_or_a_password() {
+        let folder = "INBOX".into();
+        let imap4 = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
         let pop3 = Source::Pop3 { endpoint: endpoint("x.test"), login: oauth2() };
-        for source in [with_token, graph, pop3] {
+        for source in [imap4, pop3] {
             let account = Account { connection: source, ..imap("a", "x.test") };
-            check(&Config::default(), &config(&[account], &[]), &["swap"]);
+            check(&Config::default(), &config(&[account], &[]), &["swap", "start poller a"]);
         }
-        let route = SmtpRoute::Smtp { endpoint: endpoint("s.test"), login: oauth2() };
-        let server = SmtpServer { route, ..server("relay", "s.test") };
-        check(&Config::default(), &config(&[], &[server]), &["swap"]);
     }
 
     #[test]

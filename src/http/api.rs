@@ -5,6 +5,7 @@ pub mod config;
 pub mod explain;
 pub mod mails;
 pub mod notifications;
+pub mod oauth;
 pub mod outbox;
 pub mod quarantine;
 pub mod replay;

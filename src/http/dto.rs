@@ -6,6 +6,7 @@
 pub mod config;
 pub mod mail;
 pub mod notification;
+pub mod oauth;
 pub mod outbox;
 pub mod status;
 pub mod ticket;

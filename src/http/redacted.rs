@@ -36,13 +36,16 @@ pub fn config(config: &Config) -> Value {
             "state": switch(sender.state),
         })),
         "oauth2": {
+            "sealKey": config.oauth2.seal_key.as_ref().map(secret),
             "providers": map(config.oauth2.providers.iter(), |provider| json!({
                 "authUrl": provider.auth_url,
                 "tokenUrl": provider.token_url,
                 "deviceUrl": provider.device_url,
+                "allowPrivate": provider.allow_private,
             })),
             "profiles": map(config.oauth2.profiles.iter(), |profile| json!({
                 "provider": profile.provider,
+                "tenant": profile.tenant,
                 "clientId": text(&profile.client_id),
                 "clientSecret": profile.client_secret.as_ref().map(secret),
                 "secretExpires": profile.secret_expires.map(|date| date.to_string()),
@@ -192,9 +195,11 @@ fn login(login: &Login) -> Value {
         Login::Password { username, password } => {
             json!({ "username": text(username), "password": secret(password) })
         }
-        Login::OAuth2 { username, profile } => {
-            json!({ "username": text(username), "oauth2Profile": profile })
-        }
+        Login::OAuth2 { username, profile, mailbox } => json!({
+            "username": text(username),
+            "oauth2Profile": profile,
+            "mailbox": mailbox.as_ref().map(text),
+        }),
     }
 }
 

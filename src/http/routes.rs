@@ -18,12 +18,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::api::{
-    accounts, config, explain, mails, notifications, outbox, quarantine, replay, tickets,
+    accounts, config, explain, mails, notifications, oauth, outbox, quarantine, replay, tickets,
 };
 use super::dto::PageView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
 use super::dto::mail::{MailView, ReleasedView};
 use super::dto::notification::{NotificationView, ReadRequest};
+use super::dto::oauth::{CodeRequest, SignInRequest, SignInView, StandingView};
 use super::dto::outbox::{OutgoingView, OwedHookView};
 use super::dto::status::{BackupRequest, DoneView, StatusView};
 use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
@@ -133,6 +134,11 @@ const OUTBOX: &[(&str, &str)] = &[
     ("limit", "rows, at most 200; default 50"),
     ("cursor", "`next` of the page before"),
 ];
+const CALLBACK: &[(&str, &str)] = &[
+    ("state", "which sign-in it belongs to"),
+    ("code", "what the provider gave"),
+    ("error", "why it gave nothing"),
+];
 const RELOAD: &[(&str, &str)] =
     &[("allowMassDelete", "`true` lifts the guard against removing most accounts for this once")];
 const FILES: &[(&str, &str)] =
@@ -148,9 +154,15 @@ pub fn all() -> Vec<Route> {
         get("/-/healthy", Access::Open, "Whether the daemon turns and its store answers", ops::healthy).bytes("text/plain"),
         get("/-/ready", Access::Open, "Whether a revision was applied", ops::ready).bytes("text/plain"),
         post("/-/reload", Access::AdminOrLoopback, "Look at the configuration files now; 422 lists what is wrong with them, 409 says that the mass-delete guard holds the revision back", ops::reload).query(RELOAD).json::<ReloadView>(),
+        get(oauth::CALLBACK, Access::Open, "Where a browser comes back to after a person signed in at a provider", oauth::callback).query(CALLBACK).bytes("text/plain"),
         get("/api/v1/openapi.json", Access::Open, "This interface as an OpenAPI 3.1 document", super::openapi::serve).json::<serde_json::Value>(),
         get("/api/v1/status", VIEWER, "How the daemon, its accounts and its SMTP servers are", ops::status).json::<StatusView>(),
         post("/api/v1/accounts/{name}/fetch", USER, "Look into a mailbox now", accounts::fetch).json::<DoneView>(),
+
+        get("/api/v1/oauth", VIEWER, "How everybody who logs in with OAuth2 stands, and when each thing expires", oauth::list).json::<Vec<StandingView>>(),
+        post("/api/v1/oauth/logins", ADMIN, "Begin a sign-in with OAuth2", oauth::begin).takes::<SignInRequest>().json::<SignInView>(),
+        get("/api/v1/oauth/logins/{id}", ADMIN, "What came of a sign-in: `waiting` or done; 409 says why it failed", oauth::show).json::<DoneView>(),
+        post("/api/v1/oauth/codes", ADMIN, "Redeem the code that a browser brought to the command", oauth::code).takes::<CodeRequest>().json::<DoneView>(),
 
         get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
@@ -433,7 +445,10 @@ mod tests {
             .filter(|route| route.access == Access::Open)
             .map(|route| route.path)
             .collect();
-        assert_eq!(open, ["/metrics", "/-/healthy", "/-/ready", "/api/v1/openapi.json"]);
+        assert_eq!(
+            open,
+            ["/metrics", "/-/healthy", "/-/ready", "/oauth2/callback", "/api/v1/openapi.json"]
+        );
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub fn secrets(config: &Config) -> Vec<(Vec<String>, &SecretRef)> {
             add(&["users", name, "passwordHash"], hash);
         }
     }
+    if let Some(key) = &config.oauth2.seal_key {
+        add(&["oauth2", "sealKey"], key);
+    }
     for (name, profile) in &config.oauth2.profiles {
         if let Some(secret) = &profile.client_secret {
             add(&["oauth2", "profiles", name, "clientSecret"], secret);

@@ -51,9 +51,9 @@ impl<'a> Target<'a> {
                 (secrets.text(username)?, Proof::Password(secrets.read(password)?))
             }
             Login::None => return Err(MailboxError::Unsupported("a mailbox needs a login")),
-            Login::OAuth2 { username, .. } => {
+            Login::OAuth2 { username, mailbox, .. } => {
                 let token = token.ok_or(MailboxError::Unsupported("there is no access token"))?;
-                (secrets.text(username)?, Proof::Token(token.clone()))
+                (secrets.text(mailbox.as_ref().unwrap_or(username))?, Proof::Token(token.clone()))
             }
         };
         if username.contains(char::is_control) {

@@ -73,6 +73,16 @@ pub enum ConditionKind {
     Suspended,
 }
 
+impl Kind {
+    /// As in labels and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::MailAccount => "mailAccount",
+            Kind::Smtp => "smtp",
+        }
+    }
+}
+
 impl Board {
     /// All objects, by kind and name.
     pub fn all(&self) -> Vec<ObjectStatus> {

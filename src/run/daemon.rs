@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::board::Board;
 use super::clock::Clock;
+use super::tokens::Tokens;
 use crate::core::config::Config;
 use crate::core::plan::Change;
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub secrets: Secrets,
     /// What time it is.
     pub clock: Clock,
+    /// Access tokens of those who log in with OAuth2.
+    pub tokens: Tokens,
 }
 
 /// The revision that runs.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ use crate::faultpoint;
 use crate::metrics::Metrics;
 use crate::run::board::{Board, ConditionKind, Kind, ObjectStatus};
 use crate::run::clock::Clock;
+use crate::run::tokens::{Holder, TokenError, Tokens, Why};
 use crate::secret::Secrets;
 use crate::store::{CommandError, OutboxFilter, Store, StoreError};
 use crate::transport::{self, Connection};
@@ -70,6 +72,8 @@ pub struct OutboxParts {
     pub running: Arc<dyn Fn() -> (String, Arc<Config>) + Send + Sync>,
     /// Where passwords are read.
     pub secrets: Secrets,
+    /// Where access tokens come from.
+    pub tokens: Tokens,
     /// Where the condition of each server is shown.
     pub board: Arc<Board>,
     /// Where attempts are counted.
@@ -235,9 +239,13 @@ impl Outbox {
         lane.busy_since.get_or_insert(now);
         self.parked.remove(&mail.id);
         self.in_flight.insert(mail.id, pair(&mail));
-        let secrets = self.parts.secrets.clone();
+        let opener = Opener {
+            config: self.config.clone(),
+            secrets: self.parts.secrets.clone(),
+            tokens: self.parts.tokens.clone(),
+        };
         let stop = self.stop.clone();
-        let sent = transfer(server.clone(), connection, mail.clone(), secrets, stop);
+        let sent = transfer(server.clone(), connection, mail.clone(), opener, stop);
         self.tasks.insert(self.transfers.spawn(sent).id(), (server, mail));
     }
 
@@ -533,13 +541,47 @@ impl Outbox {
     }
 }
 
+/// What opens connections.
+struct Opener {
+    config: Arc<Config>,
+    secrets: Secrets,
+    tokens: Tokens,
+}
+
+impl Opener {
+    /// Opens a connection. A refused access token is replaced once before the refusal counts.
+    async fn open(&self, server: &SmtpServer) -> Result<Connection, Attempt> {
+        let Opener { config, secrets, tokens } = self;
+        let Some(holder) = Holder::of_server(server) else {
+            return transport::open(server, secrets, None).await;
+        };
+        let token = tokens.access(config, &holder).await.map_err(no_token)?;
+        let mut opened = transport::open(server, secrets, Some(&token)).await;
+        if matches!(opened, Err(Attempt::ServerDown { cause: "auth", .. })) {
+            let another = tokens.instead_of(config, &holder, &token).await.map_err(no_token)?;
+            if another.expose_secret() != token.expose_secret() {
+                opened = transport::open(server, secrets, Some(&another)).await;
+            }
+        }
+        if opened.is_ok() {
+            tokens.accepted(config, &holder).await;
+        }
+        opened
+    }
+}
+
+/// Without a token the server cannot be used now; the mail is not to blame.
+fn no_token(error: TokenError) -> Attempt {
+    Attempt::ServerDown { cause: error.why.label(), message: error.message }
+}
+
 /// Sends one mail. A connection that lay idle may have been closed by the server in the meantime;
 /// then a new one is opened at once.
 async fn transfer(
     server: SmtpServer,
     idle: Option<Connection>,
     mail: Outgoing,
-    secrets: Secrets,
+    opener: Opener,
     stop: CancellationToken,
 ) -> Transfer {
     let ended = |mail, attempt, let_in, connection: Option<Connection>| {
@@ -556,7 +598,7 @@ async fn transfer(
         }
     }
     let opened = tokio::select! {
-        opened = transport::open(&server, &secrets, None) => opened,
+        opened = opener.open(&server) => opened,
         () = stop.cancelled() => return ended(mail, None, false, None),
     };
     match opened {
@@ -623,9 +665,11 @@ fn show_working(status: &mut ObjectStatus, now: Timestamp) {
 fn show_down(status: &mut ObjectStatus, cause: &'static str, message: &str, now: Timestamp) {
     let (reachable, authenticated) = match cause {
         "auth" | "unsupported" => (Some(true), Some(false)),
+        "sign_in" | "oauth_client" | "token" | "secret" => (None, Some(false)),
         "connect" | "timeout" => (Some(false), None),
         _ => (Some(true), None),
     };
+    let cause = if cause == "sign_in" { Why::SignIn.reason() } else { cause };
     status.set(ConditionKind::Ready, Some(false), cause, message, now);
     status.set(ConditionKind::Reachable, reachable, cause, message, now);
     status.set(ConditionKind::Authenticated, authenticated, cause, message, now);

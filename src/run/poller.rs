@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use super::board::{ConditionKind, Kind, ObjectStatus};
 use super::daemon::Daemon;
 use super::gate::{Gate, Pass};
 use super::intake::{self, blocking};
+use super::tokens::{Holder, TokenError, Why};
 use crate::core::config::{Account, AfterFetch, Only, Oversize, Poll, Since, Source};
 use crate::core::mail::Location;
 use crate::faultpoint;
@@ -70,6 +72,8 @@ enum Ended {
     Mailbox(#[from] MailboxError),
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("{0}")]
+    Token(#[from] TokenError),
     #[error("asked to stop")]
     Stopped,
 }
@@ -82,6 +86,9 @@ pub async fn run(mut poller: Poller) {
         let began = Instant::now();
         // Boxed: between two looks a poller is only a timer, and there may be ten thousand.
         let result = Box::pin(poller.session(&account)).await;
+        if matches!(result, Err(Ended::Mailbox(MailboxError::Login(_)))) {
+            poller.distrust_token(&account).await;
+        }
         let pause = poller.after_session(&account, result, &mut failures, began.elapsed());
         poller.rest(pause).await;
     }
@@ -96,7 +103,7 @@ impl Poller {
         drop(turn);
         let pass = self.admission(account).await?;
         let stop = self.stop.clone();
-        let mut mailbox = step(&stop, mailbox::open(account, &self.daemon.secrets, None)).await?;
+        let mut mailbox = self.open(account).await?;
         faultpoint!("opened");
         if let Some(expires) = mailbox.certificate_expires() {
             self.daemon.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
@@ -118,6 +125,36 @@ impl Poller {
                 return Ok(());
             }
         }
+    }
+
+    /// A server that asks for the token at each request may refuse it in the middle of a session.
+    async fn distrust_token(&self, account: &Account) {
+        if let Some(holder) = Holder::of_account(account) {
+            let config = self.daemon.running.load().config.clone();
+            self.daemon.tokens.distrust(&config, &holder).await;
+        }
+    }
+
+    /// Opens the mailbox. A refused access token is replaced once before the refusal counts.
+    async fn open(&self, account: &Account) -> Result<Box<dyn Mailbox>, Ended> {
+        let (stop, secrets) = (&self.stop, &self.daemon.secrets);
+        let Some(holder) = Holder::of_account(account) else {
+            return step(stop, mailbox::open(account, secrets, None)).await;
+        };
+        let config = self.daemon.running.load().config.clone();
+        let tokens = &self.daemon.tokens;
+        let token = step(stop, tokens.access(&config, &holder)).await?;
+        let mut opened = step(stop, mailbox::open(account, secrets, Some(&token))).await;
+        if matches!(opened, Err(Ended::Mailbox(MailboxError::Login(_)))) {
+            let another = step(stop, tokens.instead_of(&config, &holder, &token)).await?;
+            if another.expose_secret() != token.expose_secret() {
+                opened = step(stop, mailbox::open(account, secrets, Some(&another))).await;
+            }
+        }
+        if opened.is_ok() {
+            tokens.accepted(&config, &holder).await;
+        }
+        opened
     }
 
     async fn admission(&self, account: &Account) -> Result<Pass, Ended> {
@@ -358,7 +395,8 @@ impl Poller {
             }
             Err(error) => {
                 *failures = failures.saturating_add(1);
-                let login = matches!(error, Ended::Mailbox(MailboxError::Login(_)));
+                let login = matches!(&error, Ended::Mailbox(MailboxError::Login(_)))
+                    || matches!(&error, Ended::Token(error) if error.why == Why::SignIn);
                 let pause = backoff::pause(*failures, login, backoff::dice());
                 let pause = pause.max(asked_to_wait(&error));
                 self.note_failure(account, &error, *failures, pause);
@@ -368,7 +406,13 @@ impl Poller {
     }
 
     async fn rest(&mut self, pause: Duration) {
+        let holder = Holder::of_account(&self.account.borrow());
+        let signed_in = holder.map(|holder| {
+            let config = self.daemon.running.load().config.clone();
+            self.daemon.tokens.bell(&config, &holder)
+        });
         tokio::select! {
+            () = rings(signed_in) => {}
             () = self.stop.cancelled() => {}
             () = changed(&mut self.account) => {}
             () = self.nudge.notified() => {}
@@ -567,14 +611,25 @@ impl Telling {
 }
 
 /// A step with the server, given up at once when asked to stop: the session is dropped with it.
-async fn step<T>(
+async fn step<T, E>(
     stop: &CancellationToken,
-    work: impl Future<Output = Result<T, MailboxError>>,
-) -> Result<T, Ended> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, Ended>
+where
+    Ended: From<E>,
+{
     tokio::select! {
         biased;
         () = stop.cancelled() => Err(Ended::Stopped),
         result = work => Ok(result?),
+    }
+}
+
+/// Waits until somebody has signed in, where somebody may.
+async fn rings(bell: Option<Arc<Notify>>) {
+    match bell {
+        Some(bell) => bell.notified().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -687,6 +742,7 @@ fn reason(error: &Ended) -> &'static str {
     match error {
         Ended::Mailbox(error) => error.label(),
         Ended::Store(_) => "store",
+        Ended::Token(error) => error.why.label(),
         Ended::Stopped => "stopped",
     }
 }
@@ -695,7 +751,7 @@ fn reason(error: &Ended) -> &'static str {
 fn asked_to_wait(error: &Ended) -> Duration {
     match error {
         Ended::Mailbox(MailboxError::Busy { retry_after }) => (*retry_after).min(WAIT_MAX),
-        Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped => Duration::ZERO,
+        Ended::Mailbox(_) | Ended::Store(_) | Ended::Token(_) | Ended::Stopped => Duration::ZERO,
     }
 }
 
@@ -704,6 +760,8 @@ fn login_taken(error: &Ended) -> Option<bool> {
     match error {
         Ended::Mailbox(MailboxError::Login(_) | MailboxError::Secret(_)) => Some(false),
         Ended::Mailbox(MailboxError::Folder(_) | MailboxError::Refused { .. }) => Some(true),
+        // A token that cannot be had is no login that was taken.
+        Ended::Token(_) => Some(false),
         Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped => None,
     }
 }
@@ -722,6 +780,7 @@ fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
         Ended::Mailbox(MailboxError::Lost(_)) => (Some(false), None, "ConnectionLost"),
         Ended::Mailbox(MailboxError::Unsupported(_)) => (None, None, "Unsupported"),
         Ended::Store(_) => (None, None, "StoreFailed"),
+        Ended::Token(error) => (None, Some(false), error.why.reason()),
         Ended::Stopped => (None, None, "Stopped"),
     };
     let message = error.to_string();

@@ -132,8 +132,10 @@ impl Session {
             Login::Password { username, password } => {
                 session.log_in(username, password, secrets).await?;
             }
-            Login::OAuth2 { username, .. } => {
-                let username = secrets.text(username).map_err(|error| down("auth", error))?;
+            Login::OAuth2 { username, mailbox, .. } => {
+                let username = secrets
+                    .text(mailbox.as_ref().unwrap_or(username))
+                    .map_err(|error| down("auth", error))?;
                 let token = token.ok_or_else(|| down("auth", "there is no access token"))?;
                 let bearer = Bearer { username: &username, host: &host, port: endpoint.port };
                 session.log_in_with_token(&bearer, token).await?;

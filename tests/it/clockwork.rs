@@ -64,6 +64,7 @@ impl Desk {
             metrics: Metrics::default(),
             secrets: Secrets::default(),
             clock: self.clock.clone(),
+            tokens: Default::default(),
         }));
     }
 

@@ -88,7 +88,11 @@ impl World {
 }
 
 fn login() -> Login {
-    Login::OAuth2 { username: Text::Plain("desk@example.com".into()), profile: "m365".into() }
+    Login::OAuth2 {
+        username: Text::Plain("desk@example.com".into()),
+        profile: "m365".into(),
+        mailbox: None,
+    }
 }
 
 fn source(

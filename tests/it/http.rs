@@ -89,6 +89,7 @@ impl Desk {
             metrics: Metrics::default(),
             secrets: Secrets::default(),
             clock,
+            tokens: Default::default(),
         });
         let handle = Handle::new(Shared {
             daemon,

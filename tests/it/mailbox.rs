@@ -684,6 +684,7 @@ async fn files_of_tls_that_cannot_be_used() {
 #[tokio::test]
 async fn what_this_build_cannot_do() {
     let token = || Login::OAuth2 {
+        mailbox: None,
         username: Text::Plain("desk@example.com".into()),
         profile: "m365".into(),
     };

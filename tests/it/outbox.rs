@@ -68,6 +68,7 @@ impl Desk {
             store: self.store.clone(),
             running: Arc::new(move || ("r1".into(), config.lock().unwrap().clone())),
             secrets: Secrets::default(),
+            tokens: Default::default(),
             board: self.board.clone(),
             metrics: Metrics::default(),
             clock: self.clock.clone(),

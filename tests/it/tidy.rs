@@ -67,11 +67,12 @@ const DOORS: &[(&str, &[&str])] = &[
 
 /// Modules that must not know each other.
 const APART: &[(&str, &[&str])] = &[
-    ("config", &["store", "mailbox", "transport", "run", "app", "http", "cli"]),
-    ("store", &["config", "mailbox", "transport", "run", "app", "http", "cli"]),
-    ("mailbox", &["config", "store", "transport", "run", "app", "http", "cli"]),
+    ("config", &["store", "mailbox", "transport", "oauth", "run", "app", "http", "cli"]),
+    ("store", &["config", "mailbox", "transport", "oauth", "run", "app", "http", "cli"]),
+    ("mailbox", &["config", "store", "transport", "oauth", "run", "app", "http", "cli"]),
     ("lint", &["store", "mailbox", "transport", "run", "app", "http", "cli"]),
-    ("transport", &["config", "store", "mailbox", "run", "app", "http", "cli"]),
+    ("transport", &["config", "store", "mailbox", "oauth", "run", "app", "http", "cli"]),
+    ("oauth", &["config", "store", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("openid", &["config", "store", "mailbox", "transport", "run", "app", "http", "cli"]),
     ("run", &["app", "http", "cli"]),
 ];

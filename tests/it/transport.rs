@@ -403,7 +403,7 @@ fn without_a_token_nothing_is_sent() {
         let sink = Sink::start(with_auth(Security::Tls)).await;
         let mut server = sink.server("relay");
         let username = postroom::core::config::Text::Plain("desk".into());
-        let login = Login::OAuth2 { username, profile: "m365".into() };
+        let login = Login::OAuth2 { username, profile: "m365".into(), mailbox: None };
         server.route = SmtpRoute::Smtp { endpoint: sink.endpoint(Security::Tls), login };
         let attempt = send(&server, &mail_to("eve@customer.test")).await;
         assert_eq!(shown(&attempt), "auth: there is no access token");

@@ -15,6 +15,7 @@ use crate::config::spec::account::{
     AccountDefaults, AccountKind, AfterFetch as After, DispatchBy, Idle, Only as Which,
     Oversize as Over,
 };
+use crate::config::spec::oauth2::Service;
 use crate::core::config::{
     Account, AfterFetch, Dispatch, Login, Only, Oversize, Poll, Security, Since, Source, Text,
 };
@@ -31,6 +32,10 @@ const SIZE_MIN: u64 = 1024;
 const SIZE_MAX: u64 = 1024 * 1024 * 1024;
 /// Folder of IMAP if none is written.
 const FOLDER_DEFAULT: &str = "INBOX";
+/// Port at which IMAP begins without TLS; everywhere else it begins with it (RFC 8314 section 7.3).
+const IMAP_STARTTLS_PORT: u16 = 143;
+/// Port at which POP3 begins with TLS (RFC 8314 section 7.3).
+const POP3_TLS_PORT: u16 = 995;
 /// Host of Microsoft Graph if neither account nor provider names one.
 pub const GRAPH_HOST: &str = "graph.microsoft.com";
 /// Port of Microsoft Graph.
@@ -79,14 +84,11 @@ fn source(
     scope: &Scope<'_>,
 ) -> Option<Source> {
     let profile = spec.oauth2_profile.as_ref();
-    let imap = || server::service(context, profile, |provider| provider.imap.as_ref());
-    let pop3 = || server::service(context, profile, |provider| provider.pop3.as_ref());
-    let host = |service: Option<&spec::oauth2::Service>| service.and_then(|s| s.host.clone());
-    let endpoint = |security, port, host: Option<String>| {
+    let endpoint = |security, port, offered: Service| {
         let written = Written {
             host: spec.host.as_ref(),
-            host_default: host.as_deref(),
-            port: (spec.port, port),
+            host_default: offered.host.as_deref(),
+            port: (spec.port.or(offered.port), port),
             tls: spec
                 .tls
                 .as_ref()
@@ -97,9 +99,10 @@ fn source(
         server::endpoint(written, security, scope)
     };
     let password = || server::password_login(spec.username.as_ref(), spec.password.as_ref(), scope);
+    let with_password = |security, port| (endpoint(security, port, Service::default()), password());
     let token = || {
-        server::not_yet("OAuth2", scope);
-        server::oauth2_login(context, spec.username.as_ref(), profile, scope)
+        let (username, mailbox) = (spec.username.as_ref(), spec.mailbox.as_ref());
+        server::oauth2_login(context, username, profile, mailbox, scope)
     };
     let folder = || spec.folder.clone().unwrap_or_else(|| FOLDER_DEFAULT.to_owned());
     // Both are asked before either can end this, so that both can report.
@@ -110,17 +113,27 @@ fn source(
         Some(Source::Pop3 { endpoint: endpoint?, login: login? })
     };
     match spec.kind {
-        AccountKind::Imap => imap_source((endpoint(Security::Plain, 143, None), password())),
-        AccountKind::Imaps => imap_source((endpoint(Security::Tls, 993, None), password())),
-        AccountKind::Imaptls => imap_source((endpoint(Security::StartTls, 143, None), password())),
+        AccountKind::Imap => imap_source(with_password(Security::Plain, 143)),
+        AccountKind::Imaps => imap_source(with_password(Security::Tls, 993)),
+        AccountKind::Imaptls => imap_source(with_password(Security::StartTls, 143)),
         AccountKind::Imapoauth2 => {
-            imap_source((endpoint(Security::Tls, 993, host(imap())), token()))
+            let offered = server::service(context, profile, |provider| provider.imap);
+            let security = match spec.port.or(offered.port) {
+                Some(IMAP_STARTTLS_PORT) => Security::StartTls,
+                _ => Security::Tls,
+            };
+            imap_source((endpoint(security, 993, offered), token()))
         }
-        AccountKind::Pop3 => pop3_source((endpoint(Security::Plain, 110, None), password())),
-        AccountKind::Pop3s => pop3_source((endpoint(Security::Tls, 995, None), password())),
-        AccountKind::Pop3tls => pop3_source((endpoint(Security::StartTls, 110, None), password())),
+        AccountKind::Pop3 => pop3_source(with_password(Security::Plain, 110)),
+        AccountKind::Pop3s => pop3_source(with_password(Security::Tls, 995)),
+        AccountKind::Pop3tls => pop3_source(with_password(Security::StartTls, 110)),
         AccountKind::Pop3oauth2 => {
-            pop3_source((endpoint(Security::StartTls, 110, host(pop3())), token()))
+            let offered = server::service(context, profile, |provider| provider.pop3);
+            let security = match spec.port.or(offered.port) {
+                Some(POP3_TLS_PORT) => Security::Tls,
+                _ => Security::StartTls,
+            };
+            pop3_source((endpoint(security, 110, offered), token()))
         }
         AccountKind::Graph => graph(context, spec, defaults, scope),
         AccountKind::Maildir => maildir(spec, scope),
@@ -135,18 +148,18 @@ fn graph(
 ) -> Option<Source> {
     server::not_yet("Microsoft Graph", scope);
     let profile = spec.oauth2_profile.as_ref();
-    let service = server::service(context, profile, |provider| provider.graph.as_ref());
+    let service = server::service(context, profile, |provider| provider.graph);
     let written = Written {
         host: spec.host.as_ref(),
-        host_default: service.and_then(|service| service.host.as_deref()).or(Some(GRAPH_HOST)),
-        port: (spec.port, GRAPH_PORT),
+        host_default: service.host.as_deref().or(Some(GRAPH_HOST)),
+        port: (spec.port.or(service.port), GRAPH_PORT),
         tls: spec.tls.as_ref().or(defaults.tls.as_ref()),
         connect_timeout: spec.connect_timeout.as_ref().or(defaults.connect_timeout.as_ref()),
         timeout: spec.timeout.as_ref().or(defaults.timeout.as_ref()),
     };
     let endpoint = server::endpoint(written, Security::Tls, scope);
     let username = spec.username.as_ref();
-    let login = server::oauth2_login(context, username, profile, scope);
+    let login = server::oauth2_login(context, username, profile, None, scope);
     let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile, scope);
     let folder = spec.folder.clone().unwrap_or_else(|| FOLDER_DEFAULT.to_owned());
     Some(Source::Graph { endpoint: endpoint?, login: login?, mailbox, folder })
@@ -177,7 +190,7 @@ fn foreign_keys(spec: &spec::MailAccount, scope: &Scope<'_>) {
         ("password", spec.password.is_some(), network && !token),
         ("oauth2Profile", spec.oauth2_profile.is_some(), token),
         ("folder", spec.folder.is_some(), imap || spec.kind == Graph),
-        ("mailbox", spec.mailbox.is_some(), spec.kind == Graph),
+        ("mailbox", spec.mailbox.is_some(), token),
         ("path", spec.path.is_some(), !network),
         ("idle", spec.idle.is_some(), imap),
     ];
@@ -327,6 +340,7 @@ pub fn same_mailbox(accounts: &BTreeMap<String, Arc<Account>>, top: &Scope<'_>) 
 fn mailbox(source: &Source) -> Option<String> {
     let user = |login: &Login| match login {
         Login::None => String::new(),
+        Login::OAuth2 { mailbox: Some(mailbox), .. } => key(mailbox),
         Login::Password { username, .. } | Login::OAuth2 { username, .. } => key(username),
     };
     Some(match source {

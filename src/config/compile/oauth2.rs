@@ -2,62 +2,107 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, each, value};
-use crate::config::problem::Scope;
+use super::preset::{self, preset};
+use super::{Context, each, server, value};
+use crate::config::problem::{Scope, hint_of_names};
 use crate::config::spec::oauth2 as spec;
-use crate::core::config::{Grant, OAuth2, OAuthProfile, OAuthProvider, OAuthService};
+use crate::core::config::{
+    ClientAuth, Grant, OAuth2, OAuthProfile, OAuthProvider, OAuthService, Security, TENANT,
+};
 
-/// Providers and profiles.
+/// Key, providers and profiles.
 pub fn oauth2(context: &Context<'_>, top: &Scope<'_>) -> OAuth2 {
     let scope = &top.at("oauth2");
     let united = context.united;
+    let key = united.seal_key;
+    let mut providers = each(scope, "providers", &united.providers, |name, spec, scope| {
+        let known = preset(name).unwrap_or_default();
+        provider(&preset::merged(spec, known), scope)
+    });
+    for profile in united.profiles.values() {
+        let name = &profile.provider;
+        if !united.providers.contains_key(name.as_str())
+            && let Some(known) = preset(name)
+            && let Some(known) = provider(&known, scope)
+        {
+            providers.insert(name.clone(), known);
+        }
+    }
     OAuth2 {
-        providers: each(scope, "providers", &united.providers, |_, spec, scope| {
-            Some(provider(spec, scope))
-        }),
+        seal_key: key.and_then(|key| value::secret(key, &scope.at("sealKey"))),
+        providers,
         profiles: each(scope, "profiles", &united.profiles, |_, spec, scope| {
             profile(context, spec, scope)
         }),
     }
 }
 
-fn provider(spec: &spec::Provider, scope: &Scope<'_>) -> OAuthProvider {
-    check_url(&spec.auth_url, &scope.at("authUrl"));
-    check_url(&spec.token_url, &scope.at("tokenUrl"));
-    if let Some(url) = &spec.device_url {
-        check_url(url, &scope.at("deviceUrl"));
+/// The provider of this name: as declared, as known, or both.
+pub fn provider_of(context: &Context<'_>, name: &str) -> Option<spec::Provider> {
+    match (context.united.providers.get(name), preset(name)) {
+        (Some(written), known) => Some(preset::merged(written, known.unwrap_or_default())),
+        (None, known) => known,
     }
+}
+
+fn provider(spec: &spec::Provider, scope: &Scope<'_>) -> Option<OAuthProvider> {
+    let url = |url: Option<&String>, key: &str| match url {
+        Some(url) => {
+            check_url(url, &scope.at(key));
+            Some(url.clone())
+        }
+        None => {
+            scope.error_at_key(format!("key \"{key}\" is missing"), format!("add `{key}:`"));
+            None
+        }
+    };
+    let (auth_url, token_url) =
+        (url(spec.auth_url.as_ref(), "authUrl"), url(spec.token_url.as_ref(), "tokenUrl"));
+    let device_url = spec.device_url.as_ref().and_then(|it| url(Some(it), "deviceUrl"));
+    let tls = spec.tls.as_ref();
+    let tls = tls.map(|tls| server::tls_options(tls, Security::Tls, &scope.at("tls")));
     let offered =
         [("imap", &spec.imap), ("pop3", &spec.pop3), ("smtp", &spec.smtp), ("graph", &spec.graph)];
-    let service = |service: &spec::Service| OAuthService {
-        host: service.host.clone(),
-        scopes: service.scopes.clone(),
+    let service = |service: &spec::Service| {
+        let scopes = service.scopes.clone().unwrap_or_default();
+        OAuthService {
+            host: service.host.clone(),
+            app_scopes: service.app_scopes.clone().unwrap_or_else(|| scopes.clone()),
+            scopes,
+        }
     };
     let services: BTreeMap<_, _> = offered
         .into_iter()
         .filter_map(|(name, offer)| Some((name.to_owned(), service(offer.as_ref()?))))
         .collect();
-    OAuthProvider {
-        auth_url: spec.auth_url.clone(),
-        token_url: spec.token_url.clone(),
-        device_url: spec.device_url.clone(),
+    Some(OAuthProvider {
+        auth_url: auth_url?,
+        token_url: token_url?,
+        device_url,
+        client_auth: match spec.client_auth {
+            None | Some(spec::ClientAuth::Basic) => ClientAuth::Basic,
+            Some(spec::ClientAuth::Post) => ClientAuth::Post,
+        },
+        auth_params: spec.auth_params.clone().unwrap_or_default(),
+        allow_private: spec.allow_private.unwrap_or(false),
+        tls: tls.unwrap_or_default(),
         services,
-    }
+    })
 }
 
 fn profile(context: &Context<'_>, spec: &spec::Profile, scope: &Scope<'_>) -> Option<OAuthProfile> {
-    let providers = &context.united.providers;
-    let at = scope.at("provider");
-    context.must_exist("provider", "oauth2.providers", providers, &spec.provider, &at);
-    let declared = providers.get(spec.provider.as_str());
-    if spec.grant == spec::Grant::DeviceCode && declared.is_some_and(|p| p.device_url.is_none()) {
-        scope
-            .at("grant")
-            .error("the provider has no deviceUrl", "add `deviceUrl:` to the provider");
+    let provider = provider_of(context, &spec.provider);
+    provider_is_known(context, spec, provider.is_some(), scope);
+    if let Some(provider) = &provider {
+        grant_fits(spec, provider, scope);
     }
     if spec.grant == spec::Grant::ClientCredentials && spec.client_secret.is_none() {
         scope
             .error_at_key("key \"clientSecret\" is missing", "this grant has nothing else to show");
+    }
+    if spec.grant != spec::Grant::ClientCredentials && context.united.seal_key.is_none() {
+        let hint = "add `oauth2: {sealKey: {secret: NAME}}`; `openssl rand -base64 32` makes a key";
+        scope.at("grant").error("stores tokens, and there is no key to encrypt them", hint);
     }
     let secret = spec.client_secret.as_ref();
     let client_secret = secret.and_then(|s| value::secret(s, &scope.at("clientSecret")));
@@ -65,6 +110,7 @@ fn profile(context: &Context<'_>, spec: &spec::Profile, scope: &Scope<'_>) -> Op
     let secret_expires = expires.and_then(|day| value::date(day, &scope.at("secretExpires")));
     Some(OAuthProfile {
         provider: spec.provider.clone(),
+        tenant: spec.tenant.as_ref().map(|tenant| tenant.0.clone()),
         client_id: value::text(&spec.client_id, &scope.at("clientId"))?,
         client_secret,
         secret_expires,
@@ -74,6 +120,34 @@ fn profile(context: &Context<'_>, spec: &spec::Profile, scope: &Scope<'_>) -> Op
             spec::Grant::ClientCredentials => Grant::ClientCredentials,
         },
     })
+}
+
+fn provider_is_known(context: &Context<'_>, spec: &spec::Profile, known: bool, scope: &Scope<'_>) {
+    let name = &spec.provider;
+    if known || context.united.left_out("oauth2.providers").any(|left| left == name) {
+        return;
+    }
+    let declared = context.united.providers.keys().copied();
+    let hint = hint_of_names("provider", name, declared.chain(preset::NAMES));
+    scope.at("provider").error(format!("provider {name:?} is not declared"), hint);
+}
+
+fn grant_fits(spec: &spec::Profile, provider: &spec::Provider, scope: &Scope<'_>) {
+    if spec.grant == spec::Grant::DeviceCode && provider.device_url.is_none() {
+        scope
+            .at("grant")
+            .error("the provider has no deviceUrl", "add `deviceUrl:` to the provider");
+    }
+    let urls = [&provider.auth_url, &provider.token_url, &provider.device_url];
+    let by_tenant = urls.into_iter().flatten().any(|url| url.contains(TENANT));
+    if spec.grant == spec::Grant::ClientCredentials && by_tenant && spec.tenant.is_none() {
+        let hint = "add `tenant:` with the identifier of the directory, or a domain of it";
+        scope.error_at_key("key \"tenant\" is missing", hint);
+    }
+    if spec.tenant.is_some() && !by_tenant {
+        let hint = "write {tenant} where it belongs in the provider's URLs, or remove it";
+        scope.at("tenant").error_at_key("has no effect at this provider", hint);
+    }
 }
 
 /// Tokens travel over these URLs: they are encrypted, except to this machine itself.

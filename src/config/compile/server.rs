@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::oauth2::provider_of;
 use super::{Context, value};
 use crate::config::problem::Scope;
 use crate::config::rule;
@@ -123,6 +124,7 @@ pub fn oauth2_login(
     context: &Context<'_>,
     username: Option<&TextOrReference>,
     profile: Option<&NameText>,
+    mailbox: Option<&TextOrReference>,
     scope: &Scope<'_>,
 ) -> Option<Login> {
     if username.is_none() {
@@ -137,7 +139,8 @@ pub fn oauth2_login(
     let profiles = &context.united.profiles;
     let known = context.must_exist("profile", "oauth2.profiles", profiles, profile, &at);
     let username = value::text(username?, &scope.at("username"))?;
-    known.then(|| Login::OAuth2 { username, profile: profile.clone() })
+    let mailbox = mailbox.and_then(|mailbox| value::text(mailbox, &scope.at("mailbox")));
+    known.then(|| Login::OAuth2 { username, profile: profile.clone(), mailbox })
 }
 
 /// Whose mailbox Microsoft Graph is asked about. An application without a user has none of its own.
@@ -159,16 +162,17 @@ pub fn graph_mailbox(
 }
 
 /// What the provider of a profile offers for a protocol.
-pub fn service<'a>(
-    context: &Context<'a>,
+pub fn service(
+    context: &Context<'_>,
     profile: Option<&NameText>,
-    of: impl Fn(&'a Provider) -> Option<&'a Service>,
-) -> Option<&'a Service> {
-    let profile = context.united.profiles.get(profile?.0.as_str())?;
-    of(context.united.providers.get(profile.provider.as_str())?)
+    of: impl Fn(Provider) -> Option<Service>,
+) -> Service {
+    let profile = profile.and_then(|profile| context.united.profiles.get(profile.0.as_str()));
+    let provider = profile.and_then(|profile| provider_of(context, &profile.provider));
+    provider.and_then(of).unwrap_or_default()
 }
 
-/// Says that this build loads OAuth2 and Graph but cannot run them yet.
+/// Says that this build loads Graph but cannot run it yet.
 pub fn not_yet(what: &str, scope: &Scope<'_>) {
     let message = format!("this build checks {what} but cannot run it yet");
     scope.warning_at_key(message, "it will not be polled or used; the rest of the files is");

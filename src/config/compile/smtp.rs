@@ -9,6 +9,7 @@ use crate::config::problem::Scope;
 use crate::config::rule;
 use crate::config::spec;
 use crate::config::spec::smtp::{SmtpAuth, SmtpKind};
+use crate::config::spec::text::TextOrReference;
 use crate::core::config::{Login, Security, SmtpRoute, SmtpServer};
 
 /// Connections kept open if nothing is written.
@@ -47,18 +48,18 @@ fn smtp(
     scope: &Scope<'_>,
 ) -> Option<SmtpRoute> {
     let profile = spec.auth.as_ref().and_then(|auth| auth.oauth2_profile.as_ref());
-    let service = server::service(context, profile, |provider| provider.smtp.as_ref());
+    let service = server::service(context, profile, |provider| provider.smtp);
     let written = Written {
         host: spec.host.as_ref(),
-        host_default: service.and_then(|service| service.host.as_deref()),
-        port: (spec.port, port),
+        host_default: service.host.as_deref(),
+        port: (spec.port.or(service.port), port),
         tls: spec.tls.as_ref(),
         connect_timeout: spec.connect_timeout.as_ref(),
         timeout: spec.timeout.as_ref(),
     };
     let endpoint = server::endpoint(written, security, scope);
     let login = match &spec.auth {
-        Some(auth) => login(context, auth, security, &scope.at("auth")),
+        Some(auth) => login(context, auth, spec.mailbox.as_ref(), security, &scope.at("auth")),
         None => Some(Login::None),
     };
     Some(SmtpRoute::Smtp { endpoint: endpoint?, login: login? })
@@ -71,11 +72,11 @@ fn graph(context: &Context<'_>, spec: &spec::SmtpServer, scope: &Scope<'_>) -> O
         let hint = "write `auth: {username: ADDRESS, oauth2Profile: NAME}`";
         scope.error_at_key("Microsoft Graph needs an OAuth2 profile", hint);
     }
-    let service = server::service(context, profile, |provider| provider.graph.as_ref());
+    let service = server::service(context, profile, |provider| provider.graph);
     let written = Written {
         host: spec.host.as_ref(),
-        host_default: service.and_then(|service| service.host.as_deref()).or(Some(GRAPH_HOST)),
-        port: (spec.port, GRAPH_PORT),
+        host_default: service.host.as_deref().or(Some(GRAPH_HOST)),
+        port: (spec.port.or(service.port), GRAPH_PORT),
         tls: spec.tls.as_ref(),
         connect_timeout: spec.connect_timeout.as_ref(),
         timeout: spec.timeout.as_ref(),
@@ -84,13 +85,14 @@ fn graph(context: &Context<'_>, spec: &spec::SmtpServer, scope: &Scope<'_>) -> O
     let username = auth.map(|auth| &auth.username);
     let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile, scope);
     profile?;
-    let login = login(context, auth?, Security::Tls, &scope.at("auth"));
+    let login = login(context, auth?, None, Security::Tls, &scope.at("auth"));
     Some(SmtpRoute::Graph { endpoint: endpoint?, login: login?, mailbox })
 }
 
 fn login(
     context: &Context<'_>,
     auth: &SmtpAuth,
+    mailbox: Option<&TextOrReference>,
     security: Security,
     scope: &Scope<'_>,
 ) -> Option<Login> {
@@ -107,8 +109,8 @@ fn login(
     if auth.password.is_some() {
         scope.at("password").error_at_key("stands beside oauth2Profile", "remove one of the two");
     }
-    server::not_yet("OAuth2", scope);
-    server::oauth2_login(context, Some(&auth.username), auth.oauth2_profile.as_ref(), scope)
+    let profile = auth.oauth2_profile.as_ref();
+    server::oauth2_login(context, Some(&auth.username), profile, mailbox, scope)
 }
 
 fn file(spec: &spec::SmtpServer, scope: &Scope<'_>) -> Option<SmtpRoute> {
@@ -126,11 +128,12 @@ fn file(spec: &spec::SmtpServer, scope: &Scope<'_>) -> Option<SmtpRoute> {
 fn foreign_keys(spec: &spec::SmtpServer, scope: &Scope<'_>) {
     use SmtpKind::{Graph, Smtp, Smtps, Smtptls};
     let network = matches!(spec.kind, Smtp | Smtps | Smtptls | Graph);
+    let token = spec.auth.as_ref().is_some_and(|auth| auth.oauth2_profile.is_some());
     let keys = [
         ("host", spec.host.is_some(), network),
         ("port", spec.port.is_some(), network),
         ("auth", spec.auth.is_some(), network),
-        ("mailbox", spec.mailbox.is_some(), spec.kind == Graph),
+        ("mailbox", spec.mailbox.is_some(), network && token),
         ("tls", spec.tls.is_some(), network),
         ("directory", spec.directory.is_some(), spec.kind == SmtpKind::File),
         ("command", spec.command.is_some(), spec.kind == SmtpKind::Sendmail),

@@ -30,8 +30,8 @@ pub struct MailAccount {
     /// Folder to read, for IMAP and `graph`. Default `INBOX`. For `graph` a well-known name such as
     /// `inbox`, `archive` or `junkemail`, or display names with `/` between, such as `Inbox/Desk`.
     pub folder: Option<String>,
-    /// For `graph`: whose mailbox to read, if it is not that of `username`. A shared mailbox is
-    /// named here. Plain or a reference.
+    /// With an `oauth2Profile`: whose mailbox to read, if it is not that of `username`, who signs in. A
+    /// shared mailbox is named here. Plain or a reference.
     pub mailbox: Option<TextOrReference>,
     /// Directory that holds `new`, `cur` and `tmp`, for `maildir`; relative to this file.
     pub path: Option<String>,

@@ -5,13 +5,19 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::text::{DateText, SecretReference, TextOrReference};
+use super::smtp::Tls;
+use super::text::{DateText, NameText, SecretReference, TextOrReference};
 
 /// OAuth2 providers and our registrations with them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OAuth2 {
-    /// Providers, by name.
+    /// Where the key is found with which tokens are encrypted in the store, such as the output of
+    /// `openssl rand -base64 32`. Needed for grants at which a person signs in. With another key
+    /// everybody signs in anew.
+    pub seal_key: Option<SecretReference>,
+    /// Providers, by name. `microsoft` and `google` are known without being declared; what is
+    /// declared under these names replaces single fields.
     #[serde(default)]
     pub providers: BTreeMap<String, Provider>,
     /// Our registrations with providers, by name.
@@ -19,16 +25,26 @@ pub struct OAuth2 {
     pub profiles: BTreeMap<String, Profile>,
 }
 
-/// Endpoints of a provider, and what it offers for each protocol.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// Endpoints of a provider, and what it offers for each protocol. `{tenant}` in a URL stands for
+/// the `tenant` of the profile.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provider {
     /// Where a person signs in.
-    pub auth_url: String,
+    pub auth_url: Option<String>,
     /// Where tokens are issued.
-    pub token_url: String,
+    pub token_url: Option<String>,
     /// Where a device code is issued; needed for `grant: deviceCode`.
     pub device_url: Option<String>,
+    /// How we show who we are at `tokenUrl`. Default `basic`.
+    pub client_auth: Option<ClientAuth>,
+    /// What is added to `authUrl` when a person signs in, such as `access_type: offline`.
+    pub auth_params: Option<BTreeMap<String, String>>,
+    /// `true` allows URLs that lead to this machine or a private network. Default `false`: such an
+    /// address is refused, so that nobody reads through us what only we can reach.
+    pub allow_private: Option<bool>,
+    /// Certificates and names.
+    pub tls: Option<Tls>,
     /// For accounts of type `imapoauth2`.
     pub imap: Option<Service>,
     /// For accounts of type `pop3oauth2`.
@@ -40,22 +56,29 @@ pub struct Provider {
 }
 
 /// What a provider offers for one protocol.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Service {
     /// Host for accounts and servers that name none.
     pub host: Option<String>,
+    /// Port for those that name none.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
     /// Scopes to ask for.
-    #[serde(default)]
-    pub scopes: Vec<String>,
+    pub scopes: Option<Vec<String>>,
+    /// Scopes to ask for with `grant: clientCredentials`. Default as `scopes`.
+    pub app_scopes: Option<Vec<String>>,
 }
 
 /// A registration with a provider.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Profile {
-    /// Name of the provider.
+    /// Name of the provider: `microsoft`, `google`, or one of `oauth2.providers`.
     pub provider: String,
+    /// Directory of the provider, for URLs with `{tenant}`: an identifier or a domain. Default
+    /// `organizations`, which means any; `grant: clientCredentials` needs one.
+    pub tenant: Option<NameText>,
     /// Client identifier, plain or a reference.
     pub client_id: TextOrReference,
     /// Where the client secret is found. Public clients have none.
@@ -76,4 +99,14 @@ pub enum Grant {
     DeviceCode,
     /// With the client secret alone.
     ClientCredentials,
+}
+
+/// How we show who we are at a token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ClientAuth {
+    /// Identifier and secret in the header, which every provider must understand.
+    Basic,
+    /// Both in the form.
+    Post,
 }

@@ -21,8 +21,8 @@ pub struct SmtpServer {
     pub port: Option<u16>,
     /// How we log in. Without it, not at all. `graph` needs an `oauth2Profile` here.
     pub auth: Option<SmtpAuth>,
-    /// For `graph`: whose mailbox sends, if it is not that of `auth.username`. A shared mailbox is
-    /// named here. Plain or a reference.
+    /// With an `oauth2Profile`: whose mailbox sends, if it is not that of `auth.username`, who signs
+    /// in. A shared mailbox is named here. Plain or a reference.
     pub mailbox: Option<TextOrReference>,
     /// Certificates and names.
     pub tls: Option<Tls>,
@@ -76,7 +76,7 @@ pub struct SmtpAuth {
 }
 
 /// Settings of TLS beyond "verify with the system's roots".
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// Roots to trust instead of the system's: path of a PEM file, relative to this file.

@@ -92,17 +92,17 @@ const SENDER: Kind<Sender> = Kind {
 const PROVIDER: Kind<OAuthProvider> = Kind {
     name: "oauth2.providers",
     state: |_| Switch::Enabled,
-    begins: |_| "kept for checks".into(),
-    ends: "no longer known",
-    changes: |_, _| (Action::Change, "kept for checks".into()),
+    begins: |_| "gives tokens".into(),
+    ends: "gives no more tokens",
+    changes: |_, _| (Action::Change, "counts from the next token on".into()),
 };
 
 const PROFILE: Kind<OAuthProfile> = Kind {
     name: "oauth2.profiles",
     state: |_| Switch::Enabled,
-    begins: |_| "kept for checks".into(),
-    ends: "no longer known",
-    changes: |_, _| (Action::Change, "kept for checks".into()),
+    begins: |_| "accounts can sign in with it".into(),
+    ends: "nobody signs in with it any more",
+    changes: |_, _| (Action::Change, "counts from the next token on".into()),
 };
 
 const ACCOUNT: Kind<Arc<Account>> = Kind {
@@ -504,7 +504,8 @@ mod tests {
     use super::super::tests::{any_config, config, endpoint, imap, password, server};
     use super::*;
     use crate::core::config::{
-        Channels, Dispatch, Language, Login, Role, Source, Subscriptions, Text,
+        Channels, ClientAuth, Dispatch, Language, Login, Role, Source, Subscriptions, Text,
+        TlsOptions,
     };
     use crate::core::filter::Settings;
     use crate::core::ticket::samples;
@@ -590,19 +591,28 @@ mod tests {
 
     #[test]
     fn accounts_that_this_build_cannot_poll() {
-        let login = Login::OAuth2 { username: Text::Plain("desk".into()), profile: "m365".into() };
-        let token = Source::Imap { endpoint: endpoint("x.test"), login, folder: "INBOX".into() };
+        let login = Login::OAuth2 {
+            username: Text::Plain("desk".into()),
+            profile: "m365".into(),
+            mailbox: None,
+        };
+        let token = Source::Graph {
+            endpoint: endpoint("x.test"),
+            login,
+            mailbox: None,
+            folder: "INBOX".into(),
+        };
         let account = Account { connection: token.clone(), ..imap("a", "x.test") };
         check(
             &Config::default(),
             &config(std::slice::from_ref(&account), &[]),
             &["Create mailAccounts a: \
-               not in use: sign-in with OAuth2 is not part of this build"],
+               not in use: Microsoft Graph is not part of this build"],
         );
         check_account(
             |one| one.connection = token,
             &["Change mailAccounts a: \
-               not polled: sign-in with OAuth2 is not part of this build"],
+               not polled: Microsoft Graph is not part of this build"],
         );
         let back = changes(&config(&[account], &[]), &config(&[imap("a", "x.test")], &[]));
         assert_eq!(back[0].action, Action::Restart);
@@ -801,6 +811,10 @@ mod tests {
                     auth_url: String::new(),
                     token_url: String::new(),
                     device_url: None,
+                    client_auth: ClientAuth::Basic,
+                    auth_params: BTreeMap::new(),
+                    allow_private: false,
+                    tls: TlsOptions::default(),
                     services: BTreeMap::new(),
                 };
                 config.oauth2.providers.insert("azure".into(), provider);
@@ -814,7 +828,7 @@ mod tests {
                 config.api_tokens.insert("ci".into(), token);
             },
             &[
-                "Create oauth2.providers azure: kept for checks",
+                "Create oauth2.providers azure: gives tokens",
                 "Create customers eve@cust.test: known from the next mail on",
                 "Create apiTokens ci: accepted",
                 "Create notificationTexts noteAdded: replaces the built-in text",

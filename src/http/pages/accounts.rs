@@ -8,7 +8,7 @@ use super::door;
 use super::foreign::foreign;
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Objects};
-use crate::app::probe::{self, Probe};
+use crate::app::probe::{self, Means, Probe};
 use crate::core::config::Role;
 use crate::http::Web;
 use crate::http::api::{self, Path};
@@ -49,7 +49,7 @@ pub async fn test_account(
 ) -> Result<Page, Problem> {
     let account = web.handle.running.load().config.accounts.get(&name).cloned();
     let account = account.ok_or_else(|| Problem::not_found(format!("mail account {name:?}")))?;
-    let probe = probe::account(&account, &web.handle.secrets).await;
+    let probe = probe::account(&account, &means(&web)).await;
     Ok(tested(&reader, &name, &probe))
 }
 
@@ -61,7 +61,7 @@ pub async fn test_server(
 ) -> Result<Page, Problem> {
     let server = web.handle.running.load().config.smtp.get(&name).cloned();
     let server = server.ok_or_else(|| Problem::not_found(format!("SMTP server {name:?}")))?;
-    let probe = probe::server(&server, None, &web.handle.secrets).await;
+    let probe = probe::server(&server, None, &means(&web)).await;
     Ok(tested(&reader, &name, &probe))
 }
 
@@ -200,6 +200,15 @@ fn segment(name: &str) -> String {
         }
     }
     segment
+}
+
+/// The daemon's own tokens: here those of people work, too.
+fn means(web: &Web) -> Means {
+    Means {
+        config: web.handle.running.load().config.clone(),
+        secrets: web.handle.secrets.clone(),
+        tokens: web.handle.tokens.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,11 @@ impl Lane {
         if self.paused(now).is_some() {
             return;
         }
-        let first = if cause == "auth" { PAUSE_AFTER_REFUSED_LOGIN_SECS } else { PAUSE_SECS };
+        let first = if matches!(cause, "auth" | "sign_in" | "oauth_client") {
+            PAUSE_AFTER_REFUSED_LOGIN_SECS
+        } else {
+            PAUSE_SECS
+        };
         let doubled = first * 2f64.powi(self.failures.min(16) as i32);
         // A quarter more or less is chance, so that many desks do not come back in step.
         let secs = doubled.min(PAUSE_SECS_MAX) * (0.75 + 0.5 * dice);

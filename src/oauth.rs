@@ -1,0 +1,247 @@
+//! Speaks with OAuth2 providers (RFC 6749): how a token is asked for, and what an answer means.
+//!
+//! ```text
+//! code.rs      a person signs in with a browser: URL, PKCE, code → tokens     RFC 7636, RFC 9700
+//! device.rs    a person signs in on another device                            RFC 8628
+//! answer.rs    what a token endpoint says, read with suspicion
+//! seal.rs      tokens as they are stored: encrypted
+//! ```
+//!
+//! Architecture invariant: nothing in here stores, waits or tries again; `run::tokens` does. No
+//! token, code or secret is ever part of an error, and no redirect is followed.
+
+pub mod answer;
+pub mod code;
+pub mod device;
+pub mod seal;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::core::config::{ClientAuth, Grant, OAuth2, OAuthProvider, TENANT};
+use crate::net::http::{Client, HttpError, Request, percent_encoded};
+use crate::net::reach::Reach;
+use crate::secret::{SecretError, Secrets};
+
+pub use answer::Tokens;
+
+/// Time for a whole request to a provider.
+pub const WITHIN: Duration = Duration::from_secs(15);
+/// Longest answer of a provider. Bytes.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Tenant of those who name none: any organisation of the provider.
+const TENANT_DEFAULT: &str = "organizations";
+
+/// Our registration with a provider for one protocol, with all references read.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Where a person signs in.
+    pub auth_url: String,
+    /// Where tokens are issued.
+    pub token_url: String,
+    /// Where a device code is issued.
+    pub device_url: Option<String>,
+    /// How we show who we are.
+    pub client_auth: ClientAuth,
+    /// What is added to `auth_url`.
+    pub auth_params: Vec<(String, String)>,
+    /// Who we are.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: Option<SecretString>,
+    /// What we ask for.
+    pub scopes: Vec<String>,
+}
+
+/// Why there is no token. Texts read after "could not get a token: ".
+#[derive(Debug, thiserror::Error)]
+pub enum OAuthError {
+    /// The provider could not be asked.
+    #[error("{0}")]
+    Http(#[from] HttpError),
+    /// A reference could not be read.
+    #[error("{0}")]
+    Secret(#[from] SecretError),
+    /// What is declared does not suffice.
+    #[error("{0}")]
+    Declared(String),
+    /// The provider has too much to do, or a fault.
+    #[error("the provider answered with status {status}")]
+    Busy {
+        /// Status of HTTP.
+        status: u16,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not one of a token endpoint.
+    #[error("the provider's answer cannot be used: {0}")]
+    Answer(&'static str),
+    /// A person must sign in: what the refresh token stands for has ended.
+    #[error("the provider wants a person to sign in ({0})")]
+    SignIn(String),
+    /// The provider does not take our identifier or secret.
+    #[error("the provider does not take clientId or clientSecret ({0})")]
+    Client(String),
+    /// The person has not decided yet (RFC 8628 section 3.5).
+    #[error("nobody has signed in yet")]
+    Pending {
+        /// Whether we ask too often.
+        slow_down: bool,
+    },
+    /// Any other refusal.
+    #[error("the provider refused ({0})")]
+    Refused(String),
+}
+
+impl OAuthError {
+    /// Label for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            OAuthError::Http(error) => error.label(),
+            OAuthError::Secret(_) => "secret",
+            OAuthError::Declared(_) => "declared",
+            OAuthError::Busy { .. } => "busy",
+            OAuthError::Answer(_) => "answer",
+            OAuthError::SignIn(_) => "sign_in",
+            OAuthError::Client(_) => "client",
+            OAuthError::Pending { .. } => "pending",
+            OAuthError::Refused(_) => "refused",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            OAuthError::Http(HttpError::Private(..)) => {
+                "set `allowPrivate: true` on the provider if that is meant"
+            }
+            OAuthError::Http(_) => "is `tokenUrl` right, and does a firewall let us out?",
+            OAuthError::Secret(_) => {
+                "secrets of `{secret: NAME}` lie in the directory --secrets-dir"
+            }
+            OAuthError::Declared(_) => "compare the profile with docs/oauth2.md",
+            OAuthError::Busy { .. } => "it is asked again by itself",
+            OAuthError::Answer(_) => "is `tokenUrl` the token endpoint, and no page for people?",
+            OAuthError::SignIn(_) => "sign in with `postroom oauth login`",
+            OAuthError::Client(_) => {
+                "is clientSecret the value, not its identifier, and still valid?"
+            }
+            OAuthError::Pending { .. } => "open the page and type the code",
+            OAuthError::Refused(_) => "compare scopes and permissions of the registration",
+        }
+    }
+}
+
+/// A client for this provider: its certificates, and where it may lie.
+pub fn client(provider: &OAuthProvider) -> Client {
+    let reach = if provider.allow_private { Reach::Private } else { Reach::Public };
+    Client::new(provider.tls.clone(), reach)
+}
+
+/// Reads what is declared for a profile and a protocol: `imap`, `pop3`, `smtp` or `graph`.
+pub fn registration(
+    oauth2: &OAuth2,
+    profile: &str,
+    service: &str,
+    secrets: &Secrets,
+) -> Result<Registration, OAuthError> {
+    let missing = |what: String| OAuthError::Declared(what);
+    let declared = oauth2
+        .profiles
+        .get(profile)
+        .ok_or_else(|| missing(format!("profile {profile:?} is not declared any more")))?;
+    let provider = oauth2
+        .providers
+        .get(&declared.provider)
+        .ok_or_else(|| missing(format!("provider {:?} is not declared", declared.provider)))?;
+    let offered = provider.services.get(service);
+    let scopes = offered.map(|offered| match declared.grant {
+        Grant::ClientCredentials => offered.app_scopes.clone(),
+        Grant::AuthorizationCode | Grant::DeviceCode => offered.scopes.clone(),
+    });
+    let tenant = declared.tenant.as_deref().unwrap_or(TENANT_DEFAULT);
+    let of_tenant = |url: &String| url.replace(TENANT, tenant);
+    let params = provider.auth_params.iter();
+    Ok(Registration {
+        auth_url: of_tenant(&provider.auth_url),
+        token_url: of_tenant(&provider.token_url),
+        device_url: provider.device_url.as_ref().map(of_tenant),
+        client_auth: provider.client_auth,
+        auth_params: params.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        client_id: secrets.text(&declared.client_id)?,
+        client_secret: declared.client_secret.as_ref().map(|it| secrets.read(it)).transpose()?,
+        scopes: scopes.unwrap_or_default(),
+    })
+}
+
+/// RFC 6749 section 4.4: a token for ourselves.
+pub async fn client_credentials(
+    client: &Client,
+    registration: &Registration,
+) -> Result<Tokens, OAuthError> {
+    let scope = registration.scopes.join(" ");
+    let fields = [("grant_type", "client_credentials"), ("scope", &scope)];
+    token(client, registration, &fields).await
+}
+
+/// RFC 6749 section 6: a new token for one who has signed in before.
+pub async fn refresh(
+    client: &Client,
+    registration: &Registration,
+    refresh_token: &SecretString,
+) -> Result<Tokens, OAuthError> {
+    let scope = registration.scopes.join(" ");
+    let refresh_token = refresh_token.expose_secret();
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", refresh_token), ("scope", &scope)];
+    token(client, registration, &fields).await
+}
+
+/// One question to the token endpoint. It is asked on a connection of its own, once: a request
+/// that may have been carried out must not be sent again by itself.
+async fn token(
+    client: &Client,
+    registration: &Registration,
+    fields: &[(&str, &str)],
+) -> Result<Tokens, OAuthError> {
+    let request = authenticated(registration, &registration.token_url, fields);
+    let answer = client.ask(request).await?;
+    let secrets = fields
+        .iter()
+        .map(|(_, value)| *value)
+        .chain(registration.client_secret.as_ref().map(|secret| secret.expose_secret()));
+    answer::tokens(&answer, &secrets.collect::<Vec<_>>())
+}
+
+/// A form with our identifier, and what proves it (RFC 6749 section 2.3.1).
+fn authenticated(registration: &Registration, url: &str, fields: &[(&str, &str)]) -> Request {
+    let mut fields: Vec<(&str, &str)> =
+        fields.iter().filter(|(_, value)| !value.is_empty()).copied().collect();
+    let mut basic = None;
+    match (&registration.client_secret, registration.client_auth) {
+        (Some(secret), ClientAuth::Basic) => {
+            let id = percent_encoded(&registration.client_id);
+            let secret = percent_encoded(secret.expose_secret());
+            basic = Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+        }
+        (Some(secret), ClientAuth::Post) => {
+            fields.push(("client_id", &registration.client_id));
+            fields.push(("client_secret", secret.expose_secret()));
+        }
+        (None, ClientAuth::Basic | ClientAuth::Post) => {
+            fields.push(("client_id", &registration.client_id));
+        }
+    }
+    let request = Request::form(url, &fields)
+        .header("accept", "application/json")
+        .answer_max(ANSWER_BYTES_MAX)
+        .within(WITHIN)
+        .alone();
+    match basic {
+        Some(basic) => request.secret_header("authorization", &basic),
+        None => request,
+    }
+}

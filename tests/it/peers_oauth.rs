@@ -1,0 +1,625 @@
+//! OAuth2 against servers that others wrote: npm `oidc-provider`, a Dovecot that asks it about each
+//! token, and Chromium for the person.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use postroom::core::config::{Login, Security, Source, Text, TlsOptions};
+use postroom::mailbox::{self, Fetched, MailboxError};
+use postroom::net::http::{Client, Method, Request};
+use postroom::net::reach::Reach;
+use postroom::secret::Secrets;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::browser::Browser;
+use crate::daemon::until;
+use crate::peers::Dovecot;
+use crate::process::{Program, ask};
+use crate::server::{account, endpoint};
+use crate::transport::run;
+
+/// Whoever waits longer has found a fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Key that encrypts the tokens.
+const SEAL: &str = "CANARY-seal-key-0123456789abcdef";
+
+/// An OAuth2 server in which everybody consents.
+struct Issuer {
+    port: u16,
+    child: Child,
+    said: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Issuer {
+    /// Starts one, or says what is missing. `variables` as its head explains.
+    fn start(variables: &[(&str, &str)]) -> Option<Issuer> {
+        let Ok(modules) = std::env::var("POSTROOM_NODE_MODULES") else {
+            let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
+            assert!(!required, "POSTROOM_NODE_MODULES is not set");
+            println!("skipped: POSTROOM_NODE_MODULES is not set");
+            return None;
+        };
+        let mut child = Command::new("node")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/oidc.mjs"))
+            .env("POSTROOM_NODE_MODULES", modules)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let port = first["port"].as_u64().unwrap() as u16;
+        let said: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let into = said.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                into.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Some(Issuer { port, child, said })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    async fn post(&self, path: &str) -> String {
+        let answer = near().ask(Request::new(Method::POST, self.url(path))).await.unwrap();
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
+    /// A token for support@mail.test.
+    async fn token(&self) -> SecretString {
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", "robot"),
+            ("client_secret", "CANARY-robot"),
+            ("scope", "mail"),
+        ];
+        let answer = near().ask(Request::form(self.url("/token"), &fields)).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        SecretString::from(answer["access_token"].as_str().unwrap())
+    }
+
+    /// How often this grant was answered with this status.
+    fn answered(&self, grant: &str, status: u16) -> usize {
+        let said = self.said.lock().unwrap();
+        said.iter().filter(|one| one["grant"] == grant && one["status"] == status).count()
+    }
+
+    /// Every token and code that was ever issued, and the client secrets.
+    fn secrets(&self) -> Vec<String> {
+        let said = self.said.lock().unwrap();
+        let issued = said.iter().filter_map(|one| one["secrets"].as_array()).flatten();
+        let mut all: Vec<String> =
+            issued.filter_map(|one| one.as_str().map(str::to_owned)).collect();
+        all.extend(["CANARY-desk", "CANARY-robot", SEAL].map(str::to_owned));
+        all
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn near() -> Client {
+    Client::new(TlsOptions::default(), Reach::Private)
+}
+
+/// A Dovecot that asks this issuer about each token (RFC 7662).
+struct Introspecting {
+    dovecot: Dovecot,
+    _settings: tempfile::TempDir,
+}
+
+fn dovecot(issuer: &Issuer, mechanisms: &str) -> Option<Introspecting> {
+    use std::os::unix::fs::PermissionsExt;
+    let settings = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(settings.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = settings.path().join("oauth2.conf");
+    let port = issuer.port;
+    let text = format!(
+        "introspection_mode = post\n\
+         introspection_url = http://dovecot:dovecot@127.0.0.1:{port}/token/introspection\n\
+         username_attribute = username\nusername_format = %u\nactive_attribute = active\n\
+         active_value = true\nscope = mail\ntimeout_msecs = 10000\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let dovecot = Dovecot::start_with(&format!(
+        "auth_mechanisms = plain {mechanisms}\n\
+         passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {}\n}}\n",
+        file.display()
+    ))?;
+    for user in ["support@mail.test", "alice@mail.test", "bob@mail.test"] {
+        dovecot.add_user(user, "unused");
+    }
+    Some(Introspecting { dovecot, _settings: settings })
+}
+
+fn mail(number: usize) -> String {
+    format!(
+        "From: eve@customer.example\r\nTo: support@desk.example\r\nSubject: question {number}\r\n\
+         Message-ID: <oauth-{number}@customer.example>\r\n\r\nWhere is my order {number}?\r\n"
+    )
+}
+
+#[test]
+fn both_mechanisms_over_imap_and_pop3() {
+    run(async {
+        let Some(issuer) = Issuer::start(&[]) else { return };
+        for mechanism in ["xoauth2", "oauthbearer"] {
+            let Some(Introspecting { dovecot, .. }) = &dovecot(&issuer, mechanism) else { return };
+            dovecot.deliver("support@mail.test", mail(1).as_bytes());
+            let token = issuer.token().await;
+            let ca = dovecot.ca();
+            let endpoint = |port, security| endpoint(port, security, Some(&ca));
+            let ways = [
+                imap(endpoint(dovecot.imaps, Security::Tls)),
+                imap(endpoint(dovecot.imap, Security::StartTls)),
+                pop3(endpoint(dovecot.pop3, Security::StartTls)),
+                pop3(endpoint(dovecot.pop3s, Security::Tls)),
+            ];
+            for (way, source) in ways.into_iter().enumerate() {
+                let account = account(source);
+                let opened = mailbox::open(&account, &Secrets::default(), Some(&token)).await;
+                let mut mailbox =
+                    opened.unwrap_or_else(|error| panic!("{mechanism} {way}: {error}"));
+                let listing = mailbox.list().await.unwrap();
+                let fetched = mailbox.fetch(&listing.entries, 100_000).await.unwrap();
+                assert!(matches!(&fetched[..], [Fetched::Mail(raw)] if raw == mail(1).as_bytes()));
+                mailbox.close().await.unwrap();
+                // One that is not of this server, and so long that it needs a step of its own.
+                let foreign = SecretString::from("CANARY-foreign".repeat(200));
+                let refused = mailbox::open(&account, &Secrets::default(), Some(&foreign)).await;
+                let error = refused.err().unwrap();
+                assert!(matches!(error, MailboxError::Login(_)), "{mechanism} {way}: {error}");
+                assert!(!error.to_string().contains("CANARY"), "{error}");
+            }
+        }
+    });
+}
+
+fn imap(endpoint: postroom::core::config::Endpoint) -> Source {
+    Source::Imap { endpoint, login: token_login(), folder: "INBOX".into() }
+}
+
+fn pop3(endpoint: postroom::core::config::Endpoint) -> Source {
+    Source::Pop3 { endpoint, login: token_login() }
+}
+
+fn token_login() -> Login {
+    Login::OAuth2 {
+        username: Text::Plain("support@mail.test".into()),
+        profile: "robot".into(),
+        mailbox: None,
+    }
+}
+
+fn yaml(issuer: &Issuer, dovecot: Option<&Dovecot>) -> String {
+    let port = |port: Option<u16>| port.unwrap_or(1);
+    let (imaps, pop3) = (port(dovecot.map(|it| it.imaps)), port(dovecot.map(|it| it.pop3)));
+    let tls = dovecot.map(|it| format!("tls: {{ca: {}}}, ", it.ca().display()));
+    let rest = format!(
+        "host: localhost, {}pollInterval: 1s, idle: \"off\", since: all, afterFetch: delete",
+        tls.unwrap_or_default()
+    );
+    let pop_rest = rest.replace("idle: \"off\", ", "");
+    format!(
+        r#"version: 1
+oauth2:
+  sealKey: {{secret: seal}}
+  providers:
+    login:
+      authUrl: "{url}/auth"
+      tokenUrl: "{url}/token"
+      deviceUrl: "{url}/device/auth"
+      allowPrivate: true
+      authParams: {{prompt: consent}}
+      imap: {{scopes: [openid, offline_access, mail]}}
+      pop3: {{scopes: [openid, offline_access, mail]}}
+    robots:
+      authUrl: "{url}/auth"
+      tokenUrl: "{url}/token"
+      clientAuth: post
+      allowPrivate: true
+      imap: {{scopes: [mail]}}
+  profiles:
+    person: {{provider: login, clientId: desk, clientSecret: {{secret: desk}}, grant: authorizationCode}}
+    device: {{provider: login, clientId: public, grant: deviceCode}}
+    robot: {{provider: robots, clientId: robot, clientSecret: {{secret: robot}}, grant: clientCredentials}}
+mailAccounts:
+  alice: {{type: imapoauth2, username: alice@mail.test, port: {imaps}, oauth2Profile: person, {rest}}}
+  bob: {{type: pop3oauth2, username: bob@mail.test, port: {pop3}, oauth2Profile: device, {pop_rest}}}
+  app: {{type: imapoauth2, username: support@mail.test, port: {imaps}, oauth2Profile: robot, {rest}}}
+queues: {{Raw: {{}}}}
+"#,
+        url = issuer.url(""),
+    )
+}
+
+/// A folder for the program with the secrets it needs.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    for (name, value) in [("desk", "CANARY-desk"), ("robot", "CANARY-robot"), ("seal", SEAL)] {
+        std::fs::write(secrets.join(name), value).unwrap();
+    }
+    folder
+}
+
+/// `postroom` with these arguments, talking to a daemon.
+fn command(addr: std::net::SocketAddr, data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
+    command.args(arguments);
+    command.args(["--url", &format!("http://{addr}"), "--data"]).arg(data);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A command that waits for a person: what it printed until now, and how it ended.
+struct Waiting {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Waiting {
+    fn start(mut command: Command) -> Waiting {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said: Arc<Mutex<String>> = Arc::default();
+        let into = said.clone();
+        let mut out = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            let mut piece = [0; 1024];
+            while let Ok(count @ 1..) = out.read(&mut piece) {
+                into.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..count]));
+            }
+        });
+        Waiting { child, said }
+    }
+
+    /// The first word it printed that begins like this.
+    async fn word(&self, start: &str) -> String {
+        until(start, || {
+            let said = self.said.lock().unwrap();
+            let (complete, _) = said.rsplit_once("waiting")?;
+            complete.split_whitespace().find(|word| word.starts_with(start)).map(str::to_owned)
+        })
+        .await
+    }
+
+    fn end(self) -> (Output, String) {
+        let output = self.child.wait_with_output().unwrap();
+        let said = self.said.lock().unwrap().clone();
+        (output, said)
+    }
+}
+
+/// A browser without a window: follows redirects and keeps cookies, until the callback.
+async fn browse(url: &str) -> String {
+    let client = near();
+    let mut jar = BTreeMap::new();
+    let mut url = url.to_owned();
+    for _ in 0..12 {
+        let cookies: Vec<String> =
+            jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = Request::get(&url);
+        if !cookies.is_empty() {
+            request = request.header("cookie", &cookies.join("; "));
+        }
+        let answer = client.ask(request).await.unwrap();
+        for cookie in answer.headers.get_all("set-cookie") {
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            jar.insert(name.to_owned(), value.to_owned());
+        }
+        let Some(next) = answer.header("location") else {
+            return String::from_utf8_lossy(&answer.body).into_owned();
+        };
+        let base: String = url.split('/').take(3).collect::<Vec<_>>().join("/");
+        url = if next.starts_with('/') { format!("{base}{next}") } else { next.to_owned() };
+    }
+    panic!("too many redirects");
+}
+
+async fn status(program: &Program) -> String {
+    ask(program.addr, "GET", "/api/v1/status", &program.token(), "").await.1
+}
+
+async fn ticket_of(program: &Program, number: usize) {
+    let began = Instant::now();
+    loop {
+        let (_, tickets) = ask(program.addr, "GET", "/api/v1/tickets", &program.token(), "").await;
+        if tickets.contains(&format!("question {number}\"")) {
+            return;
+        }
+        let late = began.elapsed() > PATIENCE;
+        assert!(!late, "no ticket of mail {number}: {}\n{}", status(program).await, tail(program));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn tail(program: &Program) -> String {
+    let log = program.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("postroom")).collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// No secret, code or token in anything that was said or stored.
+fn check_secrets(issuer: &Issuer, program: &Program, more: &[String]) {
+    let log = program.log();
+    for secret in issuer.secrets() {
+        assert!(!log.contains(&secret), "the log shows {}…", &secret[..6]);
+        for text in more {
+            assert!(!text.contains(&secret), "{}… is shown", &secret[..6]);
+        }
+        let stored = std::fs::read(program.path("data/postroom.redb"));
+        if let Ok(bytes) = stored {
+            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "the store shows {}…", &secret[..6]);
+        }
+    }
+}
+
+/// A person with a browser, a person with another device, and a program alone; then their tokens
+/// end and are replaced. `rotate`: whether each refresh takes the old refresh token away.
+async fn life(rotate: bool, browser: Option<&Browser>) {
+    let rotate = if rotate { "yes" } else { "no" };
+    let Some(issuer) = Issuer::start(&[("ROTATE", rotate), ("TTL", "4")]) else { return };
+    let Some(Introspecting { dovecot, .. }) = &dovecot(&issuer, "xoauth2 oauthbearer") else {
+        return;
+    };
+    let program = Program::start_in(folder(), &yaml(&issuer, Some(dovecot)), &[]).await;
+    let data = program.path("data");
+
+    // Client credentials need nobody.
+    dovecot.deliver("support@mail.test", mail(1).as_bytes());
+    ticket_of(&program, 1).await;
+
+    // The others say what to do, and the mail stays where it is.
+    dovecot.deliver("alice@mail.test", mail(2).as_bytes());
+    dovecot.deliver("bob@mail.test", mail(3).as_bytes());
+    let began = Instant::now();
+    while status(&program).await.matches("ReauthorizationRequired").count() < 2 {
+        assert!(began.elapsed() < PATIENCE, "{}", status(&program).await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let told = status(&program).await;
+    assert!(told.contains("postroom oauth login person --account alice"), "{told}");
+    let stands = command(program.addr, &data, &["oauth", "status"]).output().unwrap();
+    assert_eq!(stands.status.code(), Some(1));
+
+    // Authorization code with PKCE; the browser comes back to the command.
+    let login = Waiting::start(command(
+        program.addr,
+        &data,
+        &["oauth", "login", "person", "--account", "alice"],
+    ));
+    let url = login.word("http").await;
+    let page = match browser {
+        Some(browser) => {
+            browser.open(&url);
+            browser.text("body")
+        }
+        None => browse(&url).await,
+    };
+    assert!(page.contains("Signed in"), "{page}");
+    let (output, mut said) = login.end();
+    assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
+    ticket_of(&program, 2).await;
+
+    // Device code.
+    let login = Waiting::start(command(
+        program.addr,
+        &data,
+        &["oauth", "login", "device", "--account", "bob", "--device"],
+    ));
+    login.word("http").await;
+    let code = until("a code", || {
+        let said = login.said.lock().unwrap();
+        let rest = said.split_once("type the code ")?.1;
+        rest.split_once('\n').map(|(code, _)| code.to_owned())
+    })
+    .await;
+    let approve = format!("/test/approve-device?user_code={code}&account=bob@mail.test");
+    assert_eq!(issuer.post(&approve).await, "approved");
+    let (output, more) = login.end();
+    assert!(output.status.success(), "{more} {}", String::from_utf8_lossy(&output.stderr));
+    said.push_str(&more);
+    ticket_of(&program, 3).await;
+
+    // Their tokens end after four seconds; mail goes on.
+    let began = Instant::now();
+    while issuer.answered("refresh_token", 200) < 4 {
+        assert!(began.elapsed() < PATIENCE, "{}", tail(&program));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(issuer.answered("refresh_token", 400), 0);
+    dovecot.deliver("alice@mail.test", mail(4).as_bytes());
+    dovecot.deliver("bob@mail.test", mail(5).as_bytes());
+    ticket_of(&program, 4).await;
+    ticket_of(&program, 5).await;
+    let stands = command(program.addr, &data, &["oauth", "status"]).output().unwrap();
+    let stands = String::from_utf8_lossy(&stands.stdout).into_owned();
+    assert!(stands.contains("authorizationCode") && !stands.contains("Reauth"), "{stands}");
+
+    // The provider ends everything: the command to run is named, and the program alone goes on.
+    issuer.post("/test/end").await;
+    let began = Instant::now();
+    while status(&program).await.matches("ReauthorizationRequired").count() < 2 {
+        assert!(began.elapsed() < PATIENCE, "{}", status(&program).await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    dovecot.deliver("support@mail.test", mail(6).as_bytes());
+    ticket_of(&program, 6).await;
+    // Asked once each, and once with the one before; then left alone.
+    assert!(issuer.answered("refresh_token", 400) <= 4);
+
+    let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
+    assert!(
+        metrics.contains("postroom_oauth_sign_in_required{kind=\"mailAccount\",name=\"alice\"} 1")
+    );
+    check_secrets(&issuer, &program, &[said, stands, status(&program).await, metrics]);
+}
+
+#[test]
+fn sign_in_and_refresh_with_rotation() {
+    run(async {
+        if let Some(browser) = Browser::start() {
+            life(true, Some(&browser)).await;
+        }
+    });
+}
+
+#[test]
+fn sign_in_and_refresh_without_rotation() {
+    run(life(false, None));
+}
+
+/// The program dies two hundred times while it refreshes, at a provider that takes everything away
+/// if an old refresh token is shown. What is lost is lost between the answer and the commit.
+#[test]
+fn killed_while_refreshing() {
+    run(async {
+        let Some(issuer) = Issuer::start(&[("SAID", "0.2")]) else { return };
+        let desk = Kills::new(&issuer);
+        desk.sign_in().await;
+        let (mut lost, mut between, mut committed, mut before) = (0, 0, 0, 0);
+        for turn in 0..KILLS {
+            let answers = issuer.answered("refresh_token", 200);
+            let refusals = issuer.answered("refresh_token", 400);
+            let log = desk.die(Duration::from_micros(u64::from(turn as u32 % 40) * 500)).await;
+            let answered = issuer.answered("refresh_token", 200) > answers;
+            if issuer.answered("refresh_token", 400) > refusals {
+                // The provider refused: the life before must have ended between the two.
+                lost += 1;
+                assert_eq!(
+                    desk.last.get(),
+                    Fate::Between,
+                    "turn {turn}: lost for no reason\n{log}"
+                );
+                desk.sign_in().await;
+                desk.last.set(Fate::Committed);
+                continue;
+            }
+            let fate = match (answered, log.contains("new token committed")) {
+                (_, true) => Fate::Committed,
+                (true, false) => Fate::Between,
+                (false, false) => Fate::Before,
+            };
+            match fate {
+                Fate::Committed => committed += 1,
+                Fate::Between => between += 1,
+                Fate::Before => before += 1,
+            }
+            desk.last.set(fate);
+        }
+        println!(
+            "{KILLS} kills: {before} before the answer, {between} between answer and commit, \
+             {committed} after the commit; {lost} sign-ins lost, each after a kill in between"
+        );
+        assert!(lost <= between);
+        assert!(committed > 0);
+    });
+}
+
+const KILLS: usize = 200;
+
+/// Where a life ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Before,
+    Between,
+    Committed,
+}
+
+/// A program that is started again and again in one folder.
+struct Kills {
+    folder: tempfile::TempDir,
+    last: std::cell::Cell<Fate>,
+}
+
+impl Kills {
+    fn new(issuer: &Issuer) -> Kills {
+        let folder = folder();
+        let all = yaml(issuer, None);
+        let (head, rest) = all.split_once("mailAccounts:\n").unwrap();
+        let alice = rest.lines().find(|line| line.starts_with("  alice:")).unwrap();
+        let text = format!("{head}mailAccounts:\n{alice}\nqueues: {{Raw: {{}}}}\n");
+        std::fs::write(folder.path().join("desk.yaml"), text).unwrap();
+        Kills { folder, last: std::cell::Cell::new(Fate::Committed) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self) -> (Child, Arc<Mutex<String>>) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_postroom"))
+            .args(["run", "--listen", "127.0.0.1:0", "--log", "info", "-c"])
+            .arg(self.path("desk.yaml"))
+            .arg("--data")
+            .arg(self.path("data"))
+            .arg("--secrets-dir")
+            .arg(self.path("secrets"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said: Arc<Mutex<String>> = Arc::default();
+        let (into, mut lines) = (said.clone(), BufReader::new(child.stderr.take().unwrap()));
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|count| count > 0) {
+                into.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        (child, said)
+    }
+
+    /// Lets the program refresh once and kills it this long after it began to.
+    async fn die(&self, after: Duration) -> String {
+        let (mut child, said) = self.start();
+        until("a refresh", || {
+            said.lock().unwrap().contains("refresh token goes to the provider").then_some(())
+        })
+        .await;
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What the provider was asked before the kill, it answers after it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        said.lock().unwrap().clone()
+    }
+
+    /// Signs in through a program that lives, and ends it properly.
+    async fn sign_in(&self) {
+        let (mut child, said) = self.start();
+        let addr = until("an address", || {
+            let said = said.lock().unwrap();
+            let (_, rest) = said.split_once("listening on http://")?;
+            rest.split_whitespace().next()?.parse().ok()
+        })
+        .await;
+        let arguments = ["oauth", "login", "person", "--account", "alice"];
+        let login = Waiting::start(command(addr, &self.path("data"), &arguments));
+        let page = browse(&login.word("http").await).await;
+        assert!(page.contains("Signed in"), "{page}");
+        assert!(login.end().0.status.success());
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        child.wait().unwrap();
+    }
+}
