@@ -53,7 +53,7 @@ fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<String>) 
 fn help_and_version_are_fine() {
     check(&["--help"], 0, "Run the daemon");
     check(&["--version"], 0, env!("CARGO_PKG_VERSION"));
-    check(&["outbox", "ls", "--help"], 0, "Example:");
+    check(&["outbox", "ls", "--help"], 0, "Examples:");
 }
 
 #[test]
