@@ -142,6 +142,16 @@ impl Pod {
         }
         // What every runtime brings.
         std::fs::create_dir_all(root.join("proc")).unwrap();
+        std::fs::create_dir_all(root.join("dev")).unwrap();
+        for (name, minor) in [("null", "3"), ("random", "8"), ("urandom", "9")] {
+            let node = root.join("dev").join(name);
+            let made = Command::new("mknod")
+                .args(["-m", "666"])
+                .arg(node)
+                .args(["c", "1", minor])
+                .status();
+            assert!(made.unwrap().success());
+        }
         for (name, content) in [
             ("hosts", "127.0.0.1 localhost\n".to_owned()),
             ("resolv.conf", format!("nameserver {}\n", NAME_SERVER.trim_end_matches(":53"))),
