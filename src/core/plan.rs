@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::config::{Account, Config, SmtpRoute, SmtpServer, Source, Switch};
+use super::config::{Account, Config, SmtpServer, Source, Switch};
 pub use changes::changes;
 pub use effects::effects;
 
@@ -111,20 +111,12 @@ pub fn wanted(config: &Config) -> Vec<Slot> {
 
 /// Why this account has no poller, if it has none.
 pub fn idle_account(account: &Account) -> Option<&'static str> {
-    let by_source = match &account.connection {
-        Source::Imap { .. } | Source::Pop3 { .. } | Source::Maildir { .. } => None,
-        Source::Graph { .. } => Some("Microsoft Graph is not part of this build"),
-    };
-    suspended(account.state).or(by_source)
+    suspended(account.state)
 }
 
 /// Why this server is not used, if it is not.
 pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
-    let by_route = match &server.route {
-        SmtpRoute::Graph { .. } => Some("Microsoft Graph is not part of this build"),
-        SmtpRoute::Smtp { .. } | SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
-    };
-    suspended(server.state).or(by_route)
+    suspended(server.state)
 }
 
 /// Tasks that depend on the configuration, each with the part whose change needs a new task. Those
@@ -161,7 +153,7 @@ mod tests {
     use super::*;
     use crate::core::config::{
         AfterFetch, Dispatch, Endpoint, Login, Only, Oversize, Poll, SecretRef, Security, Since,
-        Text, TlsOptions,
+        SmtpRoute, Text, TlsOptions,
     };
 
     pub(super) fn endpoint(host: &str) -> Endpoint {
@@ -306,23 +298,17 @@ mod tests {
     }
 
     #[test]
-    fn what_this_build_cannot_do_has_no_task() {
+    fn with_a_token_or_a_password() {
+        let folder = "INBOX".into();
+        let imap4 = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
+        let pop3 = Source::Pop3 { endpoint: endpoint("x.test"), login: oauth2() };
         let graph = Source::Graph {
             endpoint: endpoint("g.test"),
             login: oauth2(),
             mailbox: None,
             folder: "INBOX".into(),
         };
-        let account = Account { connection: graph, ..imap("a", "x.test") };
-        check(&Config::default(), &config(&[account], &[]), &["swap"]);
-    }
-
-    #[test]
-    fn with_a_token_or_a_password() {
-        let folder = "INBOX".into();
-        let imap4 = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
-        let pop3 = Source::Pop3 { endpoint: endpoint("x.test"), login: oauth2() };
-        for source in [imap4, pop3] {
+        for source in [imap4, pop3, graph] {
             let account = Account { connection: source, ..imap("a", "x.test") };
             check(&Config::default(), &config(&[account], &[]), &["swap", "start poller a"]);
         }

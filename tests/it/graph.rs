@@ -12,7 +12,9 @@ use postroom::mailbox::{self, Fetched, Mailbox, MailboxError};
 use postroom::secret::Secrets;
 use postroom::transport;
 use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::daemon::{Daemon, until};
 use crate::server::certificates::Authority;
 use crate::server::graph::{Fault, StandIn, TOKEN, refusal, wait};
 use crate::server::{account, endpoint};
@@ -455,4 +457,89 @@ async fn sending_fails_in_the_right_way() {
     check_send(wait(503, "900"), "throttled").await;
     check_send(Fault::Lost, "protocol").await;
     check_send(Fault::Bytes("220 smtp\r\n".into()), "protocol").await;
+}
+
+/// Gives a token to whoever asks, over and over.
+async fn token_server() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 8192];
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let body = format!(
+                        "{{\"access_token\": \"{TOKEN}\", \"token_type\": \"Bearer\", \"expires_in\": 3600}}"
+                    );
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                        body.len()
+                    );
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_reads_and_answers_each_mail_once() {
+    let world = World::new(0).await;
+    let (port, tokens) = (world.service.port, token_server().await);
+    let folder = world.folder.path().display();
+    std::fs::write(world.folder.path().join("client"), "client-secret").unwrap();
+    let to_desk = |number: usize| {
+        format!(
+            "From: eve@cust.test\r\nTo: support@desk.test\r\nSubject: mail {number}\r\n\
+             Message-ID: <{number}@cust.test>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\nHelp {number}.\r\n"
+        )
+    };
+    for number in 0..12 {
+        world.service.deliver(&format!("M{number}="), &to_desk(number));
+    }
+    // The first commits stand while the service does not listen: nothing may come twice.
+    world.service.trouble("DELETE", Fault::Lost, 1);
+    world.service.trouble("DELETE", refusal(500, "ErrorInternalServerError"), 3);
+    let yaml = format!(
+        r#"version: 1
+oauth2:
+  providers:
+    p:
+      authUrl: http://127.0.0.1:{tokens}/authorize
+      tokenUrl: http://127.0.0.1:{tokens}/token
+      allowPrivate: true
+      graph: {{scopes: [".default"]}}
+  profiles:
+    m: {{provider: p, clientId: desk, clientSecret: {{file: "{folder}/client"}}, grant: clientCredentials}}
+mailAccounts:
+  cloud: {{type: graph, host: localhost, port: {port}, tls: {{ca: "{folder}/ca.pem"}}, oauth2Profile: m, username: desk@example.com, since: all, afterFetch: delete, pollInterval: 1s}}
+smtp:
+  cloud: {{type: graph, host: localhost, port: {port}, tls: {{ca: "{folder}/ca.pem"}}, auth: {{username: desk@example.com, oauth2Profile: m}}}}
+senders:
+  default: {{from: support@desk.test, via: [cloud]}}
+queues: {{support: {{autoReplies: {{new: thanks}}}}}}
+systemAddresses:
+  support@desk.test: {{queue: support}}
+autoReplies:
+  thanks: {{from: support@desk.test, subject: {{en: Received}}, text: {{en: "Your number is {{{{ ticket.number }}}}."}}}}
+limits: {{autoRepliesPerDay: 1000}}
+"#
+    );
+    let mut daemon = Daemon::start(&yaml).await;
+    daemon.mails(12).await;
+    // Once more from the start, with what is on the server by now.
+    daemon.stop().await;
+    daemon.again().await;
+    until("an empty folder", || world.service.ids("F-inbox==").is_empty().then_some(())).await;
+    assert_eq!(daemon.mails(12).await.len(), 12);
+    let sent = until("ten answers", || {
+        let sent = world.service.state().sent.clone();
+        (sent.len() >= 10).then_some(sent)
+    })
+    .await;
+    assert!(sent.iter().all(|mail| mail.contains("To: eve@cust.test")), "{sent:#?}");
+    assert_eq!(world.service.state().violations, Vec::<String>::new());
 }

@@ -146,7 +146,6 @@ fn graph(
     defaults: &AccountDefaults,
     scope: &Scope<'_>,
 ) -> Option<Source> {
-    server::not_yet("Microsoft Graph", scope);
     let profile = spec.oauth2_profile.as_ref();
     let service = server::service(context, profile, |provider| provider.graph);
     let written = Written {

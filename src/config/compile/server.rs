@@ -171,9 +171,3 @@ pub fn service(
     let provider = profile.and_then(|profile| provider_of(context, &profile.provider));
     provider.and_then(of).unwrap_or_default()
 }
-
-/// Says that this build loads Graph but cannot run it yet.
-pub fn not_yet(what: &str, scope: &Scope<'_>) {
-    let message = format!("this build checks {what} but cannot run it yet");
-    scope.warning_at_key(message, "it will not be polled or used; the rest of the files is");
-}

@@ -589,35 +589,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn accounts_that_this_build_cannot_poll() {
-        let login = Login::OAuth2 {
-            username: Text::Plain("desk".into()),
-            profile: "m365".into(),
-            mailbox: None,
-        };
-        let token = Source::Graph {
-            endpoint: endpoint("x.test"),
-            login,
-            mailbox: None,
-            folder: "INBOX".into(),
-        };
-        let account = Account { connection: token.clone(), ..imap("a", "x.test") };
-        check(
-            &Config::default(),
-            &config(std::slice::from_ref(&account), &[]),
-            &["Create mailAccounts a: \
-               not in use: Microsoft Graph is not part of this build"],
-        );
-        check_account(
-            |one| one.connection = token,
-            &["Change mailAccounts a: \
-               not polled: Microsoft Graph is not part of this build"],
-        );
-        let back = changes(&config(&[account], &[]), &config(&[imap("a", "x.test")], &[]));
-        assert_eq!(back[0].action, Action::Restart);
-    }
-
     fn renamed(kind: MovedKind, from: &str, to: &str) -> Moved {
         Moved { kind, from: from.into(), to: to.into() }
     }
