@@ -118,9 +118,11 @@ async fn sent_to(daemon: &Daemon, address: &str, known: &mut Vec<PathBuf>) -> St
     text
 }
 
-fn header<'a>(mail: &'a str, name: &str) -> &'a str {
-    let line = mail.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-    line.unwrap_or_else(|| panic!("no {name} in {mail}")).trim()
+/// A header field, unfolded (RFC 5322 section 2.2.3).
+fn header(mail: &str, name: &str) -> String {
+    let unfolded = mail.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let line = unfolded.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+    line.unwrap_or_else(|| panic!("no {name} in {mail}")).trim().to_owned()
 }
 
 const QUESTION: &str = "From: =?UTF-8?B?5bGx55Sw?= <yamada@kyaku.example>
@@ -204,7 +206,7 @@ async fn a_case_from_the_mail_to_its_end() {
     let number = ticket.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
 
     // The customer answers, and the bell of the owner rings.
-    let id = header(&answer, "Message-ID").to_owned();
+    let id = header(&answer, "Message-ID");
     let follow_up = format!(
         "From: yamada@kyaku.example\r\nTo: support@corp.example\r\nSubject: Re: x\r\n\
          Message-ID: <frage-2@kyaku.example>\r\nIn-Reply-To: {id}\r\n\

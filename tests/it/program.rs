@@ -262,7 +262,7 @@ fn an_edit_is_planned_and_carried_out() {
     desk.check(&plan, 0, "nothing changes");
     // A mistake changes nothing, and everybody says so.
     fs::write(desk.path("people.yaml"), people.replace("role: user", "role: usher")).unwrap();
-    let place = "people.yaml:18:11";
+    let place = "people.yaml:22:11";
     desk.check(&plan, 3, place);
     desk.check(&["reload"], 3, place);
     desk.check(&["status"], 1, place);
