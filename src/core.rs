@@ -17,6 +17,7 @@ pub mod intake;
 pub mod mail;
 pub mod notify;
 pub mod outgoing;
+pub mod permission;
 pub mod plan;
 pub mod render;
 pub mod reply;

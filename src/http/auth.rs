@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::core::config::{Config, Role, Switch};
+use crate::core::permission::Asker;
 use crate::core::ticket::Actor;
 
 /// File in the data directory from which the commands on this machine take their token.
@@ -30,6 +31,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Who asks, where it matters whom it may see.
+    pub fn asker(&self) -> Asker<'static> {
+        Asker { role: self.role, user: None }
+    }
+
     /// Who did it, for the history of a ticket.
     pub fn actor(&self) -> Actor {
         Actor::Token(self.name.clone())

@@ -18,6 +18,7 @@ use super::Web;
 use super::problem::Problem;
 use super::routes::role_name;
 use crate::core::config::{Config, Language, Role, Switch, User};
+use crate::core::permission::Asker;
 use crate::core::ticket::Actor;
 use crate::secret::Secrets;
 use crate::store::{Session, SessionKey};
@@ -69,6 +70,11 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
+    /// Who asks, where it matters whom he may see.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { role: self.role, user: Some(&self.user) }
+    }
+
     /// Who does it, for the history of a ticket.
     pub fn actor(&self) -> Actor {
         Actor::Agent(self.user.clone())

@@ -188,7 +188,7 @@ pub fn sample(route: &Route) -> String {
         .replace("{id}", "7")
         .replace("{index}", "0")
         .replace("{name}", "nobody")
-        .replace("{who}", "alice")
+        .replace("{who}", "eve@customer.example")
         .replace("{file}", "none.css");
     if filled.ends_with("/explain") { filled + "?account=nobody" } else { filled }
 }
@@ -512,6 +512,29 @@ async fn a_ticket_is_worked_on() {
     assert_eq!(changed.actor, "token user-token");
     assert_eq!(change(Method::DELETE, &watcher, "").await, 200);
     assert!(show().await.watchers.is_empty());
+}
+
+#[tokio::test]
+async fn who_follows_is_for_managers() {
+    let desk = Desk::new();
+    let path = format!("/api/v1/tickets/{}", record(&desk).await);
+    let show = async |token: &str| {
+        let (_, _, body) = desk.ask(request(&Method::GET, &path, Some(token))).await;
+        let detail = serde_json::from_slice::<TicketDetail>(&body).unwrap();
+        let told = detail.events.iter().filter(|event| event.event.starts_with("watcher")).count();
+        (detail.watchers.into_iter().map(|watcher| watcher.who).collect::<Vec<_>>(), told)
+    };
+    let agent = USERS[0].0;
+    let watcher = format!("{path}/watchers/{agent}");
+    let put = async |token| desk.status(request(&Method::PUT, &watcher, Some(token))).await;
+    assert_eq!(put("user-token").await, 403);
+    assert_eq!(put("manager-token").await, 200);
+    for token in ["viewer-token", "user-token"] {
+        assert_eq!(show(token).await, (vec![], 0), "{token}");
+    }
+    assert_eq!(show("manager-token").await, (vec![agent.to_owned()], 1));
+    let delete = request(&Method::DELETE, &watcher, Some("user-token"));
+    assert_eq!(desk.status(delete).await, 403);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use super::{Body, IdempotencyKey, Path, Query};
 use crate::core::address::Address;
 use crate::core::mail::{self, Digest};
+use crate::core::permission::Asker;
 use crate::core::ticket::{Article, Command, Priority, State as TicketState, Watcher};
 use crate::http::auth::Caller;
 use crate::http::dto::PageView;
@@ -64,9 +66,10 @@ pub async fn list(
 /// One ticket with everything that belongs to it.
 pub async fn show(
     State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
     Path(number): Path<String>,
 ) -> Result<Json<TicketDetail>, Problem> {
-    Ok(Json(TicketDetail::from(&find(&web, &number).await?)))
+    Ok(Json(TicketDetail::of(&find(&web, &number).await?, caller.asker())))
 }
 
 /// Adds a note.
@@ -128,7 +131,9 @@ pub async fn watch(
     Extension(caller): Extension<Caller>,
     Path((number, who)): Path<(String, String)>,
 ) -> Result<Json<TicketView>, Problem> {
-    carry_out(&web, &caller, &number, vec![Command::Watch(watcher(who))]).await
+    let who = watcher(who);
+    may_change(caller.asker(), &who)?;
+    carry_out(&web, &caller, &number, vec![Command::Watch(who)]).await
 }
 
 /// Lets somebody follow a ticket no longer.
@@ -137,7 +142,9 @@ pub async fn unwatch(
     Extension(caller): Extension<Caller>,
     Path((number, who)): Path<(String, String)>,
 ) -> Result<Json<TicketView>, Problem> {
-    carry_out(&web, &caller, &number, vec![Command::Unwatch(watcher(who))]).await
+    let who = watcher(who);
+    may_change(caller.asker(), &who)?;
+    carry_out(&web, &caller, &number, vec![Command::Unwatch(who)]).await
 }
 
 /// The mail of an article.
@@ -247,6 +254,15 @@ pub(in crate::http) async fn article_bytes(
     let digest = article.raw.ok_or_else(missing)?;
     let raw = web.read(move |store| store.raw(&digest)).await?.ok_or_else(missing)?;
     Ok((article, raw))
+}
+
+/// Refuses whoever may not add and remove this one.
+pub(in crate::http) fn may_change(asker: Asker<'_>, who: &Watcher) -> Result<(), Problem> {
+    if asker.changes(who) {
+        return Ok(());
+    }
+    let detail = "only managers add and remove other agents";
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
 pub(in crate::http) fn watcher(who: String) -> Watcher {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::core::permission::Asker;
 use crate::core::ticket::{
     Article, ArticleKind, AuthorKind, Customer, Event, Ticket, Watcher, What,
 };
@@ -255,8 +256,9 @@ impl From<&Customer> for CustomerView {
     }
 }
 
-impl From<&StoredTicket> for TicketDetail {
-    fn from(stored: &StoredTicket) -> TicketDetail {
+impl TicketDetail {
+    /// A ticket as somebody may see it.
+    pub fn of(stored: &StoredTicket, asker: Asker<'_>) -> TicketDetail {
         let ticket = &stored.ticket;
         // The history knows the numbers of other tickets, the ticket only their identities.
         let events = || stored.events.iter().map(|event| &event.what);
@@ -268,16 +270,18 @@ impl From<&StoredTicket> for TicketDetail {
             What::Linked { number } | What::MergedFrom { number } => Some(number.clone()),
             _ => None,
         });
+        let watchers = ticket.watchers.iter().filter(|who| asker.sees(who));
+        let history = stored.events.iter().filter(|event| asker.sees_event(event));
         TicketDetail {
             ticket: TicketView::from(ticket),
             participants: ticket.participants.iter().map(ToString::to_string).collect(),
-            watchers: ticket.watchers.iter().map(WatcherView::from).collect(),
+            watchers: watchers.map(WatcherView::from).collect(),
             undeliverable: ticket.undeliverable.iter().map(ToString::to_string).collect(),
             fields: ticket.fields.clone(),
             merged_into,
             links: links.collect(),
             articles: stored.articles.iter().map(ArticleView::from).collect(),
-            events: stored.events.iter().map(EventView::from).collect(),
+            events: history.map(EventView::from).collect(),
         }
     }
 }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::door;
 use super::layout::{self, Here, Page};
+use super::plain;
 use super::words::{Bells, Frame};
 use crate::core::notify::EventKind;
 use crate::http::Web;
@@ -67,6 +68,7 @@ fn table(reader: &SignedIn, bells: &[Bell]) -> Markup {
                         th scope="col" { (words.at) }
                         th scope="col" { (words.event) }
                         th scope="col" { (words.ticket) }
+                        th scope="col" { (words.why) }
                     } }
                     tbody { @for bell in bells { (line(reader, bell)) } }
                 }
@@ -86,6 +88,10 @@ fn line(reader: &SignedIn, bell: &Bell) -> Markup {
             }
             td.nowrap {
                 @if let Some(number) = &bell.ticket { a href={ "/tickets/" (number) } { (number) } }
+            }
+            td.soft {
+                (plain::line(&bell.role))
+                @if !bell.rule.is_empty() { br; code { (plain::line(&bell.rule)) } }
             }
         }
     }

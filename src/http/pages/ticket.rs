@@ -164,6 +164,8 @@ fn happened(
     form: &Form,
 ) -> Markup {
     let (words, frame) = (One::of(reader.language), Frame::of(reader.language));
+    let events: Vec<&Event> =
+        events.iter().filter(|event| reader.asker().sees_event(event)).collect();
     let all = form.text("history") == "all";
     let first = if all { 0 } else { events.len().saturating_sub(EVENTS_MAX) };
     let actor = |event: &Event| match &event.actor {

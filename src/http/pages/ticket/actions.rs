@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
-use super::panel::may_change;
 use super::{Draft, page};
 use crate::core::address::Address;
 use crate::core::ticket::{Command, State as TicketState, Ticket, Watcher};
@@ -166,10 +165,7 @@ fn watcher(form: &Form, reader: &SignedIn) -> Result<Watcher, Problem> {
     // Nobody named is oneself.
     let who = form.filled("who").unwrap_or(&reader.user);
     let who = rules::watcher(who.to_owned());
-    if !may_change(reader, &who) {
-        let detail = "only managers add and remove other agents";
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
-    }
+    rules::may_change(reader.asker(), &who)?;
     Ok(who)
 }
 

@@ -205,9 +205,10 @@ pub fn change(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
 pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
     let words = One::of(reader.language);
     let path = format!("/tickets/{}", ticket.number);
+    let asker = reader.asker();
     let me = Watcher::Agent(reader.user.clone());
     let mine = ticket.watchers.contains(&me);
-    let shown: Vec<&Watcher> = ticket.watchers.iter().filter(|who| may_see(reader, who)).collect();
+    let shown: Vec<&Watcher> = ticket.watchers.iter().filter(|who| asker.sees(who)).collect();
     html! {
         section.card {
             h2 { (words.watchers) }
@@ -221,7 +222,7 @@ pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
                                 Watcher::Customer(address) => (plain::line(address.as_str())),
                             }
                         }
-                        @if may_change(reader, who) {
+                        @if asker.changes(who) {
                             form.inline method="post" action=(format!("{path}/unwatch")) {
                                 (layout::csrf(reader))
                                 input type="hidden" name="who" value=(who);
@@ -249,19 +250,6 @@ pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
             }
         }
     }
-}
-
-/// Whether somebody may see that a person follows a ticket.
-pub fn may_see(reader: &SignedIn, who: &Watcher) -> bool {
-    match who {
-        Watcher::Customer(_) => true,
-        Watcher::Agent(name) => *name == reader.user || reader.may(Role::Manager),
-    }
-}
-
-/// Whether somebody may add and remove a person.
-pub fn may_change(reader: &SignedIn, who: &Watcher) -> bool {
-    reader.may(Role::User) && may_see(reader, who)
 }
 
 /// Becoming part of another ticket.

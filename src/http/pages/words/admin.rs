@@ -121,6 +121,7 @@ words! {
         event: "Event", "イベント";
         ticket: "Ticket", "チケット";
         at: "When", "日時";
+        why: "Why", "理由";
         unread: "new", "新着";
         ticket_created: "A ticket was created", "チケットが作成されました";
         follow_up_locked: "A follow-up arrived on a locked ticket", "ロック中のチケットに追加の連絡がありました";
