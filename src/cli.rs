@@ -4,6 +4,7 @@
 //! the daemon over HTTP, or starts it, and ends with one of the codes of [`Exit`].
 
 mod against;
+mod audience;
 mod check;
 mod client;
 mod completions;
@@ -14,6 +15,7 @@ mod graph;
 mod import;
 mod log;
 mod mails;
+
 mod oauth;
 mod outbox;
 mod output;
@@ -95,6 +97,8 @@ enum Command {
     Tickets(tickets::TicketsArgs),
     /// Say what became of each mail and why
     Mails(mails::MailsArgs),
+    /// Say who is told of an event, who is not, and why
+    Notify(audience::NotifyArgs),
     /// List, retry and drop mail we owe
     Outbox(outbox::OutboxArgs),
     /// List, show, release and drop mails kept for a person to look at
@@ -198,6 +202,7 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Oauth(args) => oauth::run(args),
         Command::Tickets(args) => tickets::run(args),
         Command::Mails(args) => mails::run(args),
+        Command::Notify(args) => audience::run(args),
         Command::Outbox(args) => outbox::run(args),
         Command::Quarantine(args) => quarantine::run(args),
         Command::Password(args) => password::run(args),

@@ -18,6 +18,7 @@ pub mod schema;
 pub mod spec;
 pub mod unite;
 pub mod watch;
+pub mod whereabouts;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

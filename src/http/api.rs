@@ -1,6 +1,7 @@
 //! The handlers of `/api/v1`, one file per resource.
 
 pub mod accounts;
+pub mod audience;
 pub mod config;
 pub mod explain;
 pub mod mails;

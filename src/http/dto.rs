@@ -3,6 +3,7 @@
 //! Architecture invariant: these are neither core types nor stored rows, so that either can
 //! change without changing the API. Unknown keys in what is sent to us are refused.
 
+pub mod audience;
 pub mod config;
 pub mod mail;
 pub mod notification;

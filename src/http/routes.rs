@@ -18,9 +18,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::api::{
-    accounts, config, explain, mails, notifications, oauth, outbox, quarantine, replay, tickets,
+    accounts, audience, config, explain, mails, notifications, oauth, outbox, quarantine, replay,
+    tickets,
 };
 use super::dto::PageView;
+use super::dto::audience::AudienceView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
 use super::dto::mail::{MailView, ReleasedView};
 use super::dto::notification::{NotificationView, ReadRequest};
@@ -124,6 +126,10 @@ const TICKETS: &[(&str, &str)] = &[
     ("limit", "rows, at most 200; default 50"),
     ("cursor", "`next` of the page before"),
 ];
+const AUDIENCE: &[(&str, &str)] = &[
+    ("event", "the event, as in `subscriptions`"),
+    ("by", "name of the user who does it; default the desk itself"),
+];
 const NOTIFICATIONS: &[(&str, &str)] = &[
     ("user", "name of the user"),
     ("limit", "rows, at most 200; default 50"),
@@ -166,6 +172,7 @@ pub fn all() -> Vec<Route> {
 
         get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
+        get("/api/v1/tickets/{number}/audience", MANAGER, "Who would be told of an event on a ticket, who would not, and which line decides it", audience::show).query(AUDIENCE).json::<AudienceView>(),
         patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).once().takes::<TicketPatch>().json::<TicketView>(),
         post("/api/v1/tickets/{number}/notes", USER, "Add a note", tickets::note).once().takes::<NoteRequest>().json::<TicketView>(),
         post("/api/v1/tickets/{number}/replies", USER, "Send an answer to the customer", tickets::reply).once().takes::<ReplyRequest>().json::<TicketView>(),

@@ -23,6 +23,7 @@ use postroom::core::mail::Location;
 use postroom::core::ticket::{Actor, Command};
 use postroom::core::{intake, mail};
 use postroom::http::auth::{LOCAL_TOKEN_FILE, LocalToken};
+use postroom::http::dto::audience::AudienceView;
 use postroom::http::dto::ticket::TicketDetail;
 use postroom::http::routes::{self, Access, Route};
 use postroom::http::{CONNECTIONS_MAX, Peer, READ_TIMEOUT_SECS, Web, router, serve};
@@ -512,6 +513,24 @@ async fn a_ticket_is_worked_on() {
     assert_eq!(changed.actor, "token user-token");
     assert_eq!(change(Method::DELETE, &watcher, "").await, 200);
     assert!(show().await.watchers.is_empty());
+}
+
+#[tokio::test]
+async fn an_audience_is_explained() {
+    let desk = Desk::new();
+    let path = format!("/api/v1/tickets/{}/audience", record(&desk).await);
+    let ask = async |query: &str, token: &str| {
+        desk.ask(request(&Method::GET, &format!("{path}?{query}"), Some(token))).await
+    };
+    let (status, _, body) = ask("event=ticketCreated", "manager-token").await;
+    assert_eq!(status, 200);
+    let audience: AudienceView = serde_json::from_slice(&body).unwrap();
+    let told = audience.people.iter().map(|one| (one.who.as_str(), one.told, one.why.is_empty()));
+    let users = ["adam", "mona", "ulla", "vera"].map(|who| (who, false, false));
+    assert_eq!(told.collect::<Vec<_>>(), users, "nobody has a subscription, and each is told why");
+    assert_eq!(ask("event=ticketBurned", "manager-token").await.0, 422);
+    assert_eq!(ask("event=noteAdded&by=nobody", "manager-token").await.0, 404);
+    assert_eq!(ask("event=noteAdded", "user-token").await.0, 403);
 }
 
 #[tokio::test]
