@@ -275,6 +275,7 @@ impl Tokens {
         slot.failed = None;
         slot.failures = 0;
         self.measure(holder, &slot);
+        self.measure_sign_in(holder, false);
         self.bell(config, holder).notify_waiters();
         tracing::info!(
             kind = holder.kind.word(),
@@ -346,6 +347,11 @@ impl Tokens {
             let mut slot = slot.lock_owned().await;
             let token = tokens.token(&config.oauth2, &holder, &mut slot, refused.as_ref()).await;
             tokens.measure(&holder, &slot);
+            // Also while the last access token still lives: it is the time to sign in.
+            let wants_person = |error: &TokenError| error.why == Why::SignIn;
+            let failed = slot.failed.as_ref().map(|(error, _)| error);
+            let wanted = token.as_ref().err().or(failed).is_some_and(wants_person);
+            tokens.measure_sign_in(&holder, wanted);
             token
         });
         work.await.unwrap_or_else(|_| {
@@ -606,8 +612,11 @@ impl Tokens {
         if let Some(grant) = &slot.grant {
             metrics.oauth_grant_issued(kind, name, grant.issued);
         }
-        let wanted = matches!(&slot.failed, Some((error, _)) if error.why == Why::SignIn);
-        metrics.oauth_sign_in_required(kind, name, wanted);
+    }
+
+    fn measure_sign_in(&self, holder: &Holder, wanted: bool) {
+        let metrics = &self.0.parts.metrics;
+        metrics.oauth_sign_in_required(holder.kind.word(), &holder.name, wanted);
     }
 }
 

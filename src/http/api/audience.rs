@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::{Path, Query};
-use crate::core::notify::{self, EventKind};
+use crate::core::notify::{EventKind, explain};
 use crate::core::ticket::Actor;
 use crate::http::Web;
 use crate::http::dto::audience::{AudienceView, PersonView};
@@ -41,7 +41,7 @@ pub async fn show(
     // Without the files of what runs the paths alone must do.
     let files = kept.filter(|kept| kept.hash == running.revision);
     let files = files.map(|kept| kept.files).unwrap_or_default();
-    let verdicts = notify::explain(&running.config, &ticket, kind, &actor, web.handle.clock.now());
+    let verdicts = explain(&running.config, &ticket, kind, &actor, web.handle.clock.now());
     Ok(Json(AudienceView {
         ticket: ticket.number,
         event: kind.label().into(),
