@@ -10,6 +10,7 @@ pub mod document;
 pub mod files;
 pub mod memory;
 pub mod place;
+pub mod places;
 pub mod problem;
 pub mod read;
 pub mod reference;
@@ -28,6 +29,7 @@ use serde::Serialize;
 use crate::core::config::Config;
 use files::Files;
 pub use memory::Memory;
+use places::Places;
 use problem::{Finding, Findings, dotted};
 use schema::PROBLEMS_PER_FILE_MAX;
 pub use schema::schema;
@@ -208,13 +210,14 @@ fn judge(mut files: Files, memory: &mut Memory, running: Option<(&str, &Config)>
         found.extend(findings.into_vec());
     }
     let noted = noted(&found);
-    problems.extend(placed(found, &united, &homes, &files));
+    let contents = files.contents();
+    let hash = files::hash(&contents);
+    let places = Places::of(&contents);
+    problems.extend(placed(found, &united, &homes, &files, &places));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems.dedup();
     let good = !problems.iter().any(|problem| problem.severity == Severity::Error);
-    let contents = files.contents();
-    let hash = files::hash(&contents);
-    let (problems, allowed) = allow::sort_out(problems, &contents);
+    let (problems, allowed) = allow::sort_out(problems, &contents, &places);
     let tests = declared_tests(&united, &homes, &files);
     memory.remember(&hash, read, good.then_some(noted));
     let config = if good { config } else { None };
@@ -240,9 +243,15 @@ fn syntax_problem(file: &str, error: &document::SyntaxError) -> Problem {
     }
 }
 
-/// Gives each finding its place. The first ones of each file only: telling a place costs another
-/// reading of the file.
-fn placed(found: Vec<Finding>, united: &United<'_>, homes: &[Home], files: &Files) -> Vec<Problem> {
+/// Gives each finding its place. The first ones of each file only: nobody reads more, and the place
+/// of a value costs another reading of the file.
+fn placed(
+    found: Vec<Finding>,
+    united: &United<'_>,
+    homes: &[Home],
+    files: &Files,
+    places: &Places<'_>,
+) -> Vec<Problem> {
     let mut counts = vec![0usize; files.yaml.len()];
     let mut problems = Vec::new();
     for finding in found {
@@ -250,7 +259,7 @@ fn placed(found: Vec<Finding>, united: &United<'_>, homes: &[Home], files: &File
         let Some(home) = homes.get(document) else { continue };
         counts[home.file] += 1;
         if counts[home.file] <= PROBLEMS_PER_FILE_MAX {
-            problems.push(place(finding, *home, homes, files));
+            problems.push(place(finding, *home, homes, files, places));
         }
     }
     for (file, count) in counts.into_iter().enumerate() {
@@ -271,27 +280,24 @@ fn placed(found: Vec<Finding>, united: &United<'_>, homes: &[Home], files: &File
     problems
 }
 
-fn place(finding: Finding, home: Home, homes: &[Home], files: &Files) -> Problem {
+fn place(
+    finding: Finding,
+    home: Home,
+    homes: &[Home],
+    files: &Files,
+    places: &Places<'_>,
+) -> Problem {
     let Finding { severity, path, at_key, mut message, hint, rule, .. } = finding;
-    let (line, column) = place_of(&path, at_key, home, files);
+    let name = |home: Home| files.yaml[home.file].name.as_str();
+    let (line, column) = places.nearest(name(home), home.number, &path, at_key);
     let first = message.strip_prefix(DECLARED_TWICE).and_then(|first| first.parse().ok());
     if let Some(first) = first.and_then(|first: usize| homes.get(first)) {
-        let (line, column) = place_of(&path, true, *first, files);
-        let file = &files.yaml[first.file].name;
+        let file = name(*first);
+        let (line, column) = places.nearest(file, first.number, &path, true);
         message = format!("is declared twice; the first one is at {file}:{line}:{column}");
     }
-    let file = files.yaml[home.file].name.clone();
+    let file = name(home).to_owned();
     Problem { severity, file, line, column, path: dotted(&path), message, hint, rule }
-}
-
-/// Place of a path, or of the nearest thing above it that exists.
-fn place_of(path: &[String], at_key: bool, home: Home, files: &Files) -> (usize, usize) {
-    let text = &files.yaml[home.file].text;
-    let whole = place::locate(text, home.number, path, at_key);
-    let above = || {
-        (0..path.len()).rev().find_map(|end| place::locate(text, home.number, &path[..end], true))
-    };
-    whole.or_else(above).unwrap_or((1, 1))
 }
 
 fn declared_tests(united: &United<'_>, homes: &[Home], files: &Files) -> Vec<DeclaredTest> {

@@ -28,15 +28,14 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
+use crate::config::places::Places;
 use crate::config::problem::{dotted, nearest};
-use crate::config::{Loaded, Problem, Severity, allow, place};
+use crate::config::{Loaded, Problem, Severity, allow};
 use crate::core::config::Config;
 use crate::secret::Secrets;
 
-/// Findings of one rule that are told; telling a place costs a reading of its file.
-const FOUND_PER_RULE_MAX: usize = 100;
-/// Documents in which the place of one finding is looked for.
-const DOCUMENTS_MAX: usize = 10_000;
+/// Findings of one rule that are told, besides those that are allowed; nobody reads more.
+const TOLD_PER_RULE_MAX: usize = 100;
 
 /// What to look for.
 pub struct Rule {
@@ -125,30 +124,35 @@ impl Found {
 pub fn add(loaded: &mut Loaded, around: &Around) {
     let Some(config) = &loaded.config else { return };
     let subject = Subject { config, around };
+    let files = std::mem::take(&mut loaded.files);
+    let places = Places::of(&files);
     let mut problems = Vec::new();
     for rule in RULES {
         let Some(find) = rule.find else { continue };
         let mut found = Vec::new();
         find(&subject, &mut found);
-        let more = found.len().saturating_sub(FOUND_PER_RULE_MAX);
-        found.truncate(FOUND_PER_RULE_MAX);
-        problems.extend(found.into_iter().map(|found| placed(found, rule, &loaded.files)));
-        problems.extend(not_shown(&problems, more));
+        problems.extend(found.into_iter().map(|found| placed(found, rule, &places)));
     }
-    let (kept, allowed) = allow::sort_out(problems, &loaded.files);
-    loaded.problems.extend(kept);
+    let (kept, allowed) = allow::sort_out(problems, &files, &places);
     loaded.allowed.extend(allowed);
-    let about_allowances = stale_allow::find(loaded);
+    for found in kept.chunk_by(|a, b| a.rule == b.rule) {
+        tell(found, &mut loaded.problems);
+    }
+    let about_allowances = stale_allow::find(loaded, &files, &places);
     loaded.problems.extend(about_allowances);
     let place = |problem: &Problem| (problem.file.clone(), problem.line, problem.column);
     loaded.problems.sort_by_key(place);
+    loaded.files = files;
 }
 
-/// Says at the last finding how many more there are.
-fn not_shown(problems: &[Problem], more: usize) -> Option<Problem> {
-    let last = problems.last().filter(|_| more > 0)?;
-    let message = format!("is one of many: {more} more are not shown");
-    Some(Problem { message, ..last.clone() })
+/// Tells the first findings of a rule, and at the last of them how many more there are.
+fn tell(found: &[Problem], problems: &mut Vec<Problem>) {
+    let (told, more) = found.split_at(found.len().min(TOLD_PER_RULE_MAX));
+    problems.extend_from_slice(told);
+    if let Some(last) = told.last().filter(|_| !more.is_empty()) {
+        let message = format!("is one of many: {} more are not shown", more.len());
+        problems.push(Problem { message, ..last.clone() });
+    }
 }
 
 /// The rule of this name.
@@ -164,27 +168,16 @@ pub fn hint_of_rules(written: &str) -> String {
     }
 }
 
-/// An object is declared once in all files, so the first place at which the path exists is it.
-fn placed(found: Found, rule: &Rule, files: &[(String, String)]) -> Problem {
-    let name = found.path.get(1).map_or("", String::as_str);
-    let holds = |text: &str| text.contains(name) || !name.is_ascii();
-    let (file, (line, column)) = (0..found.path.len())
-        .find_map(|cut| {
-            let path = &found.path[..found.path.len() - cut];
-            let at_key = found.at_key || cut > 0;
-            let candidates = files.iter().filter(|(_, text)| holds(text));
-            let mut places = candidates.filter_map(|(file, text)| {
-                let documents = 0..place::documents(text).min(DOCUMENTS_MAX);
-                let mut found =
-                    documents.filter_map(|number| place::locate(text, number, path, at_key));
-                Some((file.clone(), found.next()?))
-            });
-            places.next()
-        })
-        .unwrap_or_default();
+/// An object is declared once in all files, so the first place at which the path exists is it. What
+/// is left to a default stands nowhere: then it is the place of what it belongs to.
+fn placed(found: Found, rule: &Rule, places: &Places<'_>) -> Problem {
+    let above =
+        || (1..found.path.len()).rev().find_map(|end| places.first(&found.path[..end], true));
+    let place = places.first(&found.path, found.at_key).or_else(above);
+    let (file, (line, column)) = place.unwrap_or_default();
     Problem {
         severity: rule.severity,
-        file,
+        file: file.to_owned(),
         line,
         column,
         path: dotted(&found.path),
@@ -291,9 +284,29 @@ mod tests {
         let home = home();
         let loaded = linted(home.path(), &format!("smtp:\n{servers}"));
         let of_rule = |it: &&Problem| it.rule == Some("unused-object");
-        assert_eq!(loaded.problems.iter().filter(of_rule).count(), FOUND_PER_RULE_MAX + 1);
+        assert_eq!(loaded.problems.iter().filter(of_rule).count(), TOLD_PER_RULE_MAX + 1);
         let last = loaded.problems.iter().find(|it| it.message.contains("30 more"));
         assert!(last.is_some_and(|it| it.line > 1), "{last:?}");
+    }
+
+    #[test]
+    fn what_is_allowed_hides_nothing() {
+        let allowed = "  # postroom: allow unused-object for emergencies\n";
+        let server = |number| format!("  s{number}: {{type: sendmail}}\n");
+        let servers: String =
+            (0..130)
+                .map(|number| {
+                    if number < 120 {
+                        format!("{allowed}{}", server(number))
+                    } else {
+                        server(number)
+                    }
+                })
+                .collect();
+        let loaded = linted(home().path(), &format!("smtp:\n{servers}"));
+        let of_rule = |it: &&Problem| it.rule == Some("unused-object");
+        assert_eq!(loaded.problems.iter().filter(of_rule).count(), 10);
+        assert_eq!(loaded.allowed.len(), 120);
     }
 
     #[test]

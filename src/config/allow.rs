@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::places::Places;
 use super::{Allowed, Problem, Severity, document, place};
 
 /// Begins a comment that allows something.
@@ -45,6 +46,7 @@ pub fn read(files: &[(String, String)]) -> Vec<Allowance> {
 pub fn sort_out(
     problems: Vec<Problem>,
     files: &[(String, String)],
+    places: &Places<'_>,
 ) -> (Vec<Problem>, Vec<Allowed>) {
     if problems.iter().all(|problem| problem.rule.is_none()) {
         return (problems, Vec::new());
@@ -53,7 +55,7 @@ pub fn sort_out(
     let mut kept = Vec::new();
     let mut allowed = Vec::new();
     for problem in problems {
-        match allowances.iter().find(|allowance| allowance.covers(&problem, files)) {
+        match allowances.iter().find(|allowance| allowance.covers(&problem, places)) {
             Some(allowance) => {
                 allowed.push(Allowed { problem, reason: allowance.reason.clone() });
             }
@@ -65,38 +67,17 @@ pub fn sort_out(
 
 impl Allowance {
     /// Whether it speaks of this problem: it stands at its place, or at the object it is in.
-    pub fn covers(&self, problem: &Problem, files: &[(String, String)]) -> bool {
+    pub fn covers(&self, problem: &Problem, places: &Places<'_>) -> bool {
         let meant = problem.severity != Severity::Error
             && problem.rule == Some(self.rule.as_str())
             && problem.file == self.file
             && !self.reason.is_empty();
-        let near =
-            |about: usize| about == problem.line || Some(about) == line_of_object(problem, files);
+        let near = |about: usize| {
+            about == problem.line
+                || Some(about) == places.object_around(&problem.file, problem.line)
+        };
         meant && self.about.is_none_or(near)
     }
-}
-
-/// Line in which the object of a problem begins.
-fn line_of_object(problem: &Problem, files: &[(String, String)]) -> Option<usize> {
-    let (_, text) = files.iter().find(|(name, _)| *name == problem.file)?;
-    // The place of the problem is in the object's document, so the last object of that name which
-    // begins before it is the one.
-    let (section, name) = problem.path.split_once('.')?;
-    let objects = (0..place::documents(text)).filter_map(|number| {
-        ends_of_names(name).find_map(|end| {
-            let path = [section.to_owned(), name[..end].to_owned()];
-            place::locate(text, number, &path, true)
-        })
-    });
-    objects.map(|(line, _)| line).filter(|line| *line <= problem.line).max()
-}
-
-/// Names may hold dots: each place where one could end, the longest first.
-fn ends_of_names(path: &str) -> impl Iterator<Item = usize> + '_ {
-    let dots = path.match_indices(['.', '[']).map(|(at, _)| at);
-    let mut ends: Vec<usize> = dots.chain([path.len()]).collect();
-    ends.reverse();
-    ends.into_iter()
 }
 
 fn in_comments<'a>(file: &'a str, text: &'a str) -> impl Iterator<Item = Allowance> + 'a {

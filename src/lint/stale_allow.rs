@@ -2,6 +2,7 @@
 
 use super::{Rule, hint_of_rules, rule};
 use crate::config::allow::{self, Allowance};
+use crate::config::places::Places;
 use crate::config::{Loaded, Problem, Severity};
 
 /// An allowance that allows nothing.
@@ -41,12 +42,12 @@ pub const BAD: Rule = Rule {
 const NOT_EVERYWHERE: [&str; 3] = ["secret-missing", "secret-readable", "near-its-end"];
 
 /// What is wrong with the allowances of these files, once all rules were heard.
-pub fn find(loaded: &Loaded) -> Vec<Problem> {
-    let judged = allow::read(&loaded.files).into_iter();
-    judged.filter_map(|allowance| judge(loaded, &allowance)).collect()
+pub fn find(loaded: &Loaded, files: &[(String, String)], places: &Places<'_>) -> Vec<Problem> {
+    let judged = allow::read(files).into_iter();
+    judged.filter_map(|allowance| judge(loaded, places, &allowance)).collect()
 }
 
-fn judge(loaded: &Loaded, allowance: &Allowance) -> Option<Problem> {
+fn judge(loaded: &Loaded, places: &Places<'_>, allowance: &Allowance) -> Option<Problem> {
     let problem = |of: &Rule, message: String, hint: String| Problem {
         severity: of.severity,
         file: allowance.file.clone(),
@@ -66,7 +67,7 @@ fn judge(loaded: &Loaded, allowance: &Allowance) -> Option<Problem> {
         let message = format!("allows {name:?} without a reason");
         return Some(problem(&BAD, message, "write the reason behind the rule".into()));
     }
-    let needed = loaded.allowed.iter().any(|it| allowance.covers(&it.problem, &loaded.files));
+    let needed = loaded.allowed.iter().any(|it| allowance.covers(&it.problem, places));
     if needed || NOT_EVERYWHERE.contains(&name.as_str()) {
         return None;
     }
