@@ -31,9 +31,10 @@ struct File<'a> {
     documents: OnceCell<Vec<Keys>>,
 }
 
-type Keys = BTreeMap<String, Key>;
+/// The keys of a map; `None` of anything else, and where nobody looked.
+type Keys = Option<BTreeMap<String, Key>>;
 
-/// A key of a map, and those of the map behind it.
+/// A key, and those of the map behind it.
 struct Key {
     at: Place,
     below: Keys,
@@ -49,13 +50,10 @@ impl<'a> Places<'a> {
 
     /// The first file in which this path exists, and the place of its value or of its key.
     pub fn first(&self, path: &[String], at_key: bool) -> Option<(&'a str, Place)> {
-        // Reading a file that does not even hold the name would be in vain.
-        let name = path.get(1).map_or("", String::as_str);
-        let holds = |file: &&File<'_>| !name.is_ascii() || file.text.contains(name);
-        self.files.iter().filter(holds).find_map(|file| {
-            let documents = file.documents();
-            let place = |number: usize| file.place(number, path, at_key);
-            Some((file.name, (0..documents.len()).find_map(place)?))
+        self.files.iter().find_map(|file| {
+            let mut documents = 0..file.documents().len();
+            let place = documents.find_map(|number| file.place(number, path, at_key))?;
+            Some((file.name, place))
         })
     }
 
@@ -70,8 +68,8 @@ impl<'a> Places<'a> {
     /// Line in which the object begins that holds this line.
     pub fn object_around(&self, file: &str, line: usize) -> Option<usize> {
         let file = self.files.iter().find(|it| it.name == file)?;
-        let sections = file.documents().iter().flat_map(BTreeMap::values);
-        let objects = sections.flat_map(|section| section.below.values());
+        let sections = file.documents().iter().flatten().flat_map(BTreeMap::values);
+        let objects = sections.filter_map(|it| it.below.as_ref()).flat_map(BTreeMap::values);
         objects.map(|object| object.at.0).filter(|begin| *begin <= line).max()
     }
 }
@@ -87,8 +85,9 @@ impl File<'_> {
     fn place(&self, document: usize, path: &[String], at_key: bool) -> Option<Place> {
         let mut keys = self.documents().get(document)?;
         for (level, step) in path.iter().enumerate() {
-            // What stands in a list or deeper is not among the keys.
-            let Some(key) = keys.get(step) else { break };
+            // In a list, or deeper than anybody looked.
+            let Some(map) = keys else { break };
+            let key = map.get(step)?;
             if level + 1 == path.len() && at_key {
                 return Some(key.at);
             }
@@ -109,7 +108,7 @@ impl<'de> DeserializeSeed<'de> for Gather {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Keys, D::Error> {
         if self.levels == 0 {
-            return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| Keys::new());
+            return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| None);
         }
         deserializer.deserialize_any(self)
     }
@@ -124,12 +123,12 @@ impl<'de> Visitor<'de> for Gather {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
         let below = Gather { levels: self.levels - 1 };
-        let mut keys = Keys::new();
+        let mut keys = BTreeMap::new();
         loop {
             let name = Cell::new(None);
             let told = match map.next_key_seed(Stop { name: &name }) {
                 Ok(Some(())) => continue,
-                Ok(None) => return Ok(keys),
+                Ok(None) => return Ok(Some(keys)),
                 Err(told) => told,
             };
             let Some(name) = name.take() else { return Err(told) };
@@ -140,35 +139,35 @@ impl<'de> Visitor<'de> for Gather {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Keys, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_unit<E>(self) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 
     fn visit_none<E>(self) -> Result<Keys, E> {
-        Ok(Keys::new())
+        Ok(None)
     }
 }
 
@@ -251,9 +250,18 @@ mod tests {
     fn keys_are_placed_in_one_reading() {
         let files = [("a.yaml".to_owned(), TEXT.to_owned())];
         let places = Places::of(&files);
-        let queues = &places.files[0].documents()[0]["queues"];
-        assert_eq!((queues.at, queues.below["b c"].at), ((2, 1), (4, 3)));
-        assert_eq!(queues.below["b c"].below["a"].below["b"].at, (8, 9));
+        let at = |path: &[&str]| {
+            let mut keys = &places.files[0].documents()[0];
+            let mut at = None;
+            for step in path {
+                let key = keys.as_ref().and_then(|keys| keys.get(*step))?;
+                (at, keys) = (Some(key.at), &key.below);
+            }
+            at
+        };
+        assert_eq!(at(&["queues"]), Some((2, 1)));
+        assert_eq!(at(&["queues", "b c"]), Some((4, 3)));
+        assert_eq!(at(&["queues", "b c", "a", "b"]), Some((8, 9)));
     }
 
     #[test]
