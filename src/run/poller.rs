@@ -84,8 +84,7 @@ pub async fn run(mut poller: Poller) {
     while !poller.stop.is_cancelled() {
         let account = poller.account.borrow_and_update().clone();
         let began = Instant::now();
-        // Boxed: between two looks a poller is only a timer, and there may be ten thousand.
-        let result = Box::pin(poller.session(&account)).await;
+        let result = poller.turn(&account).await;
         if matches!(result, Err(Ended::Mailbox(MailboxError::Login(_)))) {
             poller.distrust_token(&account).await;
         }
@@ -95,13 +94,21 @@ pub async fn run(mut poller: Poller) {
 }
 
 impl Poller {
-    /// One session: a look, and more of them while the server tells us of news.
-    async fn session(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
+    /// Waits for the others where it must, then holds a session.
+    ///
+    /// What it does is boxed, so that while it waits, and between two turns, a poller is small:
+    /// there may be ten thousand.
+    async fn turn(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
         // What is ours already does not wait for the server.
-        let turn = self.gate.resume().await;
-        intake::resume(&self.daemon, account).await?;
-        drop(turn);
+        let resuming = self.gate.resume().await;
+        Box::pin(intake::resume(&self.daemon, account)).await?;
+        drop(resuming);
         let pass = self.admission(account).await?;
+        Box::pin(self.session(account, pass)).await
+    }
+
+    /// One session: a look, and more of them while the server tells us of news.
+    async fn session(&mut self, account: &Arc<Account>, pass: Pass) -> Result<(), Ended> {
         let stop = self.stop.clone();
         let mut mailbox = self.open(account).await?;
         faultpoint!("opened");
