@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -91,8 +92,10 @@ pub async fn run(parts: OutboxParts, stop: CancellationToken) {
         let mut rung = std::pin::pin!(bell.notified());
         rung.as_mut().enable();
         let nap = outbox.turn().await;
+        let mut sign_ins = outbox.sign_ins();
         tokio::select! {
             Some(ended) = outbox.transfers.join_next_with_id() => outbox.take_results(ended).await,
+            Some(server) = sign_ins.next() => outbox.signed_in(&server),
             () = &mut rung => {}
             () = tokio::time::sleep(nap) => {}
             () = stop.cancelled() => {}
@@ -489,6 +492,27 @@ impl Outbox {
             }
         }
         self.wake_parked(now);
+    }
+
+    /// Gives the name of a server as soon as somebody has signed in for it.
+    fn sign_ins(&self) -> impl Stream<Item = String> + Unpin + use<> {
+        let holders = self.config.smtp.values().filter_map(Holder::of_server);
+        let bells = holders.map(|holder| {
+            let bell = self.parts.tokens.bell(&self.config, &holder);
+            Box::pin(async move {
+                bell.notified().await;
+                holder.name
+            })
+        });
+        bells.collect::<FuturesUnordered<_>>()
+    }
+
+    /// What waited for the sign-in goes on at once.
+    fn signed_in(&mut self, server: &str) {
+        if let Some(lane) = self.lanes.get_mut(server) {
+            lane.worked();
+        }
+        self.wake_parked(self.parts.clock.now());
     }
 
     fn wake_parked(&mut self, now: Timestamp) {

@@ -64,7 +64,7 @@ struct Shared {
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
     /// People who are signing in.
     sign_ins: Mutex<sign_in::SignIns>,
-    /// Ring when somebody has signed in, one per holder.
+    /// Ring when somebody has signed in, one per holder. A ring is kept until it is heard.
     bells: Mutex<HashMap<String, Arc<Notify>>>,
     /// Requests under way; the daemon waits for them when it ends.
     tasks: TaskTracker,
@@ -276,7 +276,7 @@ impl Tokens {
         slot.failures = 0;
         self.measure(holder, &slot);
         self.measure_sign_in(holder, false);
-        self.bell(config, holder).notify_waiters();
+        self.bell(config, holder).notify_one();
         tracing::info!(
             kind = holder.kind.word(),
             name = holder.name,
@@ -592,7 +592,8 @@ impl Tokens {
         Ok(key)
     }
 
-    /// Rings when somebody has signed in for this holder.
+    /// Rings when somebody has signed in for this holder, also for one who listens only then: a
+    /// holder has one worker.
     pub fn bell(&self, config: &Config, holder: &Holder) -> Arc<Notify> {
         let mut bells = self.0.bells.lock().unwrap_or_else(PoisonError::into_inner);
         bells.entry(holder.key(&config.oauth2)).or_default().clone()

@@ -1,50 +1,20 @@
 //! Signing in at a real OpenID provider in a real browser.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
 use crate::browser::{Browser, ENTER};
 use crate::daemon::Daemon;
+use crate::node::Node;
 
 /// The provider, ended with the test.
 struct Provider {
     issuer: String,
-    child: Child,
+    _node: Node,
 }
 
 impl Provider {
     /// Starts one, or says what is not installed.
     fn start(claims: &str) -> Option<Provider> {
-        let Ok(modules) = std::env::var("POSTROOM_NODE_MODULES") else {
-            let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-            assert!(!required, "POSTROOM_NODE_MODULES is not set");
-            println!("skipped: POSTROOM_NODE_MODULES is not set");
-            return None;
-        };
-        let mut child = Command::new("node")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/openid.mjs"))
-            .env("POSTROOM_NODE_MODULES", modules)
-            .env("CLAIMS", claims)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said =
-            lines.find_map(|line| serde_json::from_str::<serde_json::Value>(&line.ok()?).ok());
-        let issuer =
-            said.expect("the provider says where it is")["issuer"].as_str().unwrap().into();
-        // Whatever else it says is read away, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Provider { issuer, child })
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let (node, first) = Node::start("openid.mjs", &[("CLAIMS", claims)])?;
+        Some(Provider { issuer: first["issuer"].as_str().unwrap().to_owned(), _node: node })
     }
 }
 

@@ -19,6 +19,7 @@ use postroom::metrics::Metrics;
 use postroom::run::board::{Board, ConditionKind, Kind};
 use postroom::run::clock::Clock;
 use postroom::run::outbox::{self, OutboxParts};
+use postroom::run::tokens::Tokens;
 use postroom::secret::Secrets;
 use postroom::store::{OutboxFilter, Spool, Store, ToRecord};
 use tokio::task::JoinHandle;
@@ -35,11 +36,13 @@ fn start_of_time() -> Timestamp {
 }
 
 /// A desk with a store, a clock that stands still, and an outbox that can be stopped.
-struct Desk {
-    store: Store,
-    clock: Clock,
-    board: Arc<Board>,
-    config: Arc<Mutex<Arc<Config>>>,
+pub struct Desk {
+    pub store: Store,
+    pub clock: Clock,
+    pub board: Arc<Board>,
+    pub config: Arc<Mutex<Arc<Config>>>,
+    pub secrets: Secrets,
+    pub tokens: Tokens,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
     tickets: Mutex<u64>,
@@ -48,13 +51,15 @@ struct Desk {
 
 impl Desk {
     /// Mail goes through these servers, in this order.
-    fn open(servers: Vec<SmtpServer>) -> Desk {
+    pub fn open(servers: Vec<SmtpServer>) -> Desk {
         let directory = tempfile::tempdir().unwrap();
         Desk {
             store: Store::open(directory.path()).unwrap(),
             clock: Clock::standing_at(start_of_time()),
             board: Arc::default(),
             config: Arc::new(Mutex::new(Arc::new(config(servers)))),
+            secrets: Secrets::default(),
+            tokens: Tokens::default(),
             stop: CancellationToken::new(),
             task: None,
             tickets: Mutex::new(0),
@@ -62,13 +67,13 @@ impl Desk {
         }
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         let config = self.config.clone();
         let parts = OutboxParts {
             store: self.store.clone(),
             running: Arc::new(move || ("r1".into(), config.lock().unwrap().clone())),
-            secrets: Secrets::default(),
-            tokens: Default::default(),
+            secrets: self.secrets.clone(),
+            tokens: self.tokens.clone(),
             board: self.board.clone(),
             metrics: Metrics::default(),
             clock: self.clock.clone(),
@@ -77,19 +82,19 @@ impl Desk {
         self.task = Some(tokio::spawn(outbox::run(parts, self.stop.clone())));
     }
 
-    async fn end(&mut self) {
+    pub async fn end(&mut self) {
         self.stop.cancel();
         self.task.take().unwrap().await.unwrap();
     }
 
     /// Turns the clock and makes the outbox look at it.
-    fn turn(&self, by: SignedDuration) {
+    pub fn turn(&self, by: SignedDuration) {
         self.clock.turn(by);
         self.store.outbox_bell().notify_one();
     }
 
     /// Makes a ticket from a mail and gives its number.
-    async fn ticket(&self) -> String {
+    pub async fn ticket(&self) -> String {
         let count = {
             let mut tickets = self.tickets.lock().unwrap();
             *tickets += 1;
@@ -127,7 +132,7 @@ impl Desk {
     }
 
     /// Owes one mail with this text to each of these.
-    async fn owe(&self, ticket: &str, text: &str, to: &[&str]) {
+    pub async fn owe(&self, ticket: &str, text: &str, to: &[&str]) {
         let command = Command::Reply {
             text: text.into(),
             to: to.iter().map(|to| address(to)).collect(),
@@ -140,14 +145,14 @@ impl Desk {
         carried.await.unwrap();
     }
 
-    fn all(&self) -> Vec<Outgoing> {
+    pub fn all(&self) -> Vec<Outgoing> {
         let mut all = self.store.outbox(OutboxFilter::All, None, 10_000).unwrap().items;
         all.sort_by_key(|mail| mail.id);
         all
     }
 
     /// How the mails to one recipient are: `sent`, `dead: reason`, `due 2: last error`.
-    fn how(&self, to: &str) -> Vec<String> {
+    pub fn how(&self, to: &str) -> Vec<String> {
         let to = address(to);
         let shown = |mail: &Outgoing| match &mail.delivery {
             Delivery::Sent { .. } => "sent".into(),
@@ -159,7 +164,7 @@ impl Desk {
         self.all().iter().filter(|mail| mail.recipient == to).map(shown).collect()
     }
 
-    async fn until(&self, what: &str, holds: impl Fn(&Desk) -> bool) {
+    pub async fn until(&self, what: &str, holds: impl Fn(&Desk) -> bool) {
         let waiting = async {
             while !holds(self) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -171,17 +176,17 @@ impl Desk {
         }
     }
 
-    async fn until_nothing_is_due(&self) {
+    pub async fn until_nothing_is_due(&self) {
         self.until("nothing is due", |desk| desk.store.outbox_counts().unwrap().due == 0).await;
     }
 
-    fn failures(&self, server: &str) -> u32 {
+    pub fn failures(&self, server: &str) -> u32 {
         let objects = self.board.all();
         let status = objects.iter().find(|o| o.kind == Kind::Smtp && o.name == server);
         status.map_or(0, |status| status.consecutive_failures)
     }
 
-    fn condition(&self, server: &str, kind: ConditionKind) -> Option<bool> {
+    pub fn condition(&self, server: &str, kind: ConditionKind) -> Option<bool> {
         let objects = self.board.all();
         let status = objects.iter().find(|o| o.kind == Kind::Smtp && o.name == server)?;
         status.conditions.iter().find(|condition| condition.kind == kind)?.status

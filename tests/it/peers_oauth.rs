@@ -1,24 +1,21 @@
 //! OAuth2 against servers that others wrote: npm `oidc-provider`, a Dovecot that asks it about each
 //! token, and Chromium for the person.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use postroom::core::config::{Login, Security, Source, Text, TlsOptions};
+use postroom::core::config::{Login, Security, Source, Text};
 use postroom::mailbox::{self, Fetched, MailboxError};
-use postroom::net::http::{Client, Method, Request};
-use postroom::net::reach::Reach;
 use postroom::run::backoff::FIRST_PAUSE_AFTER_LOGIN;
 use postroom::secret::Secrets;
 use secrecy::SecretString;
-use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::daemon::until;
+use crate::issuer::{Introspecting, Issuer, browse};
 use crate::peers::Dovecot;
 use crate::process::{Program, ask};
 use crate::server::{account, endpoint};
@@ -28,124 +25,6 @@ use crate::transport::run;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Key that encrypts the tokens.
 const SEAL: &str = "CANARY-seal-key-0123456789abcdef";
-
-/// An OAuth2 server in which everybody consents.
-struct Issuer {
-    port: u16,
-    child: Child,
-    said: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Issuer {
-    /// Starts one, or says what is missing. `variables` as its head explains.
-    fn start(variables: &[(&str, &str)]) -> Option<Issuer> {
-        let Ok(modules) = std::env::var("POSTROOM_NODE_MODULES") else {
-            let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-            assert!(!required, "POSTROOM_NODE_MODULES is not set");
-            println!("skipped: POSTROOM_NODE_MODULES is not set");
-            return None;
-        };
-        let mut child = Command::new("node")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/oidc.mjs"))
-            .env("POSTROOM_NODE_MODULES", modules)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        let port = first["port"].as_u64().unwrap() as u16;
-        let said: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let into = said.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                into.lock().unwrap().push(serde_json::from_str(&line).unwrap());
-            }
-        });
-        Some(Issuer { port, child, said })
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    async fn post(&self, path: &str) -> String {
-        let answer = near().ask(Request::new(Method::POST, self.url(path))).await.unwrap();
-        String::from_utf8_lossy(&answer.body).into_owned()
-    }
-
-    /// A token for support@mail.test.
-    async fn token(&self) -> SecretString {
-        let fields = [
-            ("grant_type", "client_credentials"),
-            ("client_id", "robot"),
-            ("client_secret", "CANARY-robot"),
-            ("scope", "mail"),
-        ];
-        let answer = near().ask(Request::form(self.url("/token"), &fields)).await.unwrap();
-        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-        SecretString::from(answer["access_token"].as_str().unwrap())
-    }
-
-    /// How often this grant was answered with this status.
-    fn answered(&self, grant: &str, status: u16) -> usize {
-        let said = self.said.lock().unwrap();
-        said.iter().filter(|one| one["grant"] == grant && one["status"] == status).count()
-    }
-
-    /// Every token and code that was ever issued, and the client secrets.
-    fn secrets(&self) -> Vec<String> {
-        let said = self.said.lock().unwrap();
-        let issued = said.iter().filter_map(|one| one["secrets"].as_array()).flatten();
-        let mut all: Vec<String> =
-            issued.filter_map(|one| one.as_str().map(str::to_owned)).collect();
-        all.extend(["CANARY-desk", "CANARY-robot", SEAL].map(str::to_owned));
-        all
-    }
-}
-
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn near() -> Client {
-    Client::new(TlsOptions::default(), Reach::Private)
-}
-
-/// A Dovecot that asks this issuer about each token (RFC 7662).
-struct Introspecting {
-    dovecot: Dovecot,
-    _settings: tempfile::TempDir,
-}
-
-fn dovecot(issuer: &Issuer, mechanisms: &str) -> Option<Introspecting> {
-    use std::os::unix::fs::PermissionsExt;
-    let settings = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(settings.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let file = settings.path().join("oauth2.conf");
-    let port = issuer.port;
-    let text = format!(
-        "introspection_mode = post\n\
-         introspection_url = http://dovecot:dovecot@127.0.0.1:{port}/token/introspection\n\
-         username_attribute = username\nusername_format = %u\nactive_attribute = active\n\
-         active_value = true\nscope = mail\ntimeout_msecs = 10000\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let dovecot = Dovecot::start_with(&format!(
-        "auth_mechanisms = plain {mechanisms}\n\
-         passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {}\n}}\n",
-        file.display()
-    ))?;
-    for user in ["support@mail.test", "alice@mail.test", "bob@mail.test"] {
-        dovecot.add_user(user, "unused");
-    }
-    Some(Introspecting { dovecot, _settings: settings })
-}
 
 fn mail(number: usize) -> String {
     format!(
@@ -159,7 +38,10 @@ fn both_mechanisms_over_imap_and_pop3() {
     run(async {
         let Some(issuer) = Issuer::start(&[]) else { return };
         for mechanism in ["xoauth2", "oauthbearer"] {
-            let Some(Introspecting { dovecot, .. }) = &dovecot(&issuer, mechanism) else { return };
+            let Some(Introspecting { dovecot, .. }) = &Introspecting::start(&issuer, mechanism, "")
+            else {
+                return;
+            };
             dovecot.deliver("support@mail.test", mail(1).as_bytes());
             let token = issuer.token().await;
             let ca = dovecot.ca();
@@ -306,33 +188,6 @@ impl Waiting {
     }
 }
 
-/// A browser without a window: follows redirects and keeps cookies, until the callback.
-async fn browse(url: &str) -> String {
-    let client = near();
-    let mut jar = BTreeMap::new();
-    let mut url = url.to_owned();
-    for _ in 0..12 {
-        let cookies: Vec<String> =
-            jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut request = Request::get(&url);
-        if !cookies.is_empty() {
-            request = request.header("cookie", &cookies.join("; "));
-        }
-        let answer = client.ask(request).await.unwrap();
-        for cookie in answer.headers.get_all("set-cookie") {
-            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            jar.insert(name.to_owned(), value.to_owned());
-        }
-        let Some(next) = answer.header("location") else {
-            return String::from_utf8_lossy(&answer.body).into_owned();
-        };
-        let base: String = url.split('/').take(3).collect::<Vec<_>>().join("/");
-        url = if next.starts_with('/') { format!("{base}{next}") } else { next.to_owned() };
-    }
-    panic!("too many redirects");
-}
-
 async fn status(program: &Program) -> String {
     ask(program.addr, "GET", "/api/v1/status", &program.token(), "").await.1
 }
@@ -359,10 +214,11 @@ fn tail(program: &Program) -> String {
 /// No secret, code or token in anything that was said or stored.
 fn check_secrets(issuer: &Issuer, program: &Program, more: &[String]) {
     let log = program.log();
-    for secret in issuer.secrets() {
-        assert!(!log.contains(&secret), "the log shows {}…", &secret[..6]);
+    let secrets = issuer.secrets();
+    for secret in secrets.iter().map(String::as_str).chain([SEAL]) {
+        assert!(!log.contains(secret), "the log shows {}…", &secret[..6]);
         for text in more {
-            assert!(!text.contains(&secret), "{}… is shown", &secret[..6]);
+            assert!(!text.contains(secret), "{}… is shown", &secret[..6]);
         }
         let stored = std::fs::read(program.path("data/postroom.redb"));
         if let Ok(bytes) = stored {
@@ -399,9 +255,8 @@ async fn until_people_must_sign_in(program: &Program) {
 async fn life(rotate: bool, browser: Option<&Browser>) {
     let rotate = if rotate { "yes" } else { "no" };
     let Some(issuer) = Issuer::start(&[("ROTATE", rotate), ("TTL", "4")]) else { return };
-    let Some(Introspecting { dovecot, .. }) = &dovecot(&issuer, "xoauth2 oauthbearer") else {
-        return;
-    };
+    let peer = Introspecting::start(&issuer, "xoauth2 oauthbearer", "");
+    let Some(Introspecting { dovecot, .. }) = &peer else { return };
     let program = Program::start_in(folder(), &yaml(&issuer, Some(dovecot)), &[]).await;
     let data = program.path("data");
 

@@ -1,7 +1,6 @@
 //! Sending to servers that others wrote: npm `smtp-server` (login, TLS) and postfix `smtp-sink`.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use postroom::core::config::{Endpoint, SecretRef};
@@ -9,26 +8,27 @@ use postroom::core::config::{Login, Security, SmtpRoute, SmtpServer, Switch, Tex
 use postroom::core::outgoing::{Attempt, Outgoing};
 use postroom::secret::Secrets;
 use postroom::transport;
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
 
+use crate::node::{Node, port};
 use crate::transport::{MAIL, mail_to, run, shown};
 
 /// Where Debian puts postfix's test server.
 const SMTP_SINK: &str = "/usr/sbin/smtp-sink";
 
-struct Peer {
-    lines: Lines<BufReader<ChildStdout>>,
-    port: u16,
+/// A running npm `smtp-server`.
+pub struct Peer {
+    /// What it says.
+    pub node: Node,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
     scratch: tempfile::TempDir,
-    _child: Child,
 }
 
 impl Peer {
-    async fn next(&mut self) -> Value {
-        let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await;
-        serde_json::from_str(&line.unwrap().unwrap().unwrap()).unwrap()
+    /// Its certificate, which stands for itself.
+    pub fn ca(&self) -> std::path::PathBuf {
+        self.scratch.path().join("certificate.pem")
     }
 
     fn server(&self, security: Security, password: &str) -> SmtpServer {
@@ -39,7 +39,7 @@ impl Peer {
             password: SecretRef::File(file),
         };
         let tls = TlsOptions {
-            ca: Some(self.scratch.path().join("certificate.pem")),
+            ca: Some(self.ca()),
             server_name: Some("localhost".into()),
             ..TlsOptions::default()
         };
@@ -65,38 +65,27 @@ fn local(port: u16, security: Security, tls: TlsOptions, login: Login) -> SmtpSe
 }
 
 /// `None`, with a word why, where node or its modules are not installed.
-async fn peer(security: &str) -> Option<Peer> {
-    let Ok(modules) = std::env::var("POSTROOM_NODE_MODULES") else {
-        println!("skipped: POSTROOM_NODE_MODULES is not set");
-        return None;
-    };
+pub fn peer(security: &str, more: &[(&str, &str)]) -> Option<Peer> {
     let scratch = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (certificate, key) = (scratch.path().join("certificate.pem"), scratch.path().join("key"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let mut child = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/smtp.mjs"))
-        .env("POSTROOM_NODE_MODULES", modules)
-        .env("SECURITY", security)
-        .env("CERTIFICATE", certificate)
-        .env("KEY", key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut peer = Peer { lines, port: 0, scratch, _child: child };
-    peer.port = u16::try_from(peer.next().await["port"].as_u64().unwrap()).unwrap();
-    Some(peer)
+    let mut variables = vec![
+        ("SECURITY", security),
+        ("CERTIFICATE", certificate.to_str().unwrap()),
+        ("KEY", key.to_str().unwrap()),
+    ];
+    variables.extend(more);
+    let (node, first) = Node::start("smtp.mjs", &variables)?;
+    Some(Peer { node, port: port(&first), scratch })
 }
 
 #[test]
 fn smtp_server_with_login_and_tls() {
     for (name, security) in [("tls", Security::Tls), ("starttls", Security::StartTls)] {
         run(async move {
-            let Some(mut peer) = peer(name).await else { return };
+            let Some(peer) = peer(name, &[]) else { return };
             let server = peer.server(security, "right");
             let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
             let unknown = connection.send(&mail_to("unknown@customer.test")).await;
@@ -112,7 +101,7 @@ fn smtp_server_with_login_and_tls() {
                 "from": "", "to": ["eve@customer.test"], "secure": true, "user": "desk",
                 "mail": format!("{MAIL}.\r\n..\r\n.end\r\n"),
             });
-            assert_eq!(peer.next().await, expected);
+            assert_eq!(peer.node.until_said(1).await, [expected]);
 
             let wrong = peer.server(security, "wrong");
             let refused = transport::open(&wrong, &Secrets::default(), None).await.err().unwrap();

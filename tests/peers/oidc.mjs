@@ -3,7 +3,8 @@
 // then one per answer of the token endpoint, with everything it issued.
 // Environment: POSTROOM_NODE_MODULES, ROTATE (yes | no), TTL (seconds of an access token),
 // SAID (what the answer says of it instead). POST /test/approve-device?user_code=…&account=… is the
-// person with the other device; POST /test/end ends every grant.
+// person with the other device; POST /test/end ends every grant, POST /test/end-access only the access
+// tokens.
 import { createRequire } from 'node:module';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -24,6 +25,7 @@ const person = {
   redirect_uris: redirects,
 };
 const grants = new Set();
+const access = new Set();
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [
     { ...person, client_id: 'desk', client_secret: 'CANARY-desk', token_endpoint_auth_method: 'client_secret_basic' },
@@ -75,6 +77,11 @@ provider.use(async (ctx, next) => {
     ctx.body = 'ended';
     return;
   }
+  if (ctx.path === '/test/end-access') {
+    for (const token of access) await (await provider.AccessToken.find(token))?.destroy();
+    ctx.body = 'ended';
+    return;
+  }
   if (ctx.path.startsWith('/interaction/')) {
     const { params, prompt, session } = await provider.interactionDetails(ctx.req, ctx.res);
     const result = prompt.name === 'login'
@@ -87,6 +94,7 @@ provider.use(async (ctx, next) => {
   await next();
   if (ctx.path === '/token') {
     const { params } = ctx.oidc ?? {};
+    if (ctx.body?.access_token) access.add(ctx.body.access_token);
     if (process.env.SAID && ctx.body?.expires_in) ctx.body.expires_in = Number(process.env.SAID);
     say({ grant: params?.grant_type, status: ctx.status, error: ctx.body?.error,
       secrets: [ctx.body?.access_token, ctx.body?.refresh_token, ctx.body?.id_token, params?.code].filter(Boolean) });

@@ -1,6 +1,8 @@
-// A real SMTP server for `tests/it/peers_smtp.rs`: login required, TLS from the first byte or by
-// STARTTLS. Says one JSON object per line: {"port"} when it listens, then one per accepted mail.
-// Environment: POSTROOM_NODE_MODULES, SECURITY (tls | starttls), CERTIFICATE, KEY.
+// A real SMTP server for `tests/it/peers_smtp.rs` and `tests/it/peers_smtp_oauth.rs`: login required,
+// TLS from the first byte or by STARTTLS. Says one JSON object per line: {"port"} when it listens,
+// then one per accepted mail, and {"refused"} for each token that is not taken.
+// Environment: POSTROOM_NODE_MODULES, SECURITY (tls | starttls), CERTIFICATE, KEY; INTROSPECTION
+// (address with name and password): access tokens instead of a password, asked about there (RFC 7662).
 import { createRequire } from 'node:module';
 import fs from 'node:fs';
 
@@ -8,15 +10,35 @@ const require = createRequire(process.env.POSTROOM_NODE_MODULES + '/here.js');
 const { SMTPServer } = require('smtp-server');
 const say = value => process.stdout.write(JSON.stringify(value) + '\n');
 
+const introspection = process.env.INTROSPECTION && new URL(process.env.INTROSPECTION);
+
+async function ofToken({ username, accessToken }) {
+  const { origin, pathname, username: name, password } = introspection;
+  const answer = await fetch(origin + pathname, {
+    method: 'POST',
+    headers: { authorization: 'Basic ' + Buffer.from(`${name}:${password}`).toString('base64') },
+    body: new URLSearchParams({ token: accessToken }),
+  });
+  const { active, username: owner } = await answer.json();
+  if (active && owner === username) return { user: owner };
+  say({ refused: username });
+  // Becomes a challenge that says why; the refusal itself follows our answer to it.
+  return { data: { status: '401', schemes: 'bearer', scope: 'mail' } };
+}
+
 const server = new SMTPServer({
   secure: process.env.SECURITY === 'tls',
   key: fs.readFileSync(process.env.KEY),
   cert: fs.readFileSync(process.env.CERTIFICATE),
   authOptional: false,
-  authMethods: ['PLAIN', 'LOGIN'],
+  authMethods: introspection ? ['XOAUTH2'] : ['PLAIN', 'LOGIN'],
   size: 100000,
   disableReverseLookup: true,
   onAuth(auth, session, done) {
+    if (introspection) {
+      ofToken(auth).then(answer => done(null, answer), done);
+      return;
+    }
     const right = auth.username === 'desk' && auth.password === 'right';
     done(right ? null : Object.assign(new Error('wrong'), { responseCode: 535 }), { user: auth.username });
   },
