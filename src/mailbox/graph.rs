@@ -20,6 +20,7 @@ use super::words::repeatable;
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
 use crate::core::config::{AfterFetch, Endpoint};
 use crate::core::mail::Location;
+use crate::faultpoint;
 use crate::graph::{Graph, GraphError, ID_BYTES_MAX, encoded};
 use crate::net::http::{HttpError, Method};
 
@@ -328,7 +329,10 @@ impl GraphMailbox {
                 }
             };
             match self.graph.carry_out(call).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    faultpoint!("graph.told");
+                    return Ok(());
+                }
                 Err(error) if error.is_gone() => return Ok(()),
                 // Nothing of what we say depends on what it was before: it is said again.
                 Err(error) if error.is_conflict() => {}

@@ -12,11 +12,11 @@ use postroom::mailbox::{self, Fetched, Mailbox, MailboxError};
 use postroom::secret::Secrets;
 use postroom::transport;
 use secrecy::SecretString;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::daemon::{Daemon, until};
 use crate::server::certificates::Authority;
 use crate::server::graph::{Fault, StandIn, TOKEN, refusal, wait};
+use crate::server::issuer::Issuer;
 use crate::server::{account, endpoint};
 
 /// The stand-in, and an account that reads from it.
@@ -459,36 +459,10 @@ async fn sending_fails_in_the_right_way() {
     check_send(Fault::Bytes("220 smtp\r\n".into()), "protocol").await;
 }
 
-/// Gives a token to whoever asks, over and over.
-async fn token_server() -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 8192];
-                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
-                    let body = format!(
-                        "{{\"access_token\": \"{TOKEN}\", \"token_type\": \"Bearer\", \"expires_in\": 3600}}"
-                    );
-                    let answer = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                        body.len()
-                    );
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    port
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_reads_and_answers_each_mail_once() {
     let world = World::new(0).await;
-    let (port, tokens) = (world.service.port, token_server().await);
+    let (port, issuer) = (world.service.port, Issuer::start(3600, false).await);
     let folder = world.folder.path().display();
     std::fs::write(world.folder.path().join("client"), "client-secret").unwrap();
     let to_desk = |number: usize| {
@@ -507,12 +481,7 @@ async fn the_daemon_reads_and_answers_each_mail_once() {
         r#"version: 1
 oauth2:
   providers:
-    p:
-      authUrl: http://127.0.0.1:{tokens}/authorize
-      tokenUrl: http://127.0.0.1:{tokens}/token
-      allowPrivate: true
-      graph: {{scopes: [".default"]}}
-  profiles:
+{provider}  profiles:
     m: {{provider: p, clientId: desk, clientSecret: {{file: "{folder}/client"}}, grant: clientCredentials}}
 mailAccounts:
   cloud: {{type: graph, host: localhost, port: {port}, tls: {{ca: "{folder}/ca.pem"}}, oauth2Profile: m, username: desk@example.com, since: all, afterFetch: delete, pollInterval: 1s}}
@@ -526,7 +495,8 @@ systemAddresses:
 autoReplies:
   thanks: {{from: support@desk.test, subject: {{en: Received}}, text: {{en: "Your number is {{{{ ticket.number }}}}."}}}}
 limits: {{autoRepliesPerDay: 1000}}
-"#
+"#,
+        provider = issuer.provider(),
     );
     let mut daemon = Daemon::start(&yaml).await;
     daemon.mails(12).await;

@@ -2,10 +2,12 @@
 //! at the same step in the next life.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Instant;
 
 use postroom::core::intake::Outcome;
 
+use super::cloud::Cloud;
 use super::{Desk, MAILDIR, Mail, PATIENCE, Running, each_has_one_ticket, records, until};
 use crate::peers::Dovecot;
 
@@ -38,6 +40,17 @@ const POINTS: [&str; 25] = [
     "outbox.sent",
 ];
 
+/// Steps from the commit to the next listing, which differ in what the server is told.
+const TELLING: [&str; 7] = [
+    "store.record.before_commit",
+    "store.record.after_commit",
+    "recorded",
+    "before_done",
+    "after_done",
+    "closed",
+    "confirmed",
+];
+
 /// Steps that are passed only by what an earlier crash left.
 const AFTER_A_CRASH: [&[&str]; 6] = [
     &["judged", "resumed"],
@@ -50,78 +63,116 @@ const AFTER_A_CRASH: [&[&str]; 6] = [
 
 #[test]
 fn every_step_with_a_maildir_first_passing() {
-    every_step(|point| vec![point.to_owned()], None);
+    every_step_with_a_maildir(|point| vec![point.to_owned()]);
 }
 
 #[test]
 fn every_step_with_a_maildir_second_passing() {
-    every_step(|point| vec![format!("{point}:2")], None);
+    every_step_with_a_maildir(|point| vec![format!("{point}:2")]);
 }
 
 #[test]
 fn every_step_with_imap_first_passing() {
-    let Some(dovecot) = Dovecot::start() else { return };
-    every_step(|point| vec![point.to_owned()], Some(&dovecot));
+    let Some(dovecot) = Dovecot::start().map(Arc::new) else { return };
+    every_step_with_imap(&dovecot, |point| vec![point.to_owned()]);
 }
 
 #[test]
 fn every_step_with_imap_second_passing() {
-    let Some(dovecot) = Dovecot::start() else { return };
-    every_step(|point| vec![format!("{point}:2")], Some(&dovecot));
+    let Some(dovecot) = Dovecot::start().map(Arc::new) else { return };
+    every_step_with_imap(&dovecot, |point| vec![format!("{point}:2")]);
+}
+
+#[test]
+fn every_step_with_graph_first_passing() {
+    every_step_with_graph(|point| vec![point.to_owned()], "delete", &POINTS);
+    every_step_with_graph(|point| vec![point.to_owned()], "seen", &TELLING);
+    every_step_with_graph(|point| vec![point.to_owned()], "{move: Archive}", &TELLING);
+}
+
+#[test]
+fn every_step_with_graph_second_passing() {
+    for after in ["delete", "seen", "{move: Archive}"] {
+        every_step_with_graph(|point| vec![format!("{point}:2")], after, &TELLING);
+    }
 }
 
 #[test]
 fn crash_after_crash() {
     for points in AFTER_A_CRASH {
-        dies_at(&points.iter().map(|point| (*point).to_owned()).collect::<Vec<_>>(), None);
+        dies_at(
+            &points.iter().map(|point| (*point).to_owned()).collect::<Vec<_>>(),
+            Place::Maildir,
+        );
     }
 }
 
-fn every_step(faults: fn(&str) -> Vec<String>, dovecot: Option<&Dovecot>) {
+fn every_step(faults: fn(&str) -> Vec<String>, points: &[&str], place: impl Fn(usize) -> Place) {
     let began = Instant::now();
-    let more: &[&str] = if dovecot.is_some() { &["imap.flagged"] } else { &[] };
-    let points: Vec<_> = POINTS.iter().chain(&["outbox.committed"]).chain(more).collect();
-    // All of them before the first login: Dovecot looks at its users once in a second.
-    if let Some(dovecot) = dovecot {
-        (0..points.len()).for_each(|n| dovecot.add_user(&format!("user{n}"), "open sesame"));
-    }
     for (number, point) in points.iter().enumerate() {
-        dies_at(&faults(point), dovecot.map(|dovecot| (dovecot, format!("user{number}"))));
+        dies_at(&faults(point), place(number));
     }
     println!("{} points in {:.1} s", points.len(), began.elapsed().as_secs_f64());
 }
 
+fn every_step_with_a_maildir(faults: fn(&str) -> Vec<String>) {
+    every_step(faults, &[&POINTS[..], &["outbox.committed"]].concat(), |_| Place::Maildir);
+}
+
+fn every_step_with_imap(dovecot: &Arc<Dovecot>, faults: fn(&str) -> Vec<String>) {
+    let points = [&POINTS[..], &["outbox.committed", "imap.flagged"]].concat();
+    // All of them before the first login: Dovecot looks at its users once in a second.
+    (0..points.len()).for_each(|n| dovecot.add_user(&format!("user{n}"), "open sesame"));
+    every_step(faults, &points, |n| Place::Imap(dovecot.clone(), format!("user{n}")));
+}
+
+fn every_step_with_graph(faults: fn(&str) -> Vec<String>, after: &'static str, points: &[&str]) {
+    let points = [points, &["graph.told"]].concat();
+    every_step(faults, &points, |_| Place::Graph(Box::new(Cloud::new(after))));
+}
+
+/// Where mails are delivered.
+enum Place {
+    Maildir,
+    Imap(Arc<Dovecot>, String),
+    Graph(Box<Cloud>),
+}
+
 /// A desk and where its mails are delivered.
-struct Scene<'a> {
+struct Scene {
     desk: Desk,
     accounts: String,
-    dovecot: Option<(&'a Dovecot, String)>,
+    place: Place,
     mails: Vec<Mail>,
 }
 
-impl Scene<'_> {
-    fn new(dovecot: Option<(&Dovecot, String)>) -> Scene<'_> {
-        let Some((dovecot, user)) = dovecot else {
-            let desk = Desk::with_maildir();
-            return Scene { desk, accounts: MAILDIR.to_owned(), dovecot: None, mails: Vec::new() };
+impl Scene {
+    fn new(place: Place) -> Scene {
+        let accounts = match &place {
+            Place::Maildir => MAILDIR.to_owned(),
+            Place::Imap(dovecot, user) => format!(
+                "  box: {{type: imap, host: 127.0.0.1, port: {}, username: {user}, password: \
+                 {{secret: mailbox}}, dispatch: {{by: recipient}}, since: all, afterFetch: delete, \
+                 idle: off, pollInterval: 1s}}",
+                dovecot.imap
+            ),
+            Place::Graph(cloud) => cloud.accounts(),
         };
-        let accounts = format!(
-            "  box: {{type: imap, host: 127.0.0.1, port: {}, username: {user}, password: {{secret: \
-             mailbox}}, dispatch: {{by: recipient}}, since: all, afterFetch: delete, idle: off, \
-             pollInterval: 1s}}",
-            dovecot.imap
-        );
-        let desk = Desk::new(&accounts);
-        Scene { desk, accounts, dovecot: Some((dovecot, user)), mails: Vec::new() }
+        let desk = match place {
+            Place::Maildir => Desk::with_maildir(),
+            Place::Imap(..) | Place::Graph(_) => Desk::new(&accounts),
+        };
+        Scene { desk, accounts, place, mails: Vec::new() }
     }
 
     /// Delivers two mails, one of them large.
     fn deliver(&mut self) {
         for bytes in [700, 90_000] {
             let mail = Mail::new(self.mails.len(), bytes);
-            match &self.dovecot {
-                Some((dovecot, user)) => dovecot.deliver(user, &mail.raw),
-                None => self.desk.deliver(&mail),
+            match &self.place {
+                Place::Maildir => self.desk.deliver(&mail),
+                Place::Imap(dovecot, user) => dovecot.deliver(user, &mail.raw),
+                Place::Graph(cloud) => cloud.deliver(&mail),
             }
             self.mails.push(mail);
         }
@@ -129,9 +180,10 @@ impl Scene<'_> {
 
     /// Whether all mails are taken in, removed and answered.
     fn rests(&self) -> bool {
-        let lying = match &self.dovecot {
-            Some((dovecot, user)) => dovecot.count(user, ""),
-            None => self.desk.lying(),
+        let lying = match &self.place {
+            Place::Maildir => self.desk.lying(),
+            Place::Imap(dovecot, user) => dovecot.count(user, ""),
+            Place::Graph(cloud) => cloud.lying(),
         };
         lying == 0 && self.desk.answer_count() == self.mails.len()
     }
@@ -154,17 +206,21 @@ impl Scene<'_> {
 
 /// Dies of these faults, one life after the other; then everything is as if it never had.
 #[track_caller]
-fn dies_at(faults: &[String], dovecot: Option<(&Dovecot, String)>) {
-    let mut scene = Scene::new(dovecot);
+fn dies_at(faults: &[String], place: Place) {
+    let mut scene = Scene::new(place);
     scene.deliver();
     for fault in faults {
         let running = scene.desk.start(Some(fault));
         scene.until_it_dies(running, fault);
     }
     let running = scene.desk.start(None);
-    until(&format!("rest after {faults:?}"), || scene.rests().then_some(()));
+    let rests = || (scene.rests() && scene.desk.owes_nothing()).then_some(());
+    until(&format!("rest after {faults:?}"), rests);
     running.terminate();
     each_has_one_ticket(&scene.desk, &scene.mails);
+    if let Place::Graph(cloud) = &scene.place {
+        cloud.check(scene.mails.len());
+    }
 }
 
 /// The third of five mails ends the process whenever it comes to this point.

@@ -302,15 +302,17 @@ async fn misbehave(
     }
 }
 
-struct Request {
+/// What a client asks.
+pub(super) struct Request {
     method: String,
     /// Decoded, with its query.
     path: String,
     headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
-async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
+/// The next request of a connection (RFC 9112); `None` at its end.
+pub(super) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -6,6 +6,7 @@
 pub mod certificates;
 pub mod graph;
 pub mod imap;
+pub mod issuer;
 pub mod pop3;
 
 use std::path::Path;

@@ -1,0 +1,121 @@
+//! A token endpoint for tests (RFC 6749): it gives tokens to whoever asks, and is as strict about
+//! refresh tokens as the strictest. What real ones do is tested against `oidc-provider`.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::graph::{TOKEN, read_request};
+
+/// A running one. Its access tokens are those of the Graph stand-in.
+pub struct Issuer {
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+    state: Arc<Mutex<State>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct State {
+    rotates: bool,
+    /// Seconds that an access token lives.
+    life: u64,
+    /// Number of the refresh token that is valid; `None` when somebody must sign in.
+    current: Option<u64>,
+    issued: u64,
+    /// Grants that were asked for.
+    asked: Vec<String>,
+}
+
+impl Issuer {
+    /// One whose access tokens live for so many seconds. If it rotates, each refresh takes the
+    /// refresh token away, and one that is shown again ends everything.
+    pub async fn start(life: u64, rotates: bool) -> Issuer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = State { rotates, life, current: None, issued: 0, asked: Vec::new() };
+        let state = Arc::new(Mutex::new(state));
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let state = shared.clone();
+                tokio::spawn(async move {
+                    while let Some(request) = read_request(&mut stream).await {
+                        let form = String::from_utf8_lossy(&request.body).into_owned();
+                        let (status, body) = state.lock().unwrap().answer(&form);
+                        let answer = format!(
+                            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n\
+                             content-length: {}\r\n\r\n{body}",
+                            body.len()
+                        );
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Issuer { port, state, task }
+    }
+
+    /// Grants it was asked for.
+    pub fn asked(&self) -> Vec<String> {
+        self.state.lock().unwrap().asked.clone()
+    }
+
+    /// A provider `p`, as YAML declares it.
+    pub fn provider(&self) -> String {
+        let port = self.port;
+        format!(
+            "    p:\n      authUrl: http://127.0.0.1:{port}/authorize\n      \
+             tokenUrl: http://127.0.0.1:{port}/token\n      allowPrivate: true\n      \
+             imap: {{scopes: [mail]}}\n      smtp: {{scopes: [mail]}}\n      \
+             graph: {{scopes: [\".default\"]}}\n"
+        )
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl State {
+    fn answer(&mut self, form: &str) -> (u16, String) {
+        let field = |name: &str| form.split('&').find_map(|field| field.strip_prefix(name));
+        let grant = field("grant_type=").unwrap_or_default().to_owned();
+        self.asked.push(grant.clone());
+        match grant.as_str() {
+            "client_credentials" => self.tokens(false),
+            "authorization_code" => self.tokens(true),
+            "refresh_token" => {
+                let valid = self.current.map(refresh_token);
+                if valid.is_none() || valid.as_deref() != field("refresh_token=") {
+                    self.current = None;
+                    return (400, r#"{"error": "invalid_grant"}"#.to_owned());
+                }
+                self.tokens(self.rotates)
+            }
+            _ => (400, r#"{"error": "unsupported_grant_type"}"#.to_owned()),
+        }
+    }
+
+    fn tokens(&mut self, with_refresh: bool) -> (u16, String) {
+        let mut refresh = String::new();
+        if with_refresh {
+            self.issued += 1;
+            self.current = Some(self.issued);
+            refresh = format!(r#", "refresh_token": "{}""#, refresh_token(self.issued));
+        }
+        let life = self.life;
+        let body = format!(
+            r#"{{"access_token": "{TOKEN}", "token_type": "Bearer", "expires_in": {life}{refresh}}}"#
+        );
+        (200, body)
+    }
+}
+
+fn refresh_token(number: u64) -> String {
+    format!("CANARY-refresh-{number}-end")
+}
