@@ -12,16 +12,25 @@
 //! answer to the commit is short, waits for nobody, and cannot be cancelled: it is a task of its
 //! own, and the daemon does not end before it.
 //!
+//! ```text
+//! holder.rs    who needs tokens                    grant.rs     what a provider gave, as it is stored
+//! sign_in.rs   people who are signing in           keep.rs      grants on disk
+//! obtain.rs    asking the provider                 failure.rs   why there is no token
+//! standing.rs  how everybody stands
+//! ```
 //! Architecture invariant: one request per holder at a time; an access token is handed out only
 //! after the commit of the refresh token that came with it; no token is ever shown or logged.
 
+mod failure;
 mod grant;
 mod holder;
+mod keep;
+mod obtain;
 mod sign_in;
+mod standing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -30,26 +39,23 @@ use tokio_util::task::TaskTracker;
 
 use super::backoff;
 use super::clock::Clock;
-use crate::core::config::{Config, Grant as Way, OAuth2, OAuthProfile, OAuthProvider};
-use crate::faultpoint;
+use crate::core::config::{Config, OAuth2, OAuthProfile, OAuthProvider};
 use crate::metrics::Metrics;
 use crate::net::http::Client;
-use crate::oauth::{self, OAuthError, Registration, answer};
+use crate::oauth::{self, answer};
 use crate::secret::Secrets;
 use crate::store::Store;
 
+pub use failure::{TokenError, Why};
 pub use grant::Grant;
 pub use holder::Holder;
 pub use sign_in::{Begun, Outcome};
+pub use standing::Standing;
 
 /// An access token is replaced after this share of its life, give or take [`JITTER`].
 const REFRESH_AT: f64 = 0.8;
 /// Half of the span over which refreshes are spread, as a share of the life.
 const JITTER: f64 = 0.05;
-/// A provider that wants a person is not asked again for this time.
-const SIGN_IN_PAUSE: SignedDuration = SignedDuration::from_mins(15);
-/// Longest time a busy provider is left alone, whatever it says.
-const BUSY_PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// A token that a mail server refuses is replaced only if it is older than this: a new one that is
 /// refused will not get better.
 const REFUSED_AFTER: SignedDuration = SignedDuration::from_secs(10);
@@ -107,77 +113,6 @@ struct Access {
     obtained: Timestamp,
     refresh_at: Timestamp,
     ends: Timestamp,
-}
-
-/// Why there is no access token.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct TokenError {
-    /// What kind of failure.
-    pub why: Why,
-    /// What happened and what to do.
-    pub message: String,
-    /// What to do, apart from the message.
-    pub hint: String,
-}
-
-/// Kinds of failures to get a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// A person must sign in.
-    SignIn,
-    /// The provider does not take our registration.
-    Client,
-    /// The provider refuses, or answers nonsense.
-    Provider,
-    /// The provider cannot be reached or has too much to do.
-    Unreachable,
-    /// A secret or a declaration is missing.
-    Declared,
-    /// The store does not answer.
-    Store,
-}
-
-impl Why {
-    /// Word of the condition.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Why::SignIn => "ReauthorizationRequired",
-            Why::Client => "ClientRefused",
-            Why::Provider => "TokenRefused",
-            Why::Unreachable => "TokenEndpointFailed",
-            Why::Declared => "SecretMissing",
-            Why::Store => "StoreFailed",
-        }
-    }
-
-    /// Label for metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Why::SignIn => "sign_in",
-            Why::Client => "oauth_client",
-            Why::Provider | Why::Unreachable => "token",
-            Why::Declared => "secret",
-            Why::Store => "store",
-        }
-    }
-}
-
-/// What `postroom oauth status` tells of one holder.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// Whose it is.
-    pub holder: Holder,
-    /// When a person signed in, where that is needed and was done.
-    pub signed_in: Option<Timestamp>,
-    /// When the refresh token was issued.
-    pub issued: Option<Timestamp>,
-    /// When the refresh token ends, where the provider says so.
-    pub refresh_ends: Option<Timestamp>,
-    /// When the access token ends, if there is one.
-    pub access_ends: Option<Timestamp>,
-    /// Why there is none.
-    pub failed: Option<TokenError>,
 }
 
 /// Tokens that nothing is kept of.
@@ -308,32 +243,6 @@ impl Tokens {
         self.0.tasks.wait().await;
     }
 
-    /// How every holder stands.
-    pub async fn standing(&self, config: &Arc<Config>) -> Vec<Standing> {
-        let mut all = Vec::new();
-        for holder in holder::all(config) {
-            let slot = self.slot(config, &holder);
-            let mut slot = slot.lock().await;
-            let loaded = self.load(&config.oauth2, &holder, &mut slot).await;
-            let grant = slot.grant.as_ref();
-            let missing = || match holder.way(&config.oauth2) {
-                Some(Way::ClientCredentials) | None => None,
-                Some(_) if slot.grant.is_some() => None,
-                Some(_) => Some(not_signed_in(&holder)),
-            };
-            let failed = loaded.err().or_else(|| slot.failed.as_ref().map(|it| it.0.clone()));
-            all.push(Standing {
-                signed_in: grant.map(|grant| grant.signed_in),
-                issued: grant.map(|grant| grant.issued),
-                refresh_ends: grant.and_then(|grant| grant.refresh_ends),
-                access_ends: slot.access.as_ref().map(|access| access.ends),
-                failed: failed.or_else(missing),
-                holder,
-            });
-        }
-        all
-    }
-
     /// The one way to a token: in a task that nobody can cancel, with the holder's slot locked.
     async fn work(
         &self,
@@ -402,196 +311,6 @@ impl Tokens {
         Ok(access.token.clone())
     }
 
-    /// Asks the provider and notes what came of it.
-    async fn obtain(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        slot: &mut Slot,
-        now: Timestamp,
-    ) -> Result<(), TokenError> {
-        let result = match holder.way(oauth2) {
-            Some(Way::ClientCredentials) => self.for_ourselves(oauth2, holder, slot).await,
-            Some(Way::AuthorizationCode | Way::DeviceCode) => {
-                self.for_a_person(oauth2, holder, slot).await
-            }
-            None => Err(Stumble::Declared(holder.undeclared())),
-        };
-        let metrics = &self.0.parts.metrics;
-        match result {
-            Ok(()) => {
-                slot.failed = None;
-                slot.failures = 0;
-                metrics.oauth_refresh(&holder.profile, "ok");
-                Ok(())
-            }
-            Err(Stumble::Declared(error)) => Err(error),
-            Err(Stumble::Provider(error)) => {
-                metrics.oauth_refresh(&holder.profile, error.label());
-                slot.failures = slot.failures.saturating_add(1);
-                let pause = pause_after(&error, slot.failures);
-                let error = told(holder, &error);
-                tracing::warn!(
-                    kind = holder.kind.word(), name = holder.name, profile = holder.profile, %error,
-                    retry_secs = pause.as_secs(), "could not get an access token"
-                );
-                let until = now.checked_add(pause).unwrap_or(now);
-                slot.failed = Some((error.clone(), until));
-                Err(error)
-            }
-        }
-    }
-
-    async fn for_ourselves(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        slot: &mut Slot,
-    ) -> Result<(), Stumble> {
-        let (client, registration) = self.prepared(oauth2, holder, slot)?;
-        let tokens = oauth::client_credentials(&client, &registration).await?;
-        slot.access = Some(access(&tokens, self.0.parts.clock.now()));
-        Ok(())
-    }
-
-    async fn for_a_person(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        slot: &mut Slot,
-    ) -> Result<(), Stumble> {
-        let Some(grant) = slot.grant.clone() else {
-            return Err(Stumble::Declared(not_signed_in(holder)));
-        };
-        let (client, registration) = self.prepared(oauth2, holder, slot)?;
-        // A key that cannot be read would lose the token after the provider has given it.
-        self.key(oauth2).map_err(Stumble::Declared)?;
-        let (kind, name, profile) = (holder.kind.word(), &holder.name, &holder.profile);
-        tracing::info!(kind, name, profile, "refresh token goes to the provider");
-        faultpoint!("oauth.before_asking");
-        let mut answer = oauth::refresh(&client, &registration, &grant.refresh).await;
-        if let (Err(OAuthError::SignIn(_)), Some(previous)) = (&answer, &grant.previous) {
-            // We may have died between a commit and the first use of what it brought.
-            answer = oauth::refresh(&client, &registration, previous).await;
-        }
-        let tokens = answer?;
-        let rotated = tokens.refresh.is_some();
-        tracing::info!(kind, name, profile, rotated, "the provider gave a new token");
-        faultpoint!("oauth.answered");
-        let now = self.0.parts.clock.now();
-        slot.access = Some(access(&tokens, now));
-        slot.grant = Some(grant.followed_by(&tokens, now));
-        slot.uncommitted = true;
-        self.commit(oauth2, holder, slot).await.map_err(Stumble::Declared)
-    }
-
-    /// Makes what was given last durable. Until that has worked, it is not used.
-    async fn commit(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        slot: &mut Slot,
-    ) -> Result<(), TokenError> {
-        let grant = slot.grant.clone().expect("only a grant is uncommitted");
-        self.keep(oauth2, holder, &grant).await?;
-        slot.uncommitted = false;
-        let (kind, name, profile) = (holder.kind.word(), &holder.name, &holder.profile);
-        tracing::info!(kind, name, profile, "new token committed");
-        faultpoint!("oauth.committed");
-        Ok(())
-    }
-
-    fn prepared(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        slot: &mut Slot,
-    ) -> Result<(Arc<Client>, Registration), Stumble> {
-        let secrets = &self.0.parts.secrets;
-        let registration = oauth::registration(oauth2, &holder.profile, holder.service, secrets)
-            .map_err(|error| Stumble::Declared(told(holder, &error)))?;
-        let provider = slot.declared.as_ref().map(|(_, provider)| provider);
-        let provider = provider.ok_or_else(|| Stumble::Declared(holder.undeclared()))?;
-        let client = slot.client.get_or_insert_with(|| Arc::new(oauth::client(provider)));
-        Ok((client.clone(), registration))
-    }
-
-    /// Reads from the store what is known, once.
-    async fn load(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        slot: &mut Slot,
-    ) -> Result<(), TokenError> {
-        let stored = !matches!(holder.way(oauth2), Some(Way::ClientCredentials) | None);
-        if slot.loaded || !stored {
-            return Ok(());
-        }
-        let Some(store) = self.0.parts.store.clone() else {
-            let message = "its tokens belong to a person and are kept by the daemon".to_owned();
-            let hint = "ask `postroom oauth status`, or try it on the page of the account";
-            return Err(TokenError::new(Why::Declared, message, hint));
-        };
-        let name = holder.key(oauth2);
-        let sealed = {
-            let name = name.clone();
-            super::intake::blocking(move || store.grant(&name)).await
-        };
-        let sealed = sealed.map_err(|error| failed_store(&error))?;
-        if let Some(sealed) = sealed {
-            let key = self.key(oauth2)?;
-            let plain = oauth::seal::open(&key, &name, &sealed).map_err(|error| {
-                let command = holder.command();
-                let message = format!("the stored sign-in cannot be used: {error}");
-                let hint = format!("give the key back, or run `{command}`");
-                TokenError::new(Why::SignIn, message, &hint)
-            })?;
-            // One of another profile or of a later version counts for nothing.
-            let grant = Grant::read(&plain).filter(|grant| grant.profile == holder.profile);
-            if let Some(grant) = grant {
-                slot.access = grant.access.clone().map(|(token, ends)| Access {
-                    token,
-                    obtained: grant.issued,
-                    refresh_at: ahead_of(grant.issued, ends),
-                    ends,
-                });
-                slot.grant = Some(grant);
-            }
-        }
-        slot.loaded = true;
-        Ok(())
-    }
-
-    async fn keep(
-        &self,
-        oauth2: &OAuth2,
-        holder: &Holder,
-        grant: &Grant,
-    ) -> Result<(), TokenError> {
-        let key = self.key(oauth2)?;
-        let name = holder.key(oauth2);
-        let sealed = oauth::seal::seal(&key, &name, &grant.write())
-            .map_err(|error| TokenError::new(Why::Declared, error.to_string(), ""))?;
-        let Some(store) = &self.0.parts.store else {
-            let message = "a command does not store tokens".to_owned();
-            return Err(TokenError::new(Why::Store, message, ""));
-        };
-        store.keep_grant(&name, Some(sealed)).await.map_err(|error| failed_store(&error))
-    }
-
-    fn key(&self, oauth2: &OAuth2) -> Result<SecretString, TokenError> {
-        let Some(reference) = &oauth2.seal_key else {
-            let message = "oauth2.sealKey is not declared".to_owned();
-            return Err(TokenError::new(Why::Declared, message, "add `sealKey: {secret: NAME}`"));
-        };
-        let key = self.0.parts.secrets.read(reference);
-        let key = key.map_err(|error| TokenError::new(Why::Declared, error.to_string(), ""))?;
-        // Too short is found out before a provider is asked, not after.
-        oauth::seal::seal(&key, "", b"")
-            .map_err(|error| TokenError::new(Why::Declared, error.to_string(), ""))?;
-        Ok(key)
-    }
-
     /// Rings when somebody has signed in for this holder, also for one who listens only then: a
     /// holder has one worker.
     pub fn bell(&self, config: &Config, holder: &Holder) -> Arc<Notify> {
@@ -639,73 +358,6 @@ impl Slot {
     }
 }
 
-/// Why a token could not be obtained.
-enum Stumble {
-    /// Nobody was asked; the next one who needs the token looks again.
-    Declared(TokenError),
-    /// The provider was asked, and is left alone for a while.
-    Provider(OAuthError),
-}
-
-impl From<OAuthError> for Stumble {
-    fn from(error: OAuthError) -> Stumble {
-        Stumble::Provider(error)
-    }
-}
-
-impl TokenError {
-    fn new(why: Why, message: String, hint: &str) -> TokenError {
-        TokenError { why, message, hint: hint.to_owned() }
-    }
-}
-
-fn failed_store(error: &crate::store::StoreError) -> TokenError {
-    TokenError::new(Why::Store, format!("the token could not be stored or read: {error}"), "")
-}
-
-fn not_signed_in(holder: &Holder) -> TokenError {
-    let command = holder.command();
-    let message = format!("nobody has signed in for it; run `{command}`");
-    TokenError::new(Why::SignIn, message, &format!("run `{command}`"))
-}
-
-/// A failure in the words of the holder.
-fn told(holder: &Holder, error: &OAuthError) -> TokenError {
-    let why = match error {
-        OAuthError::SignIn(_) => Why::SignIn,
-        OAuthError::Client(_) => Why::Client,
-        OAuthError::Http(_) | OAuthError::Busy { .. } => Why::Unreachable,
-        OAuthError::Secret(_) | OAuthError::Declared(_) => Why::Declared,
-        OAuthError::Answer(_) | OAuthError::Refused(_) | OAuthError::Pending { .. } => {
-            Why::Provider
-        }
-    };
-    match error {
-        OAuthError::SignIn(said) => {
-            let command = holder.command();
-            let message = format!("the sign-in has ended ({said}); run `{command}`");
-            TokenError::new(why, message, &format!("run `{command}`"))
-        }
-        error => TokenError::new(why, format!("could not get a token: {error}"), error.hint()),
-    }
-}
-
-fn pause_after(error: &OAuthError, failures: u32) -> Duration {
-    let growing = backoff::pause(failures, false, backoff::dice());
-    match error {
-        OAuthError::SignIn(_) => SIGN_IN_PAUSE.unsigned_abs(),
-        OAuthError::Busy { retry_after, .. } => {
-            growing.max(retry_after.unwrap_or_default().min(BUSY_PAUSE_MAX))
-        }
-        OAuthError::Client(_) | OAuthError::Refused(_) => backoff::LONGEST_PAUSE,
-        OAuthError::Http(_)
-        | OAuthError::Secret(_)
-        | OAuthError::Declared(_)
-        | OAuthError::Answer(_)
-        | OAuthError::Pending { .. } => growing,
-    }
-}
-
 fn access(tokens: &oauth::Tokens, now: Timestamp) -> Access {
     let ends = now.checked_add(tokens.life).unwrap_or(now);
     Access { token: tokens.access.clone(), obtained: now, refresh_at: ahead_of(now, ends), ends }
@@ -738,23 +390,5 @@ mod tests {
             assert!((750..=850).contains(&at), "{at}");
         }
         assert_eq!(ahead_of(ends, issued), ends);
-    }
-
-    #[track_caller]
-    fn check(error: &OAuthError, expected: std::ops::RangeInclusive<u64>) {
-        let pause = pause_after(error, 1).as_secs();
-        assert!(expected.contains(&pause), "{pause}");
-    }
-
-    #[test]
-    fn how_long_a_provider_is_left_alone() {
-        check(&OAuthError::SignIn("invalid_grant".into()), 900..=900);
-        check(&OAuthError::Client("invalid_client".into()), 300..=300);
-        check(&OAuthError::Answer("it is not JSON"), 0..=2);
-        let busy =
-            |secs| OAuthError::Busy { status: 429, retry_after: Some(Duration::from_secs(secs)) };
-        check(&busy(120), 120..=120);
-        check(&busy(1_000_000), 3600..=3600);
-        check(&OAuthError::Busy { status: 500, retry_after: None }, 0..=2);
     }
 }

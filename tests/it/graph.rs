@@ -511,5 +511,7 @@ limits: {{autoRepliesPerDay: 1000}}
     })
     .await;
     assert!(sent.iter().all(|mail| mail.contains("To: eve@cust.test")), "{sent:#?}");
+    // One token for the account and the server, and one more after the restart.
+    assert_eq!(issuer.asked(), ["client_credentials"; 2]);
     assert_eq!(world.service.state().violations, Vec::<String>::new());
 }

@@ -1,6 +1,6 @@
 //! Who needs tokens: a mail account or an SMTP server with an OAuth2 profile.
 
-use super::{TokenError, Why};
+use super::failure::{TokenError, Why};
 use crate::core::config::{
     Account, Config, Grant, Login, OAuth2, SmtpRoute, SmtpServer, Source, Text,
 };

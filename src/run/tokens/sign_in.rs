@@ -9,7 +9,8 @@ use std::sync::{Arc, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-use super::{Holder, TokenError, Tokens, Why, told};
+use super::failure::{TokenError, Why, told};
+use super::{Holder, Tokens};
 use crate::core::config::{Config, Grant as Way};
 use crate::net::http::Client;
 use crate::oauth::code::{Attempt, chance};
