@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 pub mod desk;
 pub mod digest;
+pub mod ending;
 pub mod filter;
 pub mod header;
 pub mod intake;

@@ -114,7 +114,8 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_webhook_attempts_total", Counter, &["webhook", "result"], "Attempts to tell a webhook by result"),
     row("postroom_oauth_access_token_expiry_timestamp_seconds", Gauge, &["profile"], "When the access token of an OAuth2 profile expires"),
     row("postroom_oauth_refreshes_total", Counter, &["profile", "result"], "Requests for an access token by result"),
-    row("postroom_oauth_refresh_token_issued_timestamp_seconds", Gauge, &["kind", "name"], "When the refresh token of an account or server was issued; providers end those that lie unused"),
+    row("postroom_oauth_refresh_token_issued_timestamp_seconds", Gauge, &["kind", "name"], "When the refresh token of an account or server was issued"),
+    row("postroom_oauth_refresh_token_expiry_timestamp_seconds", Gauge, &["kind", "name"], "When the refresh token of an account or server ends: as the provider says, or if nobody uses it"),
     row("postroom_oauth_sign_in_required", Gauge, &["kind", "name"], "1 if a person must sign in for this account or server"),
     row("postroom_oauth_client_secret_expiry_timestamp_seconds", Gauge, &["profile"], "When the client secret of an OAuth2 profile expires, as declared"),
     row("postroom_api_token_expiry_timestamp_seconds", Gauge, &["token"], "When the last day of an API token ends, as declared"),
@@ -368,8 +369,14 @@ impl Metrics {
     }
 
     /// When the refresh token of an account or server was issued.
-    pub fn oauth_grant_issued(&self, kind: &'static str, name: &str, at: Timestamp) {
+    pub fn oauth_refresh_issued(&self, kind: &'static str, name: &str, at: Timestamp) {
         let metric = "postroom_oauth_refresh_token_issued_timestamp_seconds";
+        self.set(metric, &[kind, name], seconds(at));
+    }
+
+    /// When it ends.
+    pub fn oauth_refresh_expiry(&self, kind: &'static str, name: &str, at: Timestamp) {
+        let metric = "postroom_oauth_refresh_token_expiry_timestamp_seconds";
         self.set(metric, &[kind, name], seconds(at));
     }
 

@@ -996,6 +996,16 @@ impl Store {
         self.write(0, 0, move |tx| tx.keep_grant(&name, grant.as_deref())).await
     }
 
+    /// Keeps such a secret under another name, and forgets it under the old one, at once.
+    pub async fn move_grant(&self, from: &str, to: &str, grant: Vec<u8>) -> Result<(), StoreError> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let moved = move |tx: &mut Tx<'_>| {
+            tx.keep_grant(&from, None)?;
+            tx.keep_grant(&to, Some(&grant))
+        };
+        self.write(0, 0, moved).await
+    }
+
     /// A secret that was granted to us.
     pub fn grant(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.view(|view| Ok(view.grants.get(name)?.map(|grant| grant.value().to_vec())))

@@ -3,6 +3,7 @@
 //! Architecture invariant: the command never sees a token. It brings the person to the provider
 //! and the code to the daemon, which redeems and keeps it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -252,7 +253,7 @@ fn table(all: &[StandingView]) -> String {
             one.grant.clone(),
             or_none(&one.signed_in),
             or_none(&one.access_ends),
-            or_none(&one.refresh_issued),
+            or_none(&one.refresh_ends),
             or_none(&one.secret_expires),
             one.reason.clone().unwrap_or_else(|| "ok".into()),
         ]
@@ -264,12 +265,17 @@ fn table(all: &[StandingView]) -> String {
         "GRANT",
         "SIGNED IN",
         "ACCESS ENDS",
-        "REFRESH ISSUED",
+        "SIGN-IN ENDS",
         "SECRET ENDS",
         "STATE",
     ];
     let rows: Vec<Vec<String>> = all.iter().map(row).collect();
     let mut text = output::table(&head, &rows);
+    // Many may share one client secret.
+    let warnings: BTreeSet<&String> = all.iter().flat_map(|one| &one.warnings).collect();
+    for warning in warnings {
+        text.push_str(&format!("warning: {}\n", clean(warning)));
+    }
     for one in all {
         if let Some(message) = &one.message {
             text.push_str(&format!("{} {}: {}\n", one.kind, clean(&one.name), clean(message)));

@@ -101,6 +101,9 @@ fn lines(status: &StatusView) -> String {
         text.push_str(&paint("the files as they are now were not applied:\n", "31", colour));
         text.push_str(&output::problem_lines(&status.rejected, colour));
     }
+    for warning in &status.warnings {
+        text.push_str(&paint(&format!("warning: {}\n", clean(warning)), "33", colour));
+    }
     let outbox = &status.outbox;
     text.push_str(&format!("outbox: {} due, {} given up\n", outbox.due, outbox.dead));
     if status.objects.is_empty() {
@@ -167,6 +170,7 @@ mod tests {
             revision: String::new(),
             applied: String::new(),
             rejected: Vec::new(),
+            warnings: Vec::new(),
             objects: vec![object],
             outbox: OutboxView { due: 0, dead: 0, sent: 0, oldest_due: None },
         }

@@ -394,6 +394,8 @@ pub struct OAuthProvider {
     pub client_auth: ClientAuth,
     /// What is added to the authorization endpoint.
     pub auth_params: BTreeMap<String, String>,
+    /// How long a refresh token lives that nobody uses, where the provider does not say it itself.
+    pub refresh_token_life: Option<std::time::Duration>,
     /// Whether its URLs may lead into a private network.
     pub allow_private: bool,
     /// Certificates and names.

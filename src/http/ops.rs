@@ -85,6 +85,7 @@ pub(super) async fn status(State(web): State<Web>) -> Result<Json<StatusView>, P
         revision: running.revision.clone(),
         applied: running.applied.to_string(),
         rejected: rejected.iter().map(ProblemView::from).collect(),
+        warnings: web.handle.tokens.warnings(),
         objects: web.handle.board.all().iter().map(ObjectView::from).collect(),
         outbox: OutboxView {
             due: counts.due,

@@ -41,6 +41,7 @@ pub fn config(config: &Config) -> Value {
                 "authUrl": provider.auth_url,
                 "tokenUrl": provider.token_url,
                 "deviceUrl": provider.device_url,
+                "refreshTokenLife": provider.refresh_token_life.map(|life| life.as_secs()),
                 "allowPrivate": provider.allow_private,
             })),
             "profiles": map(config.oauth2.profiles.iter(), |profile| json!({

@@ -7,9 +7,7 @@ use jiff::civil::Date;
 use super::{Found, Rule, Subject, auth, certificate};
 use crate::config::Severity;
 use crate::core::config::{SmtpRoute, Switch, TlsOptions};
-
-/// Days before an end from which it is reported.
-pub const NOTICE_DAYS: i32 = 30;
+use crate::core::ending::{self, Stage};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -18,7 +16,8 @@ pub const RULE: Rule = Rule {
     title: "a certificate, client secret or token ends within 30 days",
     about: "Looked at are `secretExpires` of OAuth2 profiles, `expires` of API tokens, and the \
             client certificates (`tls.clientCert`) that can be read here. Renew them, and write the \
-            new day. Metrics tell the same of the running daemon.",
+            new day. The running daemon tells the same in its log, \
+            in `postroom status` and in metrics, and of refresh tokens, which only it knows, too.",
     failing: "smtp:\n\
               \x20 relay: {type: smtps, host: mail.example.com, tls: {clientCert: ends-soon.pem, clientKey: ends-soon.key}}\n\
               senders: {default: {from: desk@example.com, via: [relay]}}\n\
@@ -36,9 +35,12 @@ fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
     let config = subject.config;
     let today = subject.around.today;
     let mut tell = |path: &[&str], what: &str, end: Date| {
-        let Some(when) = soon(today, end) else { return };
-        let hint = "renew it, and write the new day";
-        found.push(Found::at(path, format!("{what} {when} ({end})"), hint));
+        let Some(days) = days_left(today, end) else { return };
+        let hint = match ending::stage(days) {
+            Some(Stage::Urgent | Stage::Over) => "renew it now, and write the new day",
+            Some(Stage::Soon) | None => "renew it, and write the new day",
+        };
+        found.push(Found::at(path, format!("{what} {} ({end})", ending::words(days)), hint));
     };
     for (name, profile) in &config.oauth2.profiles {
         if let Some(end) = profile.secret_expires {
@@ -68,14 +70,9 @@ fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
     }
 }
 
-fn soon(today: Date, end: Date) -> Option<String> {
-    match (end - today).get_days() {
-        ..0 => Some("has ended".into()),
-        0 => Some("ends today".into()),
-        1 => Some("ends tomorrow".into()),
-        days @ 2..=NOTICE_DAYS => Some(format!("ends in {days} days")),
-        _ => None,
-    }
+fn days_left(today: Date, end: Date) -> Option<i64> {
+    let days = i64::from((end - today).get_days());
+    ending::stage(days).map(|_| days)
 }
 
 /// The last day of a client certificate that can be read here.
@@ -97,18 +94,17 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(end: &str, expected: Option<&str>) {
+    fn check(end: &str, expected: Option<i64>) {
         let today = jiff::civil::date(2026, 11, 25);
-        assert_eq!(soon(today, end.parse().unwrap()).as_deref(), expected);
+        assert_eq!(days_left(today, end.parse().unwrap()), expected);
     }
 
     #[test]
     fn how_soon() {
-        check("2025-01-01", Some("has ended"));
-        check("2026-11-24", Some("has ended"));
-        check("2026-11-25", Some("ends today"));
-        check("2026-11-26", Some("ends tomorrow"));
-        check("2026-12-25", Some("ends in 30 days"));
+        check("2025-01-01", Some(-693));
+        check("2026-11-24", Some(-1));
+        check("2026-11-25", Some(0));
+        check("2026-12-25", Some(30));
         check("2026-12-26", None);
         check("2027-01-01", None);
         check("2999-01-01", None);

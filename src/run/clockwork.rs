@@ -44,6 +44,7 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) {
 pub async fn tick(daemon: &Daemon, now: Timestamp) -> Result<(), StoreError> {
     let config = daemon.running.load().config.clone();
     daemon.tokens.refresh_ahead(&config);
+    daemon.tokens.look_ahead(&config).await;
     for (number, command) in due(daemon, &config, now).await? {
         let done = daemon.store.command(config.clone(), &number, vec![command], Actor::System, now);
         if let Err(error) = done.await {

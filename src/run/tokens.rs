@@ -50,7 +50,7 @@ pub use failure::{TokenError, Why};
 pub use grant::Grant;
 pub use holder::Holder;
 pub use sign_in::{Begun, Outcome};
-pub use standing::Standing;
+pub use standing::{Standing, Warning};
 
 /// An access token is replaced after this share of its life, give or take [`JITTER`].
 const REFRESH_AT: f64 = 0.8;
@@ -72,6 +72,8 @@ struct Shared {
     sign_ins: Mutex<sign_in::SignIns>,
     /// Ring when somebody has signed in, one per holder. A ring is kept until it is heard.
     bells: Mutex<HashMap<String, Arc<Notify>>>,
+    /// What ends soon, as far as that was looked at.
+    warnings: Mutex<standing::Warnings>,
     /// Requests under way; the daemon waits for them when it ends.
     tasks: TaskTracker,
 }
@@ -137,6 +139,7 @@ impl Tokens {
             slots: Mutex::default(),
             sign_ins: Mutex::default(),
             bells: Mutex::default(),
+            warnings: Mutex::default(),
             tasks,
         }))
     }
@@ -254,7 +257,7 @@ impl Tokens {
         let (tokens, config, holder) = (self.clone(), config.clone(), holder.clone());
         let work = self.0.tasks.spawn(async move {
             let mut slot = slot.lock_owned().await;
-            let token = tokens.token(&config.oauth2, &holder, &mut slot, refused.as_ref()).await;
+            let token = tokens.token(&config, &holder, &mut slot, refused.as_ref()).await;
             tokens.measure(&holder, &slot);
             // Also while the last access token still lives: it is the time to sign in.
             let wants_person = |error: &TokenError| error.why == Why::SignIn;
@@ -271,13 +274,14 @@ impl Tokens {
 
     async fn token(
         &self,
-        oauth2: &OAuth2,
+        config: &Config,
         holder: &Holder,
         slot: &mut Slot,
         refused: Option<&SecretString>,
     ) -> Result<SecretString, TokenError> {
+        let oauth2 = &config.oauth2;
         slot.follow(oauth2, holder);
-        self.load(oauth2, holder, slot).await?;
+        self.load(config, holder, slot).await?;
         if slot.uncommitted {
             self.commit(oauth2, holder, slot).await?;
         }
@@ -328,10 +332,6 @@ impl Tokens {
         if let Some(access) = &slot.access {
             metrics.oauth_token_expiry(&holder.profile, access.ends);
         }
-        let (kind, name) = (holder.kind.word(), holder.name.as_str());
-        if let Some(grant) = &slot.grant {
-            metrics.oauth_grant_issued(kind, name, grant.issued);
-        }
     }
 
     fn measure_sign_in(&self, holder: &Holder, wanted: bool) {
@@ -354,6 +354,10 @@ impl Slot {
                 self.access = None;
             }
             self.declared = declared;
+        }
+        // What was given to one profile is of no use to another.
+        if self.grant.as_ref().is_some_and(|grant| grant.profile != holder.profile) {
+            *self = Slot { declared: self.declared.take(), ..Slot::default() };
         }
     }
 }

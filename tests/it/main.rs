@@ -47,6 +47,7 @@ mod reconcile;
 mod review;
 mod secrets;
 mod server;
+mod sign_ins;
 mod sink;
 mod store;
 mod tidy;

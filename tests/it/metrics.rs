@@ -52,7 +52,8 @@ fn busy() -> Metrics {
     metrics.webhook_attempt("chat", "sent");
     metrics.oauth_token_expiry("m365", Timestamp::UNIX_EPOCH);
     metrics.oauth_refresh("m365", "ok");
-    metrics.oauth_grant_issued("mailAccount", "a", Timestamp::UNIX_EPOCH);
+    metrics.oauth_refresh_issued("mailAccount", "a", Timestamp::UNIX_EPOCH);
+    metrics.oauth_refresh_expiry("mailAccount", "a", Timestamp::UNIX_EPOCH);
     metrics.oauth_sign_in_required("mailAccount", "a", true);
     metrics.oauth_secret_expiry("m365", 1_800_000_000);
     metrics.tls_expiry("smtp", "relay", 1_800_000_000);

@@ -1,6 +1,7 @@
 //! `oauth2`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::preset::{self, preset};
 use super::{Context, each, server, value};
@@ -75,6 +76,10 @@ fn provider(spec: &spec::Provider, scope: &Scope<'_>) -> Option<OAuthProvider> {
         .into_iter()
         .filter_map(|(name, offer)| Some((name.to_owned(), service(offer.as_ref()?))))
         .collect();
+    let life = spec.refresh_token_life.as_ref();
+    let day = Duration::from_secs(86_400);
+    let refresh_token_life =
+        life.and_then(|life| value::duration(life, day, &scope.at("refreshTokenLife")));
     Some(OAuthProvider {
         auth_url: auth_url?,
         token_url: token_url?,
@@ -84,6 +89,7 @@ fn provider(spec: &spec::Provider, scope: &Scope<'_>) -> Option<OAuthProvider> {
             Some(spec::ClientAuth::Post) => ClientAuth::Post,
         },
         auth_params: spec.auth_params.clone().unwrap_or_default(),
+        refresh_token_life,
         allow_private: spec.allow_private.unwrap_or(false),
         tls: tls.unwrap_or_default(),
         services,

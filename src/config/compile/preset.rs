@@ -3,9 +3,12 @@
 //! Microsoft: <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>,
 //! <https://learn.microsoft.com/graph/permissions-reference>. Google:
 //! <https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>,
-//! <https://developers.google.com/identity/protocols/oauth2/native-app>.
+//! <https://developers.google.com/identity/protocols/oauth2/native-app>. Life of refresh tokens:
+//! <https://learn.microsoft.com/entra/identity-platform/refresh-tokens#token-lifetime>,
+//! <https://developers.google.com/identity/protocols/oauth2#expiration>.
 
 use crate::config::spec::oauth2::{ClientAuth, Provider, Service};
+use crate::config::spec::text::DurationText;
 
 /// Their names.
 pub const NAMES: [&str; 2] = ["microsoft", "google"];
@@ -28,6 +31,7 @@ pub fn merged(written: &Provider, known: Provider) -> Provider {
         device_url: written.device_url.or(known.device_url),
         client_auth: written.client_auth.or(known.client_auth),
         auth_params: written.auth_params.or(known.auth_params),
+        refresh_token_life: written.refresh_token_life.or(known.refresh_token_life),
         allow_private: written.allow_private.or(known.allow_private),
         tls: written.tls.or(known.tls),
         imap: service_of(written.imap, known.imap),
@@ -71,6 +75,7 @@ fn microsoft() -> Provider {
         token_url: Some(format!("{BASE}/token")),
         device_url: Some(format!("{BASE}/devicecode")),
         client_auth: Some(ClientAuth::Post),
+        refresh_token_life: Some(DurationText("90d".into())),
         imap: office("outlook.office365.com", None, "IMAP.AccessAsUser.All"),
         pop3: office("outlook.office365.com", Some(995), "POP.AccessAsUser.All"),
         smtp: office("smtp.office365.com", None, "SMTP.Send"),
@@ -98,6 +103,7 @@ fn google() -> Provider {
         auth_url: Some("https://accounts.google.com/o/oauth2/v2/auth".into()),
         token_url: Some("https://oauth2.googleapis.com/token".into()),
         client_auth: Some(ClientAuth::Post),
+        refresh_token_life: Some(DurationText("180d".into())),
         auth_params: Some(params.map(|(name, value)| (name.into(), value.into())).into()),
         imap: mail("imap.gmail.com", None),
         pop3: mail("pop.gmail.com", Some(995)),

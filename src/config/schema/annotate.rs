@@ -77,6 +77,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("provider", "microsoft"),
     ("queue", "support"),
     ("queues", "[support, sales]"),
+    ("refreshTokenLife", "90d"),
     ("regex", "'^\\[ad\\]'"),
     ("reject", "closed"),
     ("reopenWithin", "30d"),

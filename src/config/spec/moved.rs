@@ -19,7 +19,7 @@ pub struct Moved {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MovedKind {
-    /// Cursor and record of taken mails follow.
+    /// Cursor, record of taken mails and sign-in follow.
     MailAccount,
     /// Tickets follow.
     Queue,

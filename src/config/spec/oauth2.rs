@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::smtp::Tls;
-use super::text::{DateText, NameText, SecretReference, TextOrReference};
+use super::text::{DateText, DurationText, NameText, SecretReference, TextOrReference};
 
 /// OAuth2 providers and our registrations with them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -40,6 +40,9 @@ pub struct Provider {
     pub client_auth: Option<ClientAuth>,
     /// What is added to `authUrl` when a person signs in, such as `access_type: offline`.
     pub auth_params: Option<BTreeMap<String, String>>,
+    /// How long a refresh token lives that nobody uses, at a provider that does not say so itself.
+    /// Known are 90 days of `microsoft` and 180 of `google`. It is told 30 and 7 days before.
+    pub refresh_token_life: Option<DurationText>,
     /// `true` allows URLs that lead to this machine or a private network. Default `false`: such an
     /// address is refused, so that nobody reads through us what only we can reach.
     pub allow_private: Option<bool>,

@@ -784,6 +784,7 @@ mod tests {
                     device_url: None,
                     client_auth: ClientAuth::Basic,
                     auth_params: BTreeMap::new(),
+                    refresh_token_life: None,
                     allow_private: false,
                     tls: TlsOptions::default(),
                     services: BTreeMap::new(),

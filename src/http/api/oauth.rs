@@ -20,7 +20,8 @@ pub const CALLBACK: &str = "/oauth2/callback";
 pub async fn list(State(web): State<Web>) -> Json<Vec<StandingView>> {
     let config = web.handle.running.load().config.clone();
     let standing = web.handle.tokens.standing(&config).await;
-    Json(standing.iter().map(|one| StandingView::of(&config, one)).collect())
+    let now = web.handle.clock.now();
+    Json(standing.iter().map(|one| StandingView::of(&config, one, now)).collect())
 }
 
 /// Begins a sign-in.

@@ -1,5 +1,6 @@
 //! Signing in with OAuth2, and how everybody stands.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,7 @@ pub struct StandingView {
     /// When the refresh token was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_issued: Option<String>,
-    /// When it ends, where the provider says so.
+    /// When it ends: as the provider says, or if nobody uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_ends: Option<String>,
     /// When the access token ends, if there is one.
@@ -87,6 +88,9 @@ pub struct StandingView {
     /// Day after which the client secret is not accepted, as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_expires: Option<String>,
+    /// What has ended or ends soon, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Why there is no token: a word as in conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -110,9 +114,10 @@ impl SignInView {
 
 impl StandingView {
     /// In this form.
-    pub fn of(config: &Config, standing: &Standing) -> StandingView {
+    pub fn of(config: &Config, standing: &Standing, now: Timestamp) -> StandingView {
+        let warnings = standing.warnings(&config.oauth2, now);
         let profile = config.oauth2.profiles.get(&standing.holder.profile);
-        let text = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
         StandingView {
             kind: standing.holder.kind.word().into(),
             name: standing.holder.name.clone(),
@@ -131,6 +136,7 @@ impl StandingView {
             secret_expires: profile
                 .and_then(|profile| profile.secret_expires)
                 .map(|day| day.to_string()),
+            warnings: warnings.into_iter().map(|warning| warning.text).collect(),
             reason: standing.failed.as_ref().map(|error| error.why.reason().into()),
             message: standing.failed.as_ref().map(|error| error.message.clone()),
         }

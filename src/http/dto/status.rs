@@ -22,6 +22,9 @@ pub struct StatusView {
     pub applied: String,
     /// Problems of the last revision that was not applied; empty after a good one.
     pub rejected: Vec<ProblemView>,
+    /// Sign-ins and client secrets that have ended or end soon, in words.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Accounts and SMTP servers with their conditions.
     pub objects: Vec<ObjectView>,
     /// How full the outbox is.

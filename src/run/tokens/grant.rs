@@ -24,6 +24,8 @@ pub struct Grant {
     pub issued: Timestamp,
     /// Gives the next access token.
     pub refresh: SecretString,
+    /// When it was issued: earlier than the access token if the provider does not rotate.
+    pub refresh_issued: Timestamp,
     /// When it ends, where the provider says so.
     pub refresh_ends: Option<Timestamp>,
     /// The refresh token before it, until the first success.
@@ -40,6 +42,8 @@ struct Row {
     signed_in: Timestamp,
     issued: Timestamp,
     refresh: String,
+    #[serde(default)]
+    refresh_issued: Option<Timestamp>,
     refresh_ends: Option<Timestamp>,
     previous: Option<String>,
     access: Option<(String, Timestamp)>,
@@ -53,6 +57,7 @@ impl Grant {
             signed_in: now,
             issued: now,
             refresh: tokens.refresh.clone()?,
+            refresh_issued: now,
             refresh_ends: ends(tokens.refresh_life, now),
             previous: None,
             access: ends(Some(tokens.life), now).map(|at| (tokens.access.clone(), at)),
@@ -63,11 +68,17 @@ impl Grant {
     /// have stays.
     pub fn followed_by(&self, tokens: &Tokens, now: Timestamp) -> Grant {
         let rotated = tokens.refresh.clone();
+        let renewed = rotated.is_some() || tokens.refresh_life.is_some();
         Grant {
             profile: self.profile.clone(),
             signed_in: self.signed_in,
             issued: now,
-            refresh_ends: ends(tokens.refresh_life, now).or(self.refresh_ends),
+            refresh_issued: if renewed { now } else { self.refresh_issued },
+            refresh_ends: match rotated {
+                // Another one; what is known of the one before says nothing of it.
+                Some(_) => ends(tokens.refresh_life, now),
+                None => ends(tokens.refresh_life, now).or(self.refresh_ends),
+            },
             previous: rotated.as_ref().map(|_| self.refresh.clone()),
             refresh: rotated.unwrap_or_else(|| self.refresh.clone()),
             access: ends(Some(tokens.life), now).map(|at| (tokens.access.clone(), at)),
@@ -83,6 +94,7 @@ impl Grant {
             signed_in: self.signed_in,
             issued: self.issued,
             refresh: plain(&self.refresh),
+            refresh_issued: Some(self.refresh_issued),
             refresh_ends: self.refresh_ends,
             previous: self.previous.as_ref().map(plain),
             access: self.access.as_ref().map(|(token, at)| (plain(token), *at)),
@@ -98,6 +110,7 @@ impl Grant {
             signed_in: row.signed_in,
             issued: row.issued,
             refresh: row.refresh.into(),
+            refresh_issued: row.refresh_issued.unwrap_or(row.issued),
             refresh_ends: row.refresh_ends,
             previous: row.previous.map(Into::into),
             access: row.access.map(|(token, at)| (token.into(), at)),

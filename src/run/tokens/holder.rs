@@ -2,7 +2,7 @@
 
 use super::failure::{TokenError, Why};
 use crate::core::config::{
-    Account, Config, Grant, Login, OAuth2, SmtpRoute, SmtpServer, Source, Text,
+    Account, Config, Grant, Login, Moved, MovedKind, OAuth2, SmtpRoute, SmtpServer, Source, Text,
 };
 use crate::core::plan::{idle_account, idle_server};
 use crate::run::board::Kind;
@@ -70,6 +70,16 @@ impl Holder {
                 format!("oauth2/{}/{}", self.kind.word(), self.name)
             }
         }
+    }
+
+    /// The same under old names, if it was renamed (`moved`).
+    pub fn formers(&self, config: &Config) -> Vec<Holder> {
+        let is_it = |moved: &&Moved| match self.kind {
+            Kind::MailAccount => moved.kind == MovedKind::MailAccount && moved.to == self.name,
+            Kind::Smtp => false,
+        };
+        let former = |moved: &Moved| Holder { name: moved.from.clone(), ..self.clone() };
+        config.moved.iter().filter(is_it).map(former).collect()
     }
 
     /// What a person types to sign in.

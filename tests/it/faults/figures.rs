@@ -17,6 +17,7 @@ const ABSENT: &[&str] = &[
     "postroom_account_uidvalidity_changes_total",
     "postroom_oauth_access_token_expiry_timestamp_seconds",
     "postroom_oauth_client_secret_expiry_timestamp_seconds",
+    "postroom_oauth_refresh_token_expiry_timestamp_seconds",
     "postroom_oauth_refresh_token_issued_timestamp_seconds",
     "postroom_oauth_refreshes_total",
     "postroom_oauth_sign_in_required",

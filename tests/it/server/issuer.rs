@@ -20,6 +20,8 @@ struct State {
     rotates: bool,
     /// Seconds that an access token lives.
     life: u64,
+    /// Seconds that it says a refresh token lives.
+    refresh_life: Option<u64>,
     /// Number of the refresh token that is valid; `None` when somebody must sign in.
     current: Option<u64>,
     issued: u64,
@@ -33,7 +35,14 @@ impl Issuer {
     pub async fn start(life: u64, rotates: bool) -> Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = State { rotates, life, current: None, issued: 0, asked: Vec::new() };
+        let state = State {
+            rotates,
+            life,
+            refresh_life: None,
+            current: None,
+            issued: 0,
+            asked: Vec::new(),
+        };
         let state = Arc::new(Mutex::new(state));
         let shared = state.clone();
         let task = tokio::spawn(async move {
@@ -56,6 +65,11 @@ impl Issuer {
             }
         });
         Issuer { port, state, task }
+    }
+
+    /// From now on it says how many seconds a refresh token lives.
+    pub fn says_refresh_life(&self, secs: u64) {
+        self.state.lock().unwrap().refresh_life = Some(secs);
     }
 
     /// Grants it was asked for.
@@ -107,6 +121,9 @@ impl State {
             self.issued += 1;
             self.current = Some(self.issued);
             refresh = format!(r#", "refresh_token": "{}""#, refresh_token(self.issued));
+            if let Some(secs) = self.refresh_life {
+                refresh += &format!(r#", "refresh_token_expires_in": {secs}"#);
+            }
         }
         let life = self.life;
         let body = format!(
