@@ -8,6 +8,7 @@ pub mod http;
 pub mod reach;
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -53,6 +54,19 @@ pub enum NetError {
     /// The declared files cannot be used.
     #[error("could not use {0}: {1}")]
     Files(String, String),
+}
+
+/// Addresses of a name, each once, in the resolver's order.
+pub async fn resolve(host: &str, port: u16, within: Duration) -> io::Result<Vec<IpAddr>> {
+    let looked_up = timeout(within, tokio::net::lookup_host((host, port))).await;
+    let found = looked_up.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let mut addresses = Vec::new();
+    for address in found.map(|address| address.ip()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
 }
 
 /// Opens a TCP connection.
@@ -144,6 +158,16 @@ impl Stream {
         match self {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => stream.get_ref().1.peer_certificates()?.first(),
+        }
+    }
+
+    /// Version of TLS; `None` without it.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let Stream::Tls(stream) = self else { return None };
+        match stream.get_ref().1.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            rustls::ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            _ => None,
         }
     }
 

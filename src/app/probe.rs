@@ -1,13 +1,25 @@
 //! Tries an account or an SMTP server step by step, for `postroom probe` and for the page.
 //!
+//! ```text
+//! profile, token     who needs one                     road.rs     name, TCP, TLS: walked by ourselves
+//! name, tcp, tls     every server                      advice.rs   what to do about each
+//! login, folder      as the protocol passes them
+//! messages, news     accounts
+//! mail               servers, if one is given
+//! ```
 //! Architecture invariant: nothing is fetched, deleted or marked; a mail is sent only if one is
 //! given.
+
+mod advice;
+mod road;
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::core::config::{Account, Config, SmtpServer};
+use crate::core::config::{
+    Account, Config, Endpoint, Login, Security, SmtpRoute, SmtpServer, Source,
+};
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::mailbox::{self, MailboxError};
 use crate::metrics::Metrics;
@@ -20,18 +32,45 @@ use crate::transport;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Probe {
     /// What worked, in order.
-    pub steps: Vec<String>,
+    pub steps: Vec<Step>,
     /// What failed then, if anything did.
     pub failed: Option<ProbeFailure>,
 }
 
-/// What failed.
+/// A step that worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Which: `token`, `name`, `tcp`, `tls`, `login`, `folder` and so on.
+    pub name: &'static str,
+    /// What was found.
+    pub said: String,
+}
+
+/// The step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeFailure {
+    /// Which.
+    pub step: &'static str,
     /// In words.
     pub message: String,
     /// What to do about it; may be empty.
     pub hint: String,
+}
+
+impl Step {
+    fn new(name: &'static str, said: impl Into<String>) -> Step {
+        Step { name, said: said.into() }
+    }
+}
+
+impl ProbeFailure {
+    fn new(
+        step: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ProbeFailure {
+        ProbeFailure { step, message: message.into(), hint: hint.into() }
+    }
 }
 
 /// What is needed to log in.
@@ -61,18 +100,19 @@ impl Means {
     async fn token(
         &self,
         holder: Option<Holder>,
-        steps: &mut Vec<String>,
+        steps: &mut Vec<Step>,
     ) -> Result<Option<SecretString>, ProbeFailure> {
         let Some(holder) = holder else { return Ok(None) };
         let profile = self.config.oauth2.profiles.get(&holder.profile);
-        let provider = profile.map_or("", |profile| &profile.provider);
-        steps.push(format!("profile {} at provider {provider}", holder.profile));
+        let provider = profile.and_then(|it| self.config.oauth2.providers.get(&it.provider));
+        let asked = provider.map_or("", |provider| provider.token_url.as_str());
+        steps.push(Step::new("profile", format!("{}, which asks {asked}", holder.profile)));
         match self.tokens.access(&self.config, &holder).await {
             Ok(token) => {
-                steps.push("the provider gave an access token".into());
+                steps.push(Step::new("token", "the provider gave one"));
                 Ok(Some(token))
             }
-            Err(error) => Err(ProbeFailure { message: error.message, hint: error.hint }),
+            Err(error) => Err(ProbeFailure::new("token", error.message, error.hint)),
         }
     }
 }
@@ -80,58 +120,65 @@ impl Means {
 /// Connects, logs in, opens the folder, counts.
 pub async fn account(account: &Account, means: &Means) -> Probe {
     let mut probe = Probe::default();
-    if let Err(failed) = try_account(account, means, &mut probe.steps).await {
-        probe.failed = Some(failed);
-    }
+    probe.failed = try_account(account, means, &mut probe.steps).await.err();
     probe
 }
 
 /// Connects and logs in; sends the mail, if there is one.
 pub async fn server(server: &SmtpServer, mail: Option<&Outgoing>, means: &Means) -> Probe {
     let mut probe = Probe::default();
-    if let Err(failed) = try_server(server, mail, means, &mut probe.steps).await {
-        probe.failed = Some(failed);
-    }
+    probe.failed = try_server(server, mail, means, &mut probe.steps).await.err();
     probe
 }
 
 async fn try_account(
     account: &Account,
     means: &Means,
-    steps: &mut Vec<String>,
+    steps: &mut Vec<Step>,
 ) -> Result<(), ProbeFailure> {
     let token = means.token(Holder::of_account(account), steps).await?;
+    let place = Place::of_account(account);
+    place.walk_to(means, steps).await?;
     let opened = mailbox::open(account, &means.secrets, token.as_ref()).await;
     let mut mailbox = opened.map_err(|error| {
-        steps.extend(steps_before(&error).iter().map(|&step| step.to_owned()));
-        account_failed(&error)
+        let failed = of_mailbox(&error, token.is_some());
+        steps.extend(place.passed_before(failed.step));
+        failed
     })?;
-    steps.push("connected, logged in, folder opened".into());
-    let listing = mailbox.list().await.map_err(|error| account_failed(&error))?;
+    steps.extend(place.passed_before("messages"));
+    let listing = mailbox.list().await.map_err(|error| of_mailbox(&error, token.is_some()))?;
     let bytes: u64 = listing.entries.iter().filter_map(|entry| entry.size_bytes).sum();
-    steps.push(format!("{} messages, {bytes} bytes", listing.entries.len()));
+    steps.push(Step::new("messages", format!("{}, {bytes} bytes", listing.entries.len())));
     let waits = mailbox.can_wait();
-    let news = if waits { "the server tells of news (IDLE)" } else { "polled, no IDLE" };
-    steps.push(news.into());
-    mailbox.close().await.map_err(|error| account_failed(&error))
+    let news = if waits { "the server tells of them (IDLE)" } else { "polled, no IDLE" };
+    steps.push(Step::new("news", news));
+    mailbox.close().await.map_err(|error| of_mailbox(&error, token.is_some()))
 }
 
 async fn try_server(
     server: &SmtpServer,
     mail: Option<&Outgoing>,
     means: &Means,
-    steps: &mut Vec<String>,
+    steps: &mut Vec<Step>,
 ) -> Result<(), ProbeFailure> {
     let token = means.token(Holder::of_server(server), steps).await?;
+    let place = Place::of_server(server);
+    place.walk_to(means, steps).await?;
     let opened = transport::open(server, &means.secrets, token.as_ref()).await;
-    let mut connection = opened.map_err(|attempt| server_failed(&attempt))?;
-    steps.push("connected and ready to send".into());
+    let mut connection = opened.map_err(|attempt| {
+        let failed = of_attempt(&attempt, token.is_some());
+        steps.extend(place.passed_before(failed.step));
+        failed
+    })?;
+    steps.extend(place.passed_before("mail"));
     if let Some(mail) = mail {
         match connection.send(mail).await {
-            Attempt::Sent => steps.push(format!("a mail to {} was taken", mail.recipient)),
+            Attempt::Sent => {
+                steps.push(Step::new("mail", format!("one to {} was taken", mail.recipient)));
+            }
             attempt => {
                 let message = format!("could not send to {}: {}", mail.recipient, said(&attempt));
-                return Err(ProbeFailure { message, hint: String::new() });
+                return Err(ProbeFailure::new("mail", message, ""));
             }
         }
     }
@@ -139,67 +186,96 @@ async fn try_server(
     Ok(())
 }
 
-/// What had worked when this happened.
-fn steps_before(error: &MailboxError) -> &'static [&'static str] {
-    match error {
-        MailboxError::Tls { reason: "files", .. }
-        | MailboxError::Connect(_)
-        | MailboxError::Secret(_)
-        | MailboxError::Unsupported(_) => &[],
-        MailboxError::Tls { .. }
-        | MailboxError::Protocol(_)
-        | MailboxError::Timeout(_)
-        | MailboxError::Lost(_) => &["connected"],
-        MailboxError::Login(_) => &["connected, encrypted as declared"],
-        MailboxError::Folder(_) | MailboxError::Refused { .. } | MailboxError::Busy { .. } => {
-            &["connected, logged in"]
+/// What is tried, and what its protocol passes before the steps that can be told apart.
+#[derive(Default)]
+struct Place<'a> {
+    endpoint: Option<&'a Endpoint>,
+    login: Option<&'a Login>,
+    folder: Option<String>,
+    /// Whether a login shows by itself: with HTTP it does only when something is asked.
+    shows_login: bool,
+}
+
+impl Place<'_> {
+    fn of_account(account: &Account) -> Place<'_> {
+        let (endpoint, login, folder) = match &account.connection {
+            Source::Imap { endpoint, login, folder } => (endpoint, login, Some(folder.clone())),
+            Source::Graph { endpoint, login, folder, .. } => {
+                (endpoint, login, Some(folder.clone()))
+            }
+            Source::Pop3 { endpoint, login } => (endpoint, login, None),
+            Source::Maildir { path } => {
+                return Place { folder: Some(path.display().to_string()), ..Place::default() };
+            }
+        };
+        Place { endpoint: Some(endpoint), login: Some(login), folder, shows_login: true }
+    }
+
+    fn of_server(server: &SmtpServer) -> Place<'_> {
+        match &server.route {
+            SmtpRoute::Smtp { endpoint, login } => Place {
+                endpoint: Some(endpoint),
+                login: Some(login),
+                folder: None,
+                shows_login: true,
+            },
+            SmtpRoute::Graph { endpoint, .. } => {
+                Place { endpoint: Some(endpoint), ..Place::default() }
+            }
+            SmtpRoute::File { directory } => {
+                Place { folder: Some(directory.display().to_string()), ..Place::default() }
+            }
+            SmtpRoute::Sendmail { .. } => Place::default(),
         }
+    }
+
+    /// Where there is a network: name, TCP, and TLS where it comes first.
+    async fn walk_to(&self, means: &Means, steps: &mut Vec<Step>) -> Result<(), ProbeFailure> {
+        let Some(endpoint) = self.endpoint else { return Ok(()) };
+        let host = means.secrets.text(&endpoint.host);
+        let host = host.map_err(|error| ProbeFailure::new("name", error.to_string(), ""))?;
+        road::walk(endpoint, &host, steps).await
+    }
+
+    /// What the protocol had passed when it failed at this step, or came to it.
+    fn passed_before(&self, step: &str) -> Vec<Step> {
+        let mut passed = Vec::new();
+        if matches!(step, "secret" | "tcp" | "tls" | "protocol") {
+            return passed;
+        }
+        if self.endpoint.is_some_and(|endpoint| endpoint.security == Security::StartTls) {
+            passed.push(Step::new("tls", "encrypted by STARTTLS, with a certificate we accept"));
+        }
+        if step == "login" {
+            return passed;
+        }
+        match self.login.filter(|_| self.shows_login) {
+            Some(Login::Password { .. }) => passed.push(Step::new("login", "with the password")),
+            Some(Login::OAuth2 { .. }) => passed.push(Step::new("login", "with the access token")),
+            Some(Login::None) => passed.push(Step::new("login", "none is declared")),
+            None => {}
+        }
+        if step == "folder" {
+            return passed;
+        }
+        if let Some(folder) = &self.folder {
+            passed.push(Step::new("folder", format!("{folder} can be used")));
+        }
+        passed
     }
 }
 
-/// What failed, and what to do about it.
-fn account_failed(error: &MailboxError) -> ProbeFailure {
-    let said = match error {
-        // Its text says already that it is about connecting.
-        MailboxError::Connect(text) => text.clone(),
-        error => error.to_string(),
-    };
-    let hint = match error {
-        MailboxError::Connect(_) => "are `host` and `port` right, and does a firewall let us out?",
-        MailboxError::Tls { reason: "certificate", .. } => {
-            "trust the server's own root with `tls: {ca: FILE}`, or set `tls: {serverName: NAME}`"
-        }
-        MailboxError::Tls { reason: "starttls", .. } => {
-            "the server offers no STARTTLS here; is the type ending in `s` meant, with its port?"
-        }
-        MailboxError::Tls { reason: "files", .. } => "are the paths under `tls` right?",
-        MailboxError::Tls { .. } => "does the type fit the port? 993 and 995 speak TLS at once",
-        MailboxError::Login(_) => {
-            "are `username` and the secret behind `password` right? With a token: may it open this mailbox?"
-        }
-        MailboxError::Secret(_) => "secrets of `{secret: NAME}` lie in the directory --secrets-dir",
-        MailboxError::Folder(_) => "is `folder` written as the server names it?",
-        MailboxError::Timeout(_) | MailboxError::Lost(_) => "does the type fit the port?",
-        MailboxError::Refused { .. }
-        | MailboxError::Busy { .. }
-        | MailboxError::Protocol(_)
-        | MailboxError::Unsupported(_) => "",
-    };
-    ProbeFailure { message: said, hint: hint.to_owned() }
+fn of_mailbox(error: &MailboxError, token: bool) -> ProbeFailure {
+    let (step, hint) = advice::of_mailbox(error, token);
+    ProbeFailure::new(step, error.to_string(), hint)
 }
 
-fn server_failed(attempt: &Attempt) -> ProbeFailure {
+fn of_attempt(attempt: &Attempt, token: bool) -> ProbeFailure {
     let Attempt::ServerDown { cause, message } = attempt else {
-        return ProbeFailure { message: said(attempt), hint: String::new() };
+        return ProbeFailure::new("protocol", said(attempt), "");
     };
-    let hint = match *cause {
-        "connect" => "are `host` and `port` right, and does a firewall let us out?",
-        "tls" => "does the type fit the port? 465 speaks TLS at once (smtps), 587 later (smtptls)",
-        "auth" => "are `auth.username` and the secret behind `auth.password` right?",
-        "timeout" | "protocol" => "does the type fit the port?",
-        _ => "",
-    };
-    ProbeFailure { message: message.clone(), hint: hint.to_owned() }
+    let (step, hint) = advice::of_server(cause, message, token);
+    ProbeFailure::new(step, message.clone(), hint)
 }
 
 fn said(attempt: &Attempt) -> String {

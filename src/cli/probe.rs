@@ -53,11 +53,14 @@ pub fn run(args: ProbeArgs) -> Result<Exit, Failure> {
 /// Says each step, and what failed.
 fn report(probe: Probe) -> Result<Exit, Failure> {
     for step in &probe.steps {
-        output::print(&format!("ok  {}\n", output::clean(step)));
+        output::print(&format!("ok  {:<9} {}\n", step.name, output::clean(&step.said)));
     }
     match probe.failed {
         None => Ok(Exit::Fine),
-        Some(failed) => Err(Failure::new(failed.message).hint(failed.hint)),
+        Some(failed) => {
+            let message = format!("{}: {}", failed.step, failed.message);
+            Err(Failure::new(message).hint(failed.hint))
+        }
     }
 }
 

@@ -41,6 +41,7 @@ mod peers_oauth;
 mod peers_schemathesis;
 mod peers_smtp;
 mod peers_smtp_oauth;
+mod probe;
 mod process;
 mod program;
 mod reconcile;

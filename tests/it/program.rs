@@ -348,10 +348,10 @@ fn probes_say_what_failed_and_what_to_do() {
     check_probe("imaps", closed, "relay", 1, &["Connection refused", hint]);
     let Some(dovecot) = Dovecot::start() else { return };
     dovecot.add_user("eve", "other");
-    let login = ["ok  connected, encrypted", "login was refused", "hint: are `username`"];
+    let login = ["ok  tcp ", "postroom: login: login was refused", "hint: are `username`"];
     check_probe("imap", dovecot.imap, "box", 1, &login);
     check_probe("pop3", dovecot.pop3, "box", 1, &login);
-    let certificate = ["ok  connected", "certificate", "tls: {ca: FILE}"];
+    let certificate = ["ok  tcp ", "postroom: tls: certificate", "tls: {ca: FILE}"];
     check_probe("imaps", dovecot.imaps, "box", 1, &certificate);
     // A server that begins in plain text, asked in TLS.
     check_probe("imaps", dovecot.imap, "box", 1, &["does the type fit the port?"]);
@@ -363,9 +363,20 @@ fn a_probe_that_works() {
     let Some(dovecot) = Dovecot::start() else { return };
     dovecot.add_user("eve", "pass");
     dovecot.deliver("eve", STRANGER.as_bytes());
-    let ok = ["ok  connected, logged in, folder opened", "ok  1 messages", "IDLE"];
+    let ok = [
+        "ok  login     with the password",
+        "ok  folder    INBOX can be used",
+        "ok  messages  1, ",
+        "IDLE",
+    ];
     check_probe("imap", dovecot.imap, "box", 0, &ok);
-    check_probe("pop3", dovecot.pop3, "box", 0, &["ok  1 messages", "ok  polled, no IDLE"]);
+    check_probe(
+        "pop3",
+        dovecot.pop3,
+        "box",
+        0,
+        &["ok  messages  1, ", "ok  news      polled, no IDLE"],
+    );
     assert_eq!(dovecot.count("eve", ""), 1, "nothing is taken away");
 }
 

@@ -72,12 +72,12 @@ fn tested(reader: &SignedIn, name: &str, probe: &Probe) -> Page {
         h1 { (title) }
         div.card {
             ol.trace {
-                @for step in &probe.steps { li { "✓ " (foreign(step)) } }
+                @for step in &probe.steps { li { "✓ " b { (step.name) } " " (foreign(&step.said)) } }
             }
             @match &probe.failed {
                 None => { (layout::notice(words.test_ok, false)) }
                 Some(failed) => {
-                    p.notice.bad role="alert" { (words.test_failed) " " (foreign(&failed.message)) }
+                    p.notice.bad role="alert" { (words.test_failed) " " b { (failed.step) } " " (foreign(&failed.message)) }
                     @if !failed.hint.is_empty() { p { (failed.hint) } }
                 }
             }

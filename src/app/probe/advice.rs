@@ -1,0 +1,73 @@
+//! What to do about a step that failed.
+
+use crate::mailbox::MailboxError;
+use crate::net::NetError;
+
+/// The name has no address.
+pub(super) const NAME: &str =
+    "is `host` spelt as in DNS, and does this machine ask the right resolver?";
+/// Nobody answers there.
+pub(super) const CONNECT: &str = "are `host` and `port` right, and does a firewall let us out?";
+const TYPE: &str = "does the type fit the port?";
+const CERTIFICATE: &str =
+    "trust the server's own root with `tls: {ca: FILE}`, or set `tls: {serverName: NAME}`";
+const STARTTLS: &str =
+    "the server offers no STARTTLS here; is the type ending in `s` meant, with its port?";
+const FILES: &str = "are the paths under `tls` right?";
+const PASSWORD: &str = "are `username` and the secret behind `password` right?";
+const TOKEN: &str = "may this token open this mailbox? Compare `username`, the scopes, and what the provider allows";
+const SECRET: &str = "is the reference right, and may we read it? `{secret: NAME}` lies in the directory --secrets-dir";
+const FOLDER: &str = "is `folder` written as the server names it, and is it in this mailbox?";
+
+/// TLS could not be set up.
+pub(super) fn tls(error: &NetError, port: u16) -> &'static str {
+    match error {
+        NetError::Certificate(..) => CERTIFICATE,
+        NetError::Files(..) => FILES,
+        NetError::Connect(..) | NetError::ConnectTimeout(..) => CONNECT,
+        NetError::Handshake(..) if [25, 110, 143, 587].contains(&port) => {
+            "does the type fit the port? This one begins in plain text: `imaptls`, `pop3tls`, `smtptls`"
+        }
+        NetError::Handshake(..) => TYPE,
+    }
+}
+
+/// Step at which a mailbox failed, and what to do.
+pub(super) fn of_mailbox(error: &MailboxError, token: bool) -> (&'static str, &'static str) {
+    match error {
+        MailboxError::Connect(_) => ("tcp", CONNECT),
+        MailboxError::Tls { reason: "certificate", .. } => ("tls", CERTIFICATE),
+        MailboxError::Tls { reason: "starttls", .. } => ("tls", STARTTLS),
+        MailboxError::Tls { reason: "files", .. } => ("tls", FILES),
+        MailboxError::Tls { .. } => ("tls", TYPE),
+        MailboxError::Login(_) => ("login", if token { TOKEN } else { PASSWORD }),
+        MailboxError::Secret(_) => ("secret", SECRET),
+        MailboxError::Folder(_) => ("folder", FOLDER),
+        MailboxError::Timeout(_) | MailboxError::Lost(_) => ("protocol", TYPE),
+        MailboxError::Protocol(_) => ("protocol", "is it such a server at all? Compare `type`"),
+        MailboxError::Busy { .. } => ("protocol", "the service wants to be left alone for a while"),
+        MailboxError::Refused { .. } => ("protocol", "the server's own words say why"),
+        MailboxError::Unsupported(_) => ("protocol", "choose another `type`"),
+    }
+}
+
+/// Step at which an SMTP server failed, and what to do.
+pub(super) fn of_server(cause: &str, message: &str, token: bool) -> (&'static str, &'static str) {
+    match cause {
+        "connect" => ("tcp", CONNECT),
+        "tls" if message.contains("certificate") => ("tls", CERTIFICATE),
+        "tls" if message.contains("STARTTLS") => {
+            ("tls", "the server offers no STARTTLS here; is `smtps` meant, with port 465?")
+        }
+        "tls" => (
+            "tls",
+            "does the type fit the port? 465 speaks TLS at once (smtps), 587 later (smtptls)",
+        ),
+        "auth" if token => ("login", "may this token send? Compare `auth.username` and the scopes"),
+        "auth" => ("login", "are `auth.username` and the secret behind `auth.password` right?"),
+        "disk" => ("folder", "may we write there?"),
+        "timeout" | "protocol" => ("protocol", TYPE),
+        "unavailable" | "throttled" => ("protocol", "it is tried again by itself"),
+        _ => ("protocol", ""),
+    }
+}
