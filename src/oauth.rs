@@ -1,7 +1,8 @@
 //! Speaks with OAuth2 providers (RFC 6749): how a token is asked for, and what an answer means.
 //!
 //! ```text
-//! code.rs      a person signs in with a browser: URL, PKCE, code → tokens     RFC 7636, RFC 9700
+//! code.rs      a person signs in with a browser: URL, code → tokens           RFC 6749, RFC 9700
+//! pkce.rs      what such a sign-in proves itself with                         RFC 7636
 //! device.rs    a person signs in on another device                            RFC 8628
 //! answer.rs    what a token endpoint says, read with suspicion
 //! seal.rs      tokens as they are stored: encrypted
@@ -13,6 +14,7 @@
 pub mod answer;
 pub mod code;
 pub mod device;
+pub mod pkce;
 pub mod seal;
 
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub use answer::Tokens;
 pub const WITHIN: Duration = Duration::from_secs(15);
 /// Longest answer of a provider. Bytes.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Fields of a form that prove something. The others are words that a description may well name.
+const SECRET_FIELDS: [&str; 4] = ["code", "code_verifier", "device_code", "refresh_token"];
 /// Tenant of those who name none: any organisation of the provider.
 const TENANT_DEFAULT: &str = "organizations";
 
@@ -209,11 +213,33 @@ async fn token(
 ) -> Result<Tokens, OAuthError> {
     let request = authenticated(registration, &registration.token_url, fields);
     let answer = client.ask(request).await?;
-    let secrets = fields
-        .iter()
-        .map(|(_, value)| *value)
-        .chain(registration.client_secret.as_ref().map(|secret| secret.expose_secret()));
-    answer::tokens(&answer, &secrets.collect::<Vec<_>>())
+    let secrets = Sent::of(registration, fields);
+    answer::tokens(&answer, &secrets.all())
+}
+
+/// What we sent that must not be repeated, in the forms in which it travelled.
+struct Sent<'a> {
+    plain: Vec<&'a str>,
+    login: Option<String>,
+}
+
+impl<'a> Sent<'a> {
+    fn of(registration: &'a Registration, fields: &[(&str, &'a str)]) -> Sent<'a> {
+        let secret = registration.client_secret.as_ref().map(|secret| secret.expose_secret());
+        let secrets = fields.iter().filter(|(name, _)| SECRET_FIELDS.contains(name));
+        let plain = secrets.map(|(_, value)| *value).chain(secret).collect();
+        Sent { plain, login: secret.map(|secret| login(&registration.client_id, secret)) }
+    }
+
+    fn all(&self) -> Vec<&str> {
+        self.plain.iter().copied().chain(self.login.as_deref()).collect()
+    }
+}
+
+/// Who we are and what proves it, as RFC 6749 section 2.3.1 writes it: each is encoded like a form
+/// before they are joined as in RFC 7617.
+pub fn login(client_id: &str, secret: &str) -> String {
+    STANDARD.encode(format!("{}:{}", percent_encoded(client_id), percent_encoded(secret)))
 }
 
 /// A form with our identifier, and what proves it (RFC 6749 section 2.3.1).
@@ -223,9 +249,8 @@ fn authenticated(registration: &Registration, url: &str, fields: &[(&str, &str)]
     let mut basic = None;
     match (&registration.client_secret, registration.client_auth) {
         (Some(secret), ClientAuth::Basic) => {
-            let id = percent_encoded(&registration.client_id);
-            let secret = percent_encoded(secret.expose_secret());
-            basic = Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+            let login = login(&registration.client_id, secret.expose_secret());
+            basic = Some(format!("Basic {login}"));
         }
         (Some(secret), ClientAuth::Post) => {
             fields.push(("client_id", &registration.client_id));

@@ -13,18 +13,14 @@
 
 pub mod id_token;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use crate::net::http::{Answer, Client, HttpError, Request};
+use crate::net::http::{Answer, Client, HttpError, Request, percent_encoded};
+use crate::oauth::{self, pkce};
 use id_token::{Claims, Expected, Invalid, Keys};
 
-/// Bytes of a random value.
-const RANDOM_BYTES: usize = 32;
 /// Longest code that is passed on to the provider.
 const CODE_BYTES_MAX: usize = 4096;
 
@@ -130,8 +126,7 @@ impl Flow {
         registration: &Registration,
         scopes: &[String],
     ) -> String {
-        let challenge = Sha256::digest(self.verifier.expose_secret().as_bytes());
-        let challenge = URL_SAFE_NO_PAD.encode(challenge);
+        let challenge = pkce::challenge(&self.verifier);
         let scope = scopes.join(" ");
         let fields = [
             ("response_type", "code"),
@@ -143,8 +138,10 @@ impl Flow {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ];
-        let query: Vec<String> =
-            fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let query: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
+            .collect();
         let endpoint = &discovery.authorization_endpoint;
         let joint = if endpoint.contains('?') { '&' } else { '?' };
         format!("{endpoint}{joint}{}", query.join("&"))
@@ -195,10 +192,8 @@ impl Flow {
         let basic = methods.iter().any(|method| method == "client_secret_basic");
         let url = discovery.token_endpoint.as_str();
         match secret {
-            // RFC 6749 section 2.3.1: both are encoded like a form before they are joined.
             Some(secret) if basic => {
-                let pair = format!("{}:{}", encoded(&registration.client_id), encoded(secret));
-                let value = format!("Basic {}", STANDARD.encode(pair));
+                let value = format!("Basic {}", oauth::login(&registration.client_id, secret));
                 Request::form(url, &fields).secret_header("authorization", &value).alone()
             }
             Some(secret) => {
@@ -250,22 +245,7 @@ fn is_safe(url: &str) -> bool {
 }
 
 fn random() -> Result<String, OpenIdError> {
-    let mut bytes = [0_u8; RANDOM_BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| OpenIdError::Randomness)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// A value in a query (RFC 3986 section 2.3).
-fn encoded(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    pkce::chance().ok_or(OpenIdError::Randomness)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use crate::net::http::{Answer, StatusCode, percent_encoded};
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Characters of a description that are kept.
 const DESCRIPTION_CHARS_MAX: usize = 200;
+/// Shorter ones are words, such as the name of a grant.
+const SECRET_CHARS_MIN: usize = 8;
 /// Characters of an error code that are kept.
 const CODE_CHARS_MAX: usize = 64;
 /// Life of an access token whose answer says nothing of it.
@@ -84,6 +86,7 @@ fn refusal(object: &Map<String, Value>, secrets: &[&str]) -> OAuthError {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let plain = |c: &char| c.is_ascii_alphanumeric() || "_-.".contains(*c);
     let code: String = text("error").chars().filter(plain).take(CODE_CHARS_MAX).collect();
+    let code = if repeats(text("error"), secrets) { "unreadable".into() } else { code };
     let said = match description(text("error_description"), secrets) {
         Some(description) => format!("{code}: {description}"),
         None => code.clone(),
@@ -104,19 +107,26 @@ fn refusal(object: &Map<String, Value>, secrets: &[&str]) -> OAuthError {
     }
 }
 
+/// Whether it repeats what we sent.
+fn repeats(text: &str, secrets: &[&str]) -> bool {
+    secrets
+        .iter()
+        .filter(|secret| secret.len() >= SECRET_CHARS_MIN)
+        .any(|secret| text.contains(secret) || text.contains(&percent_encoded(secret)))
+}
+
 /// A description on one line. One that repeats what we sent is left out.
 fn description(text: &str, secrets: &[&str]) -> Option<String> {
-    let repeats = secrets
-        .iter()
-        .filter(|secret| secret.len() >= 8)
-        .any(|secret| text.contains(secret) || text.contains(&percent_encoded(secret)));
+    if repeats(text, secrets) {
+        return None;
+    }
     let clean: String = text
         .chars()
         .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
         .take(DESCRIPTION_CHARS_MAX)
         .collect();
     let words: Vec<&str> = clean.split_whitespace().collect();
-    (!repeats && !words.is_empty()).then(|| words.join(" "))
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// A token (RFC 6750 section 2.1, RFC 6749 appendix A): printable and without blanks, so that it
@@ -257,5 +267,6 @@ mod tests {
             r#"{"error":"invalid_grant","error_description":"unknown token s3cret-refresh"}"#,
             "sign_in: the provider wants a person to sign in (invalid_grant)",
         );
+        check(400, r#"{"error":"s3cret-refresh"}"#, "refused: the provider refused (unreadable)");
     }
 }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::answer::{object, seconds, secret};
-use super::{OAuthError, Registration, Tokens, authenticated, token};
+use super::{OAuthError, Registration, Sent, Tokens, authenticated, token};
 use crate::net::http::Client;
 
 /// Time between two questions if the provider says nothing (RFC 8628 section 3.2).
@@ -42,8 +42,7 @@ pub async fn begin(client: &Client, registration: &Registration) -> Result<Devic
     let scope = registration.scopes.join(" ");
     let request = authenticated(registration, url, &[("scope", &scope)]);
     let answer = client.ask(request).await?;
-    let known = registration.client_secret.as_ref().map(|secret| secret.expose_secret());
-    let object = object(&answer, &known.into_iter().collect::<Vec<_>>())?;
+    let object = object(&answer, &Sent::of(registration, &[]).all())?;
     let text = |name: &str| {
         let text = object.get(name).and_then(Value::as_str).unwrap_or_default();
         let usable = !text.is_empty()

@@ -2,15 +2,21 @@
 //! none of them is ever seen again.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::daemon::{deliver, until};
 use crate::process::{Program, ask};
 use crate::server::certificates::Authority;
+use crate::server::echo::Echo;
+use crate::server::graph::{StandIn, TOKEN as ACCESS, refusal};
+use crate::server::issuer::Issuer;
 use crate::server::{Behaviour, Server, imap, pop3, say};
 use crate::sink::{Do, Script, Sink};
 use postroom::core::config::Security;
@@ -21,15 +27,32 @@ const BY_NAME: &str = "CANARY-by-name-93c4";
 const SMTP: &str = "CANARY-smtp-77f0";
 const CLIENT: &str = "CANARY-client-e21b";
 const TOKEN: &str = "CANARY-token-4d9a-and-long-enough";
+const SEAL: &str = "CANARY-seal-07bc-0123456789abcdef0123";
+const OIDC: &str = "CANARY-oidc-2f6e";
+const HOOK: &str = "CANARY-hook-c3d8-0123456789abcdef";
+const PASSWORD: &str = "CANARY-password-6b11";
+const CODE: &str = "CANARY-code-9ab4";
+/// What a browser is sent back with from the OpenID provider.
+const OIDC_CODE: &str = "CANARY-oidc-code-51f9";
+/// A refresh token of the token server of ours begins so.
+const REFRESH: &str = "CANARY-refresh-";
 /// What people type where it does not belong: into a query, into YAML.
 const MISPLACED: &str = "CANARY-misplaced-18aa";
 
-const ALL: [&str; 7] = [BY_ENV, BY_FILE, BY_NAME, SMTP, CLIENT, TOKEN, MISPLACED];
+const ALL: [&str; 15] = [
+    BY_ENV, BY_FILE, BY_NAME, SMTP, CLIENT, TOKEN, MISPLACED, SEAL, OIDC, HOOK, PASSWORD, CODE,
+    OIDC_CODE, REFRESH, ACCESS,
+];
 
 /// Everything a password may look like on its way.
 fn forms(canary: &str) -> Vec<String> {
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    vec![canary.to_owned(), encode(canary), encode(&format!("\0desk\0{canary}"))]
+    vec![
+        canary.to_owned(),
+        encode(canary),
+        encode(&format!("\0desk\0{canary}")),
+        encode(&format!("desk:{canary}")),
+    ]
 }
 
 #[track_caller]
@@ -64,6 +87,13 @@ struct Servers {
     pop: Server,
     certificate: Server,
     smtp: Sink,
+    /// Token endpoint that refuses, OpenID provider, webhook.
+    echo: Echo,
+    /// Token endpoint that gives.
+    issuer: Issuer,
+    /// Does not take the token, and says which.
+    graph: StandIn,
+    authority: Authority,
 }
 
 impl Servers {
@@ -79,6 +109,9 @@ impl Servers {
             rules: vec![("AUTH", Do::Say(encoded))],
             ..Script::default()
         };
+        let authority = Authority::new();
+        let graph = StandIn::start(authority.issue(&["localhost"], 2099).server()).await;
+        graph.trouble("/mailFolders", refusal(401, &format!("NotThis{ACCESS}")), usize::MAX);
         Servers {
             well: imap::proper().start().await,
             no: answer(imap::proper(), "LOGIN", &imap_no).start().await,
@@ -86,6 +119,10 @@ impl Servers {
             pop: answer(pop3::proper(), "PASS", &format!("-ERR not {BY_FILE}\r\n")).start().await,
             certificate: imap::proper().with_tls(strange.server(), true).start().await,
             smtp: Sink::start(script).await,
+            echo: Echo::start().await,
+            issuer: Issuer::start(2, true).await,
+            graph,
+            authority,
         }
     }
 
@@ -95,7 +132,15 @@ impl Servers {
         let after = "dispatch: {by: recipient}, since: all, afterFetch: keep, pollInterval: 1s";
         format!(
             r#"version: 1
+signIn: {{oidc: {{issuer: "http://127.0.0.1:{echo}", clientId: desk, clientSecret: {{secret: oidc}}, allowPrivate: true}}}}
+users:
+  alice: {{email: alice@desk.example, role: admin, passwordHash: {{secret: hash}}}}
+webhooks:
+  chat: {{url: "http://127.0.0.1:{echo}/hook", secret: {{secret: hook}}, allowPrivate: true}}
 mailAccounts:
+  cloud: {{type: imapoauth2, host: localhost, port: 1, username: cloud, oauth2Profile: cloud, {after}}}
+  person: {{type: imapoauth2, host: localhost, port: 1, username: person, oauth2Profile: person, {after}}}
+  signed: {{type: graph, host: localhost, port: {graph}, username: desk@example.com, oauth2Profile: signed, tls: {{ca: "{{dir}}/ca.pem"}}, {after}}}
   healthy: {{type: maildir, path: "{{dir}}/mail", {after}}}
   well: {{type: imap, host: localhost, port: {}, username: well, password: {{env: CANARY_PASSWORD}}, idle: "off", {after}}}
   "no": {{type: imap, host: localhost, port: {}, username: refused, password: {{file: "{{dir}}/password"}}, {after}}}
@@ -107,10 +152,13 @@ smtp:
 senders:
   default: {{from: "Desk <desk@desk.example>", via: [relay]}}
 oauth2:
+  sealKey: {{secret: seal}}
   providers:
-    cloud: {{authUrl: "https://login.example/authorize", tokenUrl: "https://login.example/token", imap: {{host: imap.example, scopes: [mail]}}}}
-  profiles:
+    cloud: {{authUrl: "http://127.0.0.1:{echo}/authorize", tokenUrl: "http://127.0.0.1:{echo}/token", allowPrivate: true, imap: {{host: imap.example, scopes: [mail]}}}}
+{provider}  profiles:
     cloud: {{provider: cloud, clientId: desk, clientSecret: {{secret: client}}, grant: clientCredentials}}
+    person: {{provider: cloud, clientId: desk, clientSecret: {{secret: client}}, grant: authorizationCode}}
+    signed: {{provider: p, clientId: desk, clientSecret: {{secret: client}}, grant: authorizationCode}}
 queues:
   support: {{autoReplies: {{new: thanks}}}}
 systemAddresses:
@@ -127,6 +175,9 @@ apiTokens:
             self.certificate.port,
             self.smtp.addr.port(),
             self.smtp.ca_path().display(),
+            echo = self.echo.port,
+            graph = self.graph.port,
+            provider = self.issuer.provider(),
         )
     }
 }
@@ -145,6 +196,13 @@ fn literals(yaml: &str) -> Vec<String> {
         instead.iter().map(|text| yaml.replace("password: {secret: imap}", text)).collect();
     all.push(yaml.replace("clientSecret: {secret: client}", &format!("clientSecret: {MISPLACED}")));
     all.push(yaml.replace("password: {secret: smtp}", &format!("password: {MISPLACED}")));
+    for (written, key) in [("{secret: seal}", "seal"), ("{secret: oidc}", "oidc")] {
+        assert!(yaml.contains(written), "{key}");
+        all.push(yaml.replacen(written, MISPLACED, 1));
+    }
+    for written in ["{secret: hook}", "{secret: hash}"] {
+        all.push(yaml.replacen(written, MISPLACED, 1));
+    }
     all.push(yaml.replace("  ci: {sha256: ", &format!("  ci: {{token: {MISPLACED}, sha256: ")));
     all.push(yaml.replace("  ci: {sha256: ", &format!("  ci: {{sha256: {MISPLACED}")));
     all
@@ -158,7 +216,13 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     let servers = Servers::start().await;
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
+    servers.authority.write(folder.path());
+    let hash = hash();
     for (name, value) in [
+        ("secrets/seal", SEAL),
+        ("secrets/oidc", OIDC),
+        ("secrets/hook", HOOK),
+        ("secrets/hash", hash.as_str()),
         ("password", BY_FILE),
         ("secrets/imap", BY_NAME),
         ("secrets/smtp", SMTP),
@@ -177,6 +241,9 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     assert!(servers.certificate.heard().encrypted.is_empty());
     assert!(servers.smtp.lines().iter().any(|line| line.starts_with("AUTH")), "so did the relay");
     check("status", status.as_bytes());
+
+    sign_ins(&program, &servers).await;
+    pages(&program, &hash).await;
 
     // Files with secrets in them, for the running program and for the one who is asked.
     for (number, broken) in literals(&yaml).iter().enumerate() {
@@ -203,16 +270,33 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     command(&program, &["explain", &mail, "--account", "healthy"]);
     command(&program, &["check", "--strict"]);
     command(&program, &["plan", "--format", "json"]);
-    for name in ["healthy", "well", "no", "bad", "pop", "certificate", "relay"] {
+    for name in
+        ["healthy", "well", "no", "bad", "pop", "certificate", "relay", "cloud", "person", "signed"]
+    {
         command(&program, &["probe", name]);
     }
-    for what in [&["status"][..], &["tickets", "ls"], &["mails", "ls"], &["outbox", "ls"]] {
+    for what in [
+        &["status"][..],
+        &["oauth", "status"],
+        &["outbox", "ls", "--webhooks"],
+        &["tickets", "ls"],
+        &["mails", "ls"],
+        &["outbox", "ls"],
+    ] {
         asking(&program, what);
     }
     program.signal("TERM");
     until("the end of the program", || program.log().contains("stopping").then_some(())).await;
 
+    let heard = servers.echo.heard();
+    for (what, sent) in [("client secret", CLIENT), ("code", CODE), ("OpenID code", OIDC_CODE)] {
+        let arrived = forms(sent).iter().any(|form| heard.contains(form));
+        assert!(arrived, "the {what} was sent to whom it is for: {heard}");
+    }
+    assert!(heard.contains("POST /hook"), "the webhook was told");
+    assert!(servers.issuer.asked().iter().any(|grant| grant == "refresh_token"));
     let log = program.log();
+    assert!(!log.contains(&hash), "the hash of a password is in the log");
     for told in
         ["login was refused", "could not set up TLS", "configuration refused", "\"cause\":\"auth\""]
     {
@@ -225,6 +309,7 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
         // The local token may have been removed in between.
         let bytes = fs::read(&file).unwrap_or_default();
         check(&file.display().to_string(), &bytes);
+        assert!(!bytes.windows(hash.len()).any(|part| part == hash.as_bytes()), "{file:?}");
     }
 }
 
@@ -246,6 +331,117 @@ async fn until_all_failed(program: &Program) -> String {
     let told =
         metrics.lines().filter(|line| line.contains("_up{") || line.contains("attempts_total"));
     panic!("the servers do not fail as they should: {:?}", told.collect::<Vec<_>>());
+}
+
+/// The hash of [`PASSWORD`], as the command makes it.
+fn hash() -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
+    command.arg("password").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    check("password", &output.stdout);
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// What may be said in answer to a form or a call, with the cookies it sets.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
+    fn cookies(&self) -> String {
+        let cookies = self.header("set-cookie");
+        let pairs: Vec<&str> =
+            cookies.iter().filter_map(|cookie| cookie.split(';').next()).collect();
+        pairs.join("; ")
+    }
+}
+
+/// Asks as a browser or a program does; what comes back shows no secret.
+async fn say_to(program: &Program, method: &str, path: &str, more: &str, body: &str) -> Answer {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nOrigin: http://{addr}\r\nConnection: close\r\n\
+         {more}Content-Length: {}\r\n\r\n{body}",
+        body.len(),
+        addr = program.addr,
+    );
+    let mut stream = TcpStream::connect(program.addr).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    check(path, &answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+fn after<'a>(text: &'a str, start: &str, end: char) -> &'a str {
+    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start} in {text}"));
+    rest.split(end).next().unwrap()
+}
+
+/// One sign-in at a provider that throws everything back, and one at a provider that gives tokens.
+async fn sign_ins(program: &Program, servers: &Servers) {
+    let json = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
+    for (account, code, status) in [("person", CODE, 409), ("signed", "a-code", 200)] {
+        let begin = format!(
+            r#"{{"profile": "{account}", "account": "{account}", "redirect": "http://localhost:1/oauth2/callback"}}"#
+        );
+        let begun = say_to(program, "POST", "/api/v1/oauth/logins", &json, &begin).await;
+        assert_eq!(begun.status, 200, "{}", begun.body);
+        let state = after(&begun.body, "&state=", '&');
+        let body = format!(r#"{{"state": "{state}", "code": "{code}"}}"#);
+        let done = say_to(program, "POST", "/api/v1/oauth/codes", &json, &body).await;
+        assert_eq!(done.status, status, "{}", done.body);
+    }
+    until("a refresh", || {
+        servers.issuer.asked().iter().any(|grant| grant == "refresh_token").then_some(())
+    })
+    .await;
+    // At the page, with the OpenID provider: the browser comes back with a code.
+    let away = say_to(program, "GET", "/sign-in/oidc?next=/", "", "").await;
+    let to = away.header("location").join("");
+    let state = after(&to, "state=", '&').to_owned();
+    let cookie = format!("Cookie: {}\r\n", away.cookies());
+    let back = format!("/sign-in/oidc/callback?code={OIDC_CODE}&state={state}");
+    let refused = say_to(program, "GET", &back, &cookie, "").await;
+    assert!(refused.status < 500, "{}", refused.body);
+}
+
+/// Every page that an administrator sees, and one of a sign-in that failed.
+async fn pages(program: &Program, hash: &str) {
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let sign_in = |password: &str| format!("name=alice&password={password}&next=/");
+    let wrong = say_to(program, "POST", "/sign-in", form, &sign_in(MISPLACED)).await;
+    assert!(wrong.status >= 400, "{}", wrong.head);
+    let right = say_to(program, "POST", "/sign-in", form, &sign_in(PASSWORD)).await;
+    assert_eq!(right.status, 303, "{}\n{}", right.head, right.body);
+    let cookie = format!("Cookie: {}\r\n", right.cookies());
+    let accounts = say_to(program, "GET", "/accounts", &cookie, "").await;
+    let csrf = after(&accounts.body, "name=\"csrf\" value=\"", '"');
+    for path in ["/", "/me", "/accounts", "/config", "/mails", "/outbox", "/quarantine", "/bell"] {
+        let page = say_to(program, "GET", path, &cookie, "").await;
+        assert!([200, 303, 404].contains(&page.status), "{path}: {}", page.head);
+        assert!(!page.body.contains(hash), "{path} shows the hash of a password");
+    }
+    let form = format!("{cookie}{form}");
+    for name in ["well", "no", "certificate", "cloud", "person", "signed"] {
+        let path = format!("/accounts/{name}/test");
+        let tested = say_to(program, "POST", &path, &form, &format!("csrf={csrf}")).await;
+        assert_eq!(tested.status, 200, "{path}: {}", tested.head);
+    }
+    let tested =
+        say_to(program, "POST", "/servers/relay/test", &form, &format!("csrf={csrf}")).await;
+    assert!(tested.status < 500, "{}", tested.head);
 }
 
 async fn every_answer(program: &Program) {

@@ -13,7 +13,8 @@ use super::failure::{TokenError, Why, told};
 use super::{Holder, Tokens};
 use crate::core::config::{Config, Grant as Way};
 use crate::net::http::Client;
-use crate::oauth::code::{Attempt, chance};
+use crate::oauth::code::Attempt;
+use crate::oauth::pkce::chance;
 use crate::oauth::{self, OAuthError, Registration, device};
 
 /// A sign-in that is not finished after this time is forgotten.

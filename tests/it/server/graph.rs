@@ -311,6 +311,16 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
+impl Request {
+    /// All of it, the body as text.
+    pub(super) fn whole(&self) -> String {
+        let headers: Vec<String> =
+            self.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let body = String::from_utf8_lossy(&self.body);
+        format!("{} {}\n{}\n\n{body}\n", self.method, self.path, headers.join("\n"))
+    }
+}
+
 /// The next request of a connection (RFC 9112); `None` at its end.
 pub(super) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();

@@ -4,6 +4,7 @@
 //! it receives, in plain text and under TLS apart, so that a test can say what must not be there.
 
 pub mod certificates;
+pub mod echo;
 pub mod graph;
 pub mod imap;
 pub mod issuer;
