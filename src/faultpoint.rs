@@ -5,6 +5,9 @@
 //! the first or third time, `name=error` makes the place report a failed disk each time, and
 //! `name=error:3` the first three times.
 //!
+//! `name=panic` panics there, and says all that is at hand: `faultpoint!("oauth.at_hand", at_hand:
+//! &registration)`. So a test can show that even such a panic tells no secret.
+//!
 //! Architecture invariant: a fault point only stops or fails; it never changes a value.
 
 /// Marks a place: `faultpoint!("store.spool.before_commit")` may abort the process;
@@ -13,6 +16,9 @@
 macro_rules! faultpoint {
     ($name:expr) => {
         $crate::faultpoint::pass($name)
+    };
+    ($name:expr, at_hand: $state:expr) => {
+        $crate::faultpoint::pass_or_panic($name, $state)
     };
     ($name:expr, error) => {
         $crate::faultpoint::pass_or_fail($name)
@@ -31,8 +37,13 @@ pub fn pass_or_fail(_name: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Panics if this place is asked for.
+#[cfg(not(feature = "faultpoints"))]
+#[inline(always)]
+pub fn pass_or_panic(_name: &str, _at_hand: &dyn std::fmt::Debug) {}
+
 #[cfg(feature = "faultpoints")]
-pub use on::{pass, pass_or_fail};
+pub use on::{pass, pass_or_fail, pass_or_panic};
 
 #[cfg(feature = "faultpoints")]
 mod on {
@@ -54,6 +65,8 @@ mod on {
         Abort(u64),
         /// The place fails at the first so many passings.
         Fail(u64),
+        /// The task panics at each passing.
+        Panic,
     }
 
     static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
@@ -74,8 +87,14 @@ mod on {
             Does::Fail(times) if passing <= times => {
                 Err(io::Error::other(format!("fault point {name}")))
             }
-            Does::Abort(_) | Does::Fail(_) => Ok(()),
+            Does::Abort(_) | Does::Fail(_) | Does::Panic => Ok(()),
         }
+    }
+
+    /// Panics if this place is asked for, with all that is at hand.
+    pub fn pass_or_panic(name: &str, at_hand: &dyn std::fmt::Debug) {
+        let wanted = wanted().filter(|wanted| wanted.name == name && wanted.does == Does::Panic);
+        assert!(wanted.is_none(), "fault point {name}: {at_hand:?}");
     }
 
     fn wanted() -> Option<&'static Wanted> {
@@ -91,6 +110,9 @@ mod on {
         Some(match text.strip_suffix("=error") {
             Some(name) => {
                 Wanted { name: name.to_owned(), does: Does::Fail(count.unwrap_or(u64::MAX)) }
+            }
+            None if text.ends_with("=panic") => {
+                Wanted { name: text.trim_end_matches("=panic").to_owned(), does: Does::Panic }
             }
             None => Wanted { name: text.to_owned(), does: Does::Abort(count.unwrap_or(1)) },
         })
@@ -111,6 +133,7 @@ mod on {
             check("store.commit:3", "store.commit", Does::Abort(3));
             check("store.commit=error", "store.commit", Does::Fail(u64::MAX));
             check("store.commit=error:3", "store.commit", Does::Fail(3));
+            check("oauth.at_hand=panic", "oauth.at_hand", Does::Panic);
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::MailboxError;
 use crate::core::config::{Endpoint, Login, Security};
 use crate::core::sasl::Mechanism;
+use crate::faultpoint;
 use crate::net::{self, NetError, Stream};
 use crate::secret::{SecretError, Secrets};
 
@@ -69,6 +70,7 @@ impl<'a> Target<'a> {
     /// Connects; encrypts if TLS is declared from the first byte.
     pub async fn connect(&self) -> Result<Stream, MailboxError> {
         let endpoint = self.endpoint;
+        faultpoint!("mailbox.at_hand", at_hand: self);
         let stream = net::connect(&self.host, endpoint.port, endpoint.connect_timeout).await?;
         match endpoint.security {
             Security::Plain | Security::StartTls => Ok(Stream::Plain(stream)),

@@ -230,7 +230,9 @@ async fn tell(
     hook: OwedHook,
     seconds: i64,
 ) -> Told {
-    let attempt = match request(&secrets, &webhook, &hook, seconds) {
+    let request = request(&secrets, &webhook, &hook, seconds);
+    faultpoint!("webhooks.at_hand", at_hand: &(&webhook, &request, &secrets));
+    let attempt = match request {
         Ok(request) => judge(client.ask(request).await.map(|answer| answer.status.as_u16())),
         Err(message) => Attempt::Temporary(message),
     };

@@ -28,6 +28,7 @@ use crate::core::address::Address;
 use crate::core::config::{Endpoint, Login, SecretRef, Security, Text};
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::core::sasl::Mechanism as TokenMechanism;
+use crate::faultpoint;
 use crate::net::{self, NetError, Stream};
 use crate::secret::Secrets;
 use transparency::on_the_wire;
@@ -265,6 +266,7 @@ impl Session {
         };
         let username = secrets.text(username).map_err(|error| down("auth", error))?;
         let password = secrets.read(password).map_err(|error| down("auth", error))?;
+        faultpoint!("smtp.at_hand", at_hand: &(&username, &password));
         let password = password.expose_secret();
         let credentials = Credentials::new(username.clone(), password.to_owned());
         let reply = self.authenticate(mechanism, &credentials).await?;

@@ -214,22 +214,8 @@ const MAIL: &str = "From: eve@customer.example\r\nTo: support@desk.example\r\nSu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_in_every_secret_field_is_never_seen_again() {
     let servers = Servers::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("secrets")).unwrap();
-    servers.authority.write(folder.path());
     let hash = hash();
-    for (name, value) in [
-        ("secrets/seal", SEAL),
-        ("secrets/oidc", OIDC),
-        ("secrets/hook", HOOK),
-        ("secrets/hash", hash.as_str()),
-        ("password", BY_FILE),
-        ("secrets/imap", BY_NAME),
-        ("secrets/smtp", SMTP),
-        ("secrets/client", CLIENT),
-    ] {
-        fs::write(folder.path().join(name), value).unwrap();
-    }
+    let folder = home(&servers, &hash);
     let yaml = servers.yaml();
     let variables = [("CANARY_PASSWORD", BY_ENV)];
     let program = Program::start_in(folder, &yaml, &variables).await;
@@ -313,6 +299,36 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     }
 }
 
+/// Even a panic that says all that is at hand says no secret: the state keeps them apart.
+#[cfg(feature = "faultpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_with_secrets_at_hand_shows_none() {
+    for point in ["mailbox.at_hand", "smtp.at_hand", "oauth.at_hand", "webhooks.at_hand"] {
+        let servers = Servers::start().await;
+        let folder = home(&servers, &hash());
+        let fault = format!("{point}=panic");
+        let variables = [("CANARY_PASSWORD", BY_ENV), ("POSTROOM_FAULT", fault.as_str())];
+        let program = Program::start_in(folder, &servers.yaml(), &variables).await;
+        deliver(&program.path("mail"), "1", MAIL.as_bytes());
+        if point == "oauth.at_hand" {
+            sign_in(&program, "signed", "a-code", 200).await;
+        }
+        let panicked = format!("fault point {point}: ");
+        until(&panicked, || program.log().contains(&panicked).then_some(())).await;
+        // It is seen, and the desk goes on.
+        let (status, answer) = ask(program.addr, "GET", "/api/v1/status", TOKEN, "").await;
+        assert_eq!(status, 200);
+        check("status", answer.as_bytes());
+        let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
+        check("metrics", metrics.as_bytes());
+        asking(&program, &["oauth", "status"]);
+        asking(&program, &["status"]);
+        program.signal("TERM");
+        until("the end of the program", || program.log().contains("stopping").then_some(())).await;
+        check(point, program.log().as_bytes());
+    }
+}
+
 async fn until_all_failed(program: &Program) -> String {
     for _ in 0..200 {
         let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
@@ -331,6 +347,26 @@ async fn until_all_failed(program: &Program) -> String {
     let told =
         metrics.lines().filter(|line| line.contains("_up{") || line.contains("attempts_total"));
     panic!("the servers do not fail as they should: {:?}", told.collect::<Vec<_>>());
+}
+
+/// A folder with all secrets.
+fn home(servers: &Servers, hash: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    servers.authority.write(folder.path());
+    for (name, value) in [
+        ("secrets/seal", SEAL),
+        ("secrets/oidc", OIDC),
+        ("secrets/hook", HOOK),
+        ("secrets/hash", hash),
+        ("password", BY_FILE),
+        ("secrets/imap", BY_NAME),
+        ("secrets/smtp", SMTP),
+        ("secrets/client", CLIENT),
+    ] {
+        fs::write(folder.path().join(name), value).unwrap();
+    }
+    folder
 }
 
 /// The hash of [`PASSWORD`], as the command makes it.
@@ -389,20 +425,24 @@ fn after<'a>(text: &'a str, start: &str, end: char) -> &'a str {
     rest.split(end).next().unwrap()
 }
 
+/// Signs in for an account whose profile is named as it is, with this code.
+async fn sign_in(program: &Program, account: &str, code: &str, status: u16) {
+    let json = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
+    let begin = format!(
+        r#"{{"profile": "{account}", "account": "{account}", "redirect": "http://localhost:1/oauth2/callback"}}"#
+    );
+    let begun = say_to(program, "POST", "/api/v1/oauth/logins", &json, &begin).await;
+    assert_eq!(begun.status, 200, "{}", begun.body);
+    let state = after(&begun.body, "&state=", '&');
+    let body = format!(r#"{{"state": "{state}", "code": "{code}"}}"#);
+    let done = say_to(program, "POST", "/api/v1/oauth/codes", &json, &body).await;
+    assert_eq!(done.status, status, "{}", done.body);
+}
+
 /// One sign-in at a provider that throws everything back, and one at a provider that gives tokens.
 async fn sign_ins(program: &Program, servers: &Servers) {
-    let json = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
-    for (account, code, status) in [("person", CODE, 409), ("signed", "a-code", 200)] {
-        let begin = format!(
-            r#"{{"profile": "{account}", "account": "{account}", "redirect": "http://localhost:1/oauth2/callback"}}"#
-        );
-        let begun = say_to(program, "POST", "/api/v1/oauth/logins", &json, &begin).await;
-        assert_eq!(begun.status, 200, "{}", begun.body);
-        let state = after(&begun.body, "&state=", '&');
-        let body = format!(r#"{{"state": "{state}", "code": "{code}"}}"#);
-        let done = say_to(program, "POST", "/api/v1/oauth/codes", &json, &body).await;
-        assert_eq!(done.status, status, "{}", done.body);
-    }
+    sign_in(program, "person", CODE, 409).await;
+    sign_in(program, "signed", "a-code", 200).await;
     until("a refresh", || {
         servers.issuer.asked().iter().any(|grant| grant == "refresh_token").then_some(())
     })

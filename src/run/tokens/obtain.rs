@@ -99,6 +99,7 @@ impl Tokens {
         self.key(oauth2).map_err(Stumble::Declared)?;
         let (kind, name, profile) = (holder.kind.word(), &holder.name, &holder.profile);
         tracing::info!(kind, name, profile, "refresh token goes to the provider");
+        faultpoint!("oauth.at_hand", at_hand: &(&grant, &registration));
         faultpoint!("oauth.before_asking");
         let mut answer = oauth::refresh(&client, &registration, &grant.refresh).await;
         if let (Err(OAuthError::SignIn(_)), Some(previous)) = (&answer, &grant.previous) {
