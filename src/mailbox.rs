@@ -134,10 +134,10 @@ pub async fn open(
             Ok(Box::new(pop3::open(target).await?))
         }
         Source::Maildir { path } => Ok(Box::new(maildir::open(path)?)),
-        Source::Graph { endpoint, mailbox, folder, .. } => {
+        Source::Graph { endpoint, login, folder } => {
             let token = token.ok_or(MailboxError::Unsupported("there is no access token"))?;
             let host = secrets.text(&endpoint.host)?;
-            let mailbox = mailbox.as_ref().map(|mailbox| secrets.text(mailbox)).transpose()?;
+            let mailbox = login.mailbox().map(|mailbox| secrets.text(mailbox)).transpose()?;
             let mailbox = mailbox.as_deref();
             let place = graph::Place { endpoint, host: &host, mailbox, folder };
             Ok(Box::new(graph::open(place, token.clone()).await?))

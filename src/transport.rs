@@ -41,8 +41,8 @@ pub async fn open(
         SmtpRoute::Smtp { endpoint, login } => {
             Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets, token).await?))
         }
-        SmtpRoute::Graph { endpoint, mailbox, .. } => {
-            Way::Graph(Box::new(graph::Mailbox::open(endpoint, mailbox.as_ref(), secrets, token)?))
+        SmtpRoute::Graph { endpoint, login } => {
+            Way::Graph(Box::new(graph::Mailbox::open(endpoint, login.mailbox(), secrets, token)?))
         }
         SmtpRoute::File { directory } => Way::File(file::Folder::open(directory).await?),
         SmtpRoute::Sendmail { command } => Way::Sendmail(sendmail::Program::new(command)),

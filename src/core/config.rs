@@ -304,9 +304,19 @@ pub enum Login {
         username: Text,
         /// Name of the profile.
         profile: String,
-        /// Shared mailbox that is opened instead of the one of `username`.
+        /// Mailbox that is opened instead of the one of whoever signed in.
         mailbox: Option<Text>,
     },
+}
+
+impl Login {
+    /// Mailbox that is opened instead of the one of whoever signed in.
+    pub fn mailbox(&self) -> Option<&Text> {
+        match self {
+            Login::None | Login::Password { .. } => None,
+            Login::OAuth2 { mailbox, .. } => mailbox.as_ref(),
+        }
+    }
 }
 
 /// A server that takes our mail.
@@ -338,8 +348,6 @@ pub enum SmtpRoute {
         endpoint: Endpoint,
         /// Credentials.
         login: Login,
-        /// Whose mailbox sends; `None` is that of whoever signed in.
-        mailbox: Option<Text>,
     },
     /// An `.eml` and an envelope `.json` for each mail, in this directory.
     File {
@@ -513,8 +521,6 @@ pub enum Source {
         endpoint: Endpoint,
         /// Credentials.
         login: Login,
-        /// Whose mailbox; `None` is that of whoever signed in.
-        mailbox: Option<Text>,
         /// Well-known name or path of display names, by default `INBOX`.
         folder: String,
     },

@@ -302,12 +302,8 @@ mod tests {
         let folder = "INBOX".into();
         let imap4 = Source::Imap { endpoint: endpoint("x.test"), login: oauth2(), folder };
         let pop3 = Source::Pop3 { endpoint: endpoint("x.test"), login: oauth2() };
-        let graph = Source::Graph {
-            endpoint: endpoint("g.test"),
-            login: oauth2(),
-            mailbox: None,
-            folder: "INBOX".into(),
-        };
+        let graph =
+            Source::Graph { endpoint: endpoint("g.test"), login: oauth2(), folder: "INBOX".into() };
         for source in [imap4, pop3, graph] {
             let account = Account { connection: source, ..imap("a", "x.test") };
             check(&Config::default(), &config(&[account], &[]), &["swap", "start poller a"]);

@@ -148,27 +148,19 @@ fn source(source: &Source) -> Value {
         Source::Pop3 { endpoint: at, login: by } => {
             json!({ "protocol": "pop3", "endpoint": endpoint(at), "login": login(by) })
         }
-        Source::Graph { endpoint: at, login: by, mailbox, folder } => json!({
-            "protocol": "graph",
-            "endpoint": endpoint(at),
-            "login": login(by),
-            "mailbox": mailbox.as_ref().map(text),
-            "folder": folder,
-        }),
+        Source::Graph { endpoint: at, login: by, folder } => {
+            json!({ "protocol": "graph", "endpoint": endpoint(at), "login": login(by), "folder": folder })
+        }
         Source::Maildir { path } => json!({ "protocol": "maildir", "path": path }),
     }
 }
 
 fn smtp(server: &SmtpServer) -> Value {
     let route = match &server.route {
-        SmtpRoute::Smtp { endpoint: at, login: by } => {
+        SmtpRoute::Smtp { endpoint: at, login: by }
+        | SmtpRoute::Graph { endpoint: at, login: by } => {
             json!({ "endpoint": endpoint(at), "login": login(by) })
         }
-        SmtpRoute::Graph { endpoint: at, login: by, mailbox } => json!({
-            "endpoint": endpoint(at),
-            "login": login(by),
-            "mailbox": mailbox.as_ref().map(text),
-        }),
         SmtpRoute::File { directory } => json!({ "directory": directory }),
         SmtpRoute::Sendmail { command } => json!({ "command": command }),
     };

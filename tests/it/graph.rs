@@ -71,8 +71,7 @@ impl World {
         let ca = self.folder.path().join("ca.pem");
         let route = SmtpRoute::Graph {
             endpoint: endpoint(self.service.port, Security::Tls, Some(&ca)),
-            login: login(),
-            mailbox: Some(Text::Plain("shared@example.com".into())),
+            login: login(Some("shared@example.com")),
         };
         SmtpServer { name: "graph".into(), route, connections: 1, state: Switch::Enabled }
     }
@@ -89,11 +88,11 @@ impl World {
     }
 }
 
-fn login() -> Login {
+fn login(mailbox: Option<&str>) -> Login {
     Login::OAuth2 {
         username: Text::Plain("desk@example.com".into()),
         profile: "m365".into(),
-        mailbox: None,
+        mailbox: mailbox.map(|name| Text::Plain(name.into())),
     }
 }
 
@@ -106,8 +105,7 @@ fn source(
     let ca = scratch.path().join("ca.pem");
     Source::Graph {
         endpoint: endpoint(service.port, Security::Tls, Some(&ca)),
-        login: login(),
-        mailbox: mailbox.map(|name| Text::Plain(name.into())),
+        login: login(mailbox),
         folder: folder.into(),
     }
 }

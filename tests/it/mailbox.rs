@@ -692,7 +692,7 @@ async fn what_this_build_cannot_do() {
     for source in [
         Source::Imap { endpoint: there(), login: token(), folder: "INBOX".into() },
         Source::Pop3 { endpoint: there(), login: token() },
-        Source::Graph { endpoint: there(), login: token(), mailbox: None, folder: "INBOX".into() },
+        Source::Graph { endpoint: there(), login: token(), folder: "INBOX".into() },
     ] {
         let error = work(&account(source), &Secrets::default()).await.unwrap_err();
         assert_eq!(error.label(), "unsupported");

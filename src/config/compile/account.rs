@@ -158,10 +158,10 @@ fn graph(
     };
     let endpoint = server::endpoint(written, Security::Tls, scope);
     let username = spec.username.as_ref();
-    let login = server::oauth2_login(context, username, profile, None, scope);
-    let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile, scope);
+    let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile);
+    let login = server::oauth2_login(context, username, profile, mailbox, scope);
     let folder = spec.folder.clone().unwrap_or_else(|| FOLDER_DEFAULT.to_owned());
-    Some(Source::Graph { endpoint: endpoint?, login: login?, mailbox, folder })
+    Some(Source::Graph { endpoint: endpoint?, login: login?, folder })
 }
 
 fn maildir(spec: &spec::MailAccount, scope: &Scope<'_>) -> Option<Source> {
@@ -353,8 +353,8 @@ fn mailbox(source: &Source) -> Option<String> {
         Source::Pop3 { endpoint, login } => {
             format!("{}\n{}\n{FOLDER_DEFAULT}", key(&endpoint.host).to_lowercase(), user(login))
         }
-        Source::Graph { endpoint, login, mailbox, folder } => {
-            let whose = mailbox.as_ref().map_or_else(|| user(login), key).to_lowercase();
+        Source::Graph { endpoint, login, folder } => {
+            let whose = user(login).to_lowercase();
             let folder = folder.to_lowercase();
             format!("graph\n{}\n{whose}\n{folder}", key(&endpoint.host).to_lowercase())
         }

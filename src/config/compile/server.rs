@@ -144,21 +144,15 @@ pub fn oauth2_login(
 }
 
 /// Whose mailbox Microsoft Graph is asked about. An application without a user has none of its own.
-pub fn graph_mailbox(
+pub fn graph_mailbox<'a>(
     context: &Context<'_>,
-    mailbox: Option<&TextOrReference>,
-    username: Option<&TextOrReference>,
+    mailbox: Option<&'a TextOrReference>,
+    username: Option<&'a TextOrReference>,
     profile: Option<&NameText>,
-    scope: &Scope<'_>,
-) -> Option<Text> {
+) -> Option<&'a TextOrReference> {
     let profile = profile.and_then(|name| context.united.profiles.get(name.0.as_str()));
     let application = profile.is_some_and(|profile| profile.grant == Grant::ClientCredentials);
-    match mailbox {
-        Some(mailbox) => value::text(mailbox, &scope.at("mailbox")),
-        // Its own mistakes are reported where it is the login.
-        None if application => value::text(username?, &scope.at("username")),
-        None => None,
-    }
+    mailbox.or(username.filter(|_| application))
 }
 
 /// What the provider of a profile offers for a protocol.
