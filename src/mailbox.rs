@@ -12,6 +12,7 @@ mod dial;
 mod wire;
 mod words;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,9 @@ use crate::secret::Secrets;
 
 /// Bytes of a header that are fetched of a mail that is too large.
 pub const HEADER_BYTES_MAX: u64 = 256 * 1024;
+
+/// Mails of one page of a look. A mailbox of any size is held in memory only a page at a time.
+pub const PAGE_MAILS_MAX: usize = 10_000;
 
 /// Mails fetched together if the protocol does not want fewer.
 pub const FETCH_MAILS_MAX: usize = 500;
@@ -43,12 +47,22 @@ pub struct Entry {
     pub arrived: Option<Timestamp>,
 }
 
-/// A complete look into the mailbox; an incomplete one is an error.
+/// How much of a mailbox to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// What came behind the end of the last look in this session; everything where the protocol
+    /// cannot tell.
+    News,
+}
+
+/// A whole mailbox; an incomplete listing is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
     /// Everything that lies there, oldest first.
     pub entries: Vec<Entry>,
-    /// Changes when all locations lost their meaning (IMAP UIDVALIDITY). Empty elsewhere.
+    /// See [`Mailbox::epoch`].
     pub epoch: String,
 }
 
@@ -82,10 +96,35 @@ pub enum Woken {
 /// After any error the session is dropped, never reused: the protocol may be out of step.
 #[async_trait]
 pub trait Mailbox: Send {
-    /// Looks at everything. Answers only on the server's word that the listing is complete.
-    async fn list(&mut self) -> Result<Listing, MailboxError>;
+    /// Changes when all locations lost their meaning (IMAP UIDVALIDITY); empty where they cannot.
+    fn epoch(&self) -> String {
+        String::new()
+    }
 
-    /// Fetches these messages of the last listing, in their order, one answer each. The caller
+    /// Begins a look, which takes in what lies there at this moment.
+    async fn look(&mut self, scope: Scope) -> Result<(), MailboxError>;
+
+    /// The next messages of the look, oldest first, at most [`PAGE_MAILS_MAX`]. Empty, on the
+    /// server's word that there were no others, at its end.
+    async fn page(&mut self) -> Result<Vec<Entry>, MailboxError>;
+
+    /// How many messages of the look are in none of the pages until now.
+    fn rest(&self) -> usize;
+
+    /// Looks at everything and keeps it: only for a mailbox that is known to be small.
+    async fn list(&mut self) -> Result<Listing, MailboxError> {
+        self.look(Scope::All).await?;
+        let mut entries = Vec::new();
+        loop {
+            let page = self.page().await?;
+            if page.is_empty() {
+                return Ok(Listing { entries, epoch: self.epoch() });
+            }
+            entries.extend(page);
+        }
+    }
+
+    /// Fetches these messages of the last look, in their order, one answer each. The caller
     /// bounds their sum; a single larger one is fetched in pieces.
     async fn fetch(
         &mut self,
@@ -115,6 +154,12 @@ pub trait Mailbox: Send {
     fn certificate_expires(&self) -> Option<Timestamp> {
         None
     }
+}
+
+/// The next page of a listing that is in memory as a whole.
+fn page_of(listed: &mut VecDeque<Entry>) -> Vec<Entry> {
+    let length = listed.len().min(PAGE_MAILS_MAX);
+    listed.drain(..length).collect()
 }
 
 /// Opens the mailbox of an account: connects, encrypts as declared, logs in, opens the folder.

@@ -13,6 +13,7 @@ mod fault;
 mod file;
 mod hooks;
 mod ledger;
+mod listed;
 mod log;
 mod mark;
 mod migrate;
@@ -34,7 +35,6 @@ mod upkeep;
 mod verify;
 mod writer;
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -56,6 +56,7 @@ use crate::core::ticket::{
 };
 use crate::core::webhook::{OwedHook, OwedHookId};
 use fault::Fault;
+pub use listed::Listed;
 pub use mark::Mark;
 pub use rehearse::Tried;
 use rows::{BellRow, decode, encode};
@@ -137,7 +138,7 @@ pub type CommitObserver = Box<dyn Fn(Duration, usize) + Send + Sync>;
 pub struct AccountState {
     /// When its mailbox was first listed completely; `None` before that.
     pub linked: Option<Timestamp>,
-    /// Epoch of that mailbox when it was last listed (see `mailbox::Listing::epoch`).
+    /// Epoch of that mailbox when it was last looked at (see `mailbox::Mailbox::epoch`).
     pub epoch: String,
 }
 
@@ -579,17 +580,20 @@ impl Store {
         self.view(|view| ledger::account(view, name))
     }
 
-    /// Notes a complete listing: when the account was linked (kept if known), its epoch, and
-    /// which locations are left alone.
-    pub async fn link(
+    /// Notes which mails are left alone, a part of the mailbox at a time, before `link`.
+    pub async fn leave_alone(
         &self,
         account: &str,
-        epoch: &str,
-        leave: Vec<Location>,
-        now: Timestamp,
+        locations: Vec<Location>,
     ) -> Result<(), StoreError> {
+        let account = account.to_owned();
+        self.write(0, 0, move |tx| tx.leave_alone(&account, &locations)).await
+    }
+
+    /// Notes a complete look: when the account was linked (kept if known), and its epoch.
+    pub async fn link(&self, account: &str, epoch: &str, now: Timestamp) -> Result<(), StoreError> {
         let (account, epoch) = (account.to_owned(), epoch.to_owned());
-        self.write(0, 0, move |tx| tx.link(&account, &epoch, &leave, now)).await
+        self.write(0, 0, move |tx| tx.link(&account, &epoch, now)).await
     }
 
     /// What the ledger knows of these locations, in their order.
@@ -597,17 +601,27 @@ impl Store {
         self.view(|view| ledger::known(view, account, locations))
     }
 
-    /// Compares the ledger with a complete listing: entries that have been absent for 30 days are
+    /// Compares the ledger with a complete look: entries that have been absent for 30 days are
     /// forgotten. Answers how many. Once a day is often enough.
     pub async fn forget_absent(
         &self,
         account: &str,
-        listed: Vec<Location>,
+        mut listed: Listed,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let account = account.to_owned();
-        let listed: HashSet<String> = listed.into_iter().map(|location| location.0).collect();
-        self.write(0, 0, move |tx| tx.compare(&account, &listed, now)).await
+        listed.sort();
+        let listed = Arc::new(listed);
+        let (mut from, mut forgotten) = (String::new(), 0);
+        loop {
+            let (account, listed) = (account.to_owned(), listed.clone());
+            let compare = move |tx: &mut Tx<'_>| tx.compare(&account, &from, &listed, now);
+            let compared = self.write(0, 0, compare).await?;
+            forgotten += compared.forgotten;
+            match compared.next {
+                Some(next) => from = next,
+                None => return Ok(forgotten),
+            }
+        }
     }
 
     /// Commit 1: makes bytes safe. Answers after the commit.

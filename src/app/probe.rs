@@ -21,7 +21,7 @@ use crate::core::config::{
     Account, Config, Endpoint, Login, Security, SmtpRoute, SmtpServer, Source,
 };
 use crate::core::outgoing::{Attempt, Outgoing};
-use crate::mailbox::{self, MailboxError};
+use crate::mailbox::{self, Mailbox, MailboxError, Scope};
 use crate::metrics::Metrics;
 use crate::run::clock::Clock;
 use crate::run::tokens::{Holder, TokenParts, Tokens};
@@ -146,13 +146,27 @@ async fn try_account(
         failed
     })?;
     steps.extend(place.passed_before("messages"));
-    let listing = mailbox.list().await.map_err(|error| of_mailbox(&error, token.is_some()))?;
-    let bytes: u64 = listing.entries.iter().filter_map(|entry| entry.size_bytes).sum();
-    steps.push(Step::new("messages", format!("{}, {bytes} bytes", listing.entries.len())));
+    let counted = count(mailbox.as_mut()).await;
+    let (messages, bytes) = counted.map_err(|error| of_mailbox(&error, token.is_some()))?;
+    steps.push(Step::new("messages", format!("{messages}, {bytes} bytes")));
     let waits = mailbox.can_wait();
     let news = if waits { "the server tells of them (IDLE)" } else { "polled, no IDLE" };
     steps.push(Step::new("news", news));
     mailbox.close().await.map_err(|error| of_mailbox(&error, token.is_some()))
+}
+
+/// How many messages there are, and their bytes.
+async fn count(mailbox: &mut dyn Mailbox) -> Result<(usize, u64), MailboxError> {
+    mailbox.look(Scope::All).await?;
+    let (mut messages, mut bytes) = (0, 0);
+    loop {
+        let page = mailbox.page().await?;
+        if page.is_empty() {
+            return Ok((messages, bytes));
+        }
+        messages += page.len();
+        bytes += page.iter().filter_map(|entry| entry.size_bytes).sum::<u64>();
+    }
 }
 
 async fn try_server(

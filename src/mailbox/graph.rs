@@ -6,7 +6,7 @@
 //! Architecture invariant: a mail is named by its immutable id. Every call names the folder, so
 //! that a mail a person has moved away in the meantime is neither fetched nor deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::words::repeatable;
-use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, page_of};
 use crate::core::config::{AfterFetch, Endpoint};
 use crate::core::mail::Location;
 use crate::faultpoint;
@@ -73,6 +73,8 @@ pub struct GraphMailbox {
     folder: String,
     /// Ids of folders that mails are moved to, by declared path.
     targets: BTreeMap<String, String>,
+    /// What lay there at the last look and was not handed out yet.
+    listed: VecDeque<Entry>,
 }
 
 /// Where a mailbox is.
@@ -91,20 +93,32 @@ pub struct Place<'a> {
 pub async fn open(place: Place<'_>, token: SecretString) -> Result<GraphMailbox, MailboxError> {
     let graph = Graph::new(place.endpoint, place.host, place.mailbox, token);
     let folder = find(&graph, place.folder).await?;
-    Ok(GraphMailbox { graph, folder, targets: BTreeMap::new() })
+    Ok(GraphMailbox { graph, folder, targets: BTreeMap::new(), listed: VecDeque::new() })
 }
 
 #[async_trait]
 impl Mailbox for GraphMailbox {
-    async fn list(&mut self) -> Result<Listing, MailboxError> {
+    /// A folder that is declared instead of this one begins anew, as after a renumbering.
+    fn epoch(&self) -> String {
+        self.folder.clone()
+    }
+
+    async fn look(&mut self, _scope: Scope) -> Result<(), MailboxError> {
         for _ in 0..LISTINGS_MAX {
             if let Some(entries) = self.list_once().await? {
-                // A folder that is declared instead of this one begins anew, as after a
-                // renumbering.
-                return Ok(Listing { entries, epoch: self.folder.clone() });
+                self.listed = entries.into();
+                return Ok(());
             }
         }
         Err(MailboxError::Protocol("the folder changed each time while it was listed".into()))
+    }
+
+    async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {
+        Ok(page_of(&mut self.listed))
+    }
+
+    fn rest(&self) -> usize {
+        self.listed.len()
     }
 
     async fn fetch(

@@ -5,6 +5,7 @@
 //! would also remove what others marked, is never sent.
 
 mod guard;
+mod listing;
 mod r#move;
 mod session;
 mod set;
@@ -21,19 +22,16 @@ use jiff::Timestamp;
 use self::session::{Allowance, Session, quoted};
 use self::set::{UIDS_PER_COMMAND_MAX, set};
 use super::dial::{Proof, Target};
-use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken};
 use crate::core::config::{AfterFetch, Security};
-use crate::core::mail::Location;
 use crate::faultpoint;
 
-/// Messages in one folder; a larger folder is refused rather than held in memory.
-pub const MESSAGES_MAX: usize = 1_000_000;
+/// Messages in one folder; a larger folder is refused.
+pub const MESSAGES_MAX: u32 = 1_000_000;
 /// Messages up to this size are fetched many at a time; larger ones in pieces of this size.
 const PIECE_BYTES_MAX: u64 = guard::LITERAL_BYTES_MAX;
 /// Bytes of messages asked for in one command.
 const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Bytes one message takes in the answer to a listing, generously.
-const LISTED_BYTES: u64 = 200;
 
 /// A session with one folder.
 pub struct Imap {
@@ -42,6 +40,8 @@ pub struct Imap {
     folder: String,
     /// RFC 3501 section 2.3.1.1: UIDs mean the same messages as long as this stays.
     uid_validity: u32,
+    /// Largest UID of the pages of this look.
+    last_uid: u32,
     /// Whether the account wants IDLE.
     idle: bool,
     /// Whether it was said that deleted messages stay in the folder.
@@ -59,7 +59,8 @@ pub async fn open(target: Target<'_>, folder: &str, idle: bool) -> Result<Imap, 
         Proof::Token(token) => session.authenticate(&target, token).await?,
     }
     let uid_validity = select(&mut session, "SELECT", folder).await?;
-    Ok(Imap { session, folder: folder.to_owned(), uid_validity, idle, warned: false })
+    let folder = folder.to_owned();
+    Ok(Imap { session, folder, uid_validity, last_uid: 0, idle, warned: false })
 }
 
 /// Opens a folder; gives back its UIDVALIDITY.
@@ -97,15 +98,24 @@ fn folder_argument(folder: &str) -> Result<String, MailboxError> {
 
 #[async_trait]
 impl Mailbox for Imap {
-    async fn list(&mut self) -> Result<Listing, MailboxError> {
+    fn epoch(&self) -> String {
+        self.uid_validity.to_string()
+    }
+
+    async fn look(&mut self, scope: Scope) -> Result<(), MailboxError> {
         // The server may tell of new messages only in answer to a command that allows it.
         self.session.command("NOOP", "NOOP", Allowance::default(), |_| Ok(())).await?;
         self.session.settle();
-        let mut found = BTreeMap::new();
-        if self.session.exists() > 0 {
-            self.list_all(&mut found).await?;
-        }
-        Ok(Listing { entries: found.into_values().collect(), epoch: self.uid_validity.to_string() })
+        self.begin_look(scope);
+        Ok(())
+    }
+
+    async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {
+        self.next_page().await
+    }
+
+    fn rest(&self) -> usize {
+        self.session.place().rest()
     }
 
     async fn fetch(
@@ -172,54 +182,6 @@ impl Mailbox for Imap {
 }
 
 impl Imap {
-    /// One FETCH for all: its answers are single lines, so it stays linear for large folders,
-    /// where a SEARCH answers with one line that the parser reads again and again.
-    ///
-    /// A server that leaves messages out would make us believe that they are gone.
-    async fn list_all(&mut self, found: &mut BTreeMap<u32, Entry>) -> Result<(), MailboxError> {
-        let (exists, expunged) = (u64::from(self.session.exists()), self.session.expunged());
-        self.list_into(found, exists).await?;
-        let listed = found.len() as u64;
-        let vanished = self.session.expunged() - expunged;
-        if listed + vanished < exists {
-            let message = format!("server listed {listed} of {exists} messages");
-            return Err(MailboxError::Protocol(message));
-        }
-        Ok(())
-    }
-
-    async fn list_into(
-        &mut self,
-        found: &mut BTreeMap<u32, Entry>,
-        exists: u64,
-    ) -> Result<(), MailboxError> {
-        let allowance = Allowance { answers: exists * 2, bytes: exists * LISTED_BYTES };
-        let location = |uid: u32| Location(format!("{};{};{uid}", self.folder, self.uid_validity));
-        let command = "UID FETCH 1:* (UID RFC822.SIZE FLAGS INTERNALDATE)";
-        self.session
-            .command("UID FETCH", command, allowance, |response| {
-                let Some(answer) = Answer::of(response)? else { return Ok(()) };
-                // A change of flags announced by the way has no size.
-                let (Some(uid), Some(size)) = (answer.uid, answer.size) else { return Ok(()) };
-                if found.len() >= MESSAGES_MAX {
-                    let message = format!("folder holds more than {MESSAGES_MAX} messages");
-                    return Err(MailboxError::Protocol(message));
-                }
-                let entry = Entry {
-                    location: location(uid),
-                    handle: uid,
-                    size_bytes: Some(size),
-                    seen: answer.seen,
-                    arrived: answer.arrived,
-                };
-                match found.insert(uid, entry) {
-                    None => Ok(()),
-                    Some(_) => Err(MailboxError::Protocol(format!("UID {uid} is listed twice"))),
-                }
-            })
-            .await
-    }
-
     /// Fetches small messages. After a NO they are asked for one by one, so that one message the
     /// server cannot give does not keep the others from us.
     async fn fetch_batch(
@@ -491,6 +453,7 @@ fn wrong_size(uid: u32, announced: u64, received: usize) -> MailboxError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::mail::Location;
 
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {

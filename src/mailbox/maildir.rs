@@ -3,7 +3,7 @@
 //! Architecture invariant: a mail is named by its unique name, the part before the colon, which
 //! stays while flags and directory change; only regular files are touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::imap::utf7;
-use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
+use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, page_of};
 use crate::core::config::AfterFetch;
 use crate::core::mail::Location;
 
@@ -25,6 +25,8 @@ pub struct Maildir {
     path: PathBuf,
     /// Where each mail lay at the last look, by unique name.
     files: BTreeMap<String, PathBuf>,
+    /// What lay there at the last look and was not handed out yet.
+    listed: VecDeque<Entry>,
 }
 
 /// Looks whether this is a Maildir.
@@ -34,12 +36,12 @@ pub fn open(path: &Path) -> Result<Maildir, MailboxError> {
             return Err(MailboxError::Folder(format!("{}: no directory {part}", path.display())));
         }
     }
-    Ok(Maildir { path: path.to_owned(), files: BTreeMap::new() })
+    Ok(Maildir { path: path.to_owned(), files: BTreeMap::new(), listed: VecDeque::new() })
 }
 
 #[async_trait]
 impl Mailbox for Maildir {
-    async fn list(&mut self) -> Result<Listing, MailboxError> {
+    async fn look(&mut self, _scope: Scope) -> Result<(), MailboxError> {
         let path = self.path.clone();
         let found = blocking(move || scan(&path)).await?;
         self.files = found.iter().map(|mail| (mail.unique.clone(), mail.path.clone())).collect();
@@ -50,7 +52,16 @@ impl Mailbox for Maildir {
             seen: mail.seen,
             arrived: mail.arrived,
         });
-        Ok(Listing { entries: entries.collect(), epoch: String::new() })
+        self.listed = entries.collect();
+        Ok(())
+    }
+
+    async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {
+        Ok(page_of(&mut self.listed))
+    }
+
+    fn rest(&self) -> usize {
+        self.listed.len()
     }
 
     async fn fetch(

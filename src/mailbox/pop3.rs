@@ -3,7 +3,9 @@
 //! Architecture invariant: a message is named by its UIDL and never by its number alone, and its
 //! deletion is claimed only after the server's answer to QUIT.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod listing;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,9 +17,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::dial::{Proof, Target};
 use super::wire::Wire;
 use super::words::{repeatable, repeatable_without};
-use super::{Entry, Fetched, HEADER_BYTES_MAX, Listing, Mailbox, MailboxError, Woken};
+use super::{
+    Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, PAGE_MAILS_MAX, Scope, Woken,
+};
 use crate::core::config::{AfterFetch, Security};
-use crate::core::mail::Location;
 use crate::core::sasl::{self, Mechanism};
 use crate::net::Stream;
 
@@ -27,6 +30,8 @@ pub const MESSAGES_MAX: usize = 500_000;
 pub const UIDL_BYTES_MAX: usize = 512;
 /// Commands sent ahead of their answers. Their bytes fit into any socket's buffer.
 const COMMANDS_AHEAD_MAX: usize = 50;
+/// Bytes of a line in an answer of many, for the time we allow.
+const LISTED_BYTES: u64 = 80;
 /// Bytes of answer read to get at a header; a server that sends more is given up.
 const TOP_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Lines in the answer to CAPA.
@@ -36,14 +41,14 @@ const CAPABILITIES_MAX: usize = 100;
 const AUTH_BYTES_MAX: usize = 255;
 /// Challenges of one login that we answer; the only one there should be says why we are refused.
 const CHALLENGES_MAX: usize = 2;
-/// Bytes of a line in an answer to UIDL or LIST, for the time we allow.
-const LISTED_BYTES: u64 = 80;
 
 /// A session with one mailbox.
 pub struct Pop3 {
     wire: Wire,
     /// Whether commands may be sent ahead of their answers.
     pipelining: bool,
+    /// What lay there at the last look and was not handed out yet.
+    listed: listing::Listed,
     /// Numbers of the messages marked as deleted in this session.
     deleted: BTreeSet<u32>,
 }
@@ -58,7 +63,8 @@ pub async fn open(target: Target<'_>) -> Result<Pop3, MailboxError> {
     login(&mut wire, &target).await?;
     let capabilities = capabilities(&mut wire).await?;
     let pipelining = capabilities.contains("PIPELINING");
-    Ok(Pop3 { wire, pipelining, deleted: BTreeSet::new() })
+    let listed = listing::Listed::default();
+    Ok(Pop3 { wire, pipelining, listed, deleted: BTreeSet::new() })
 }
 
 /// STLS (RFC 2595 section 4). Ends before any credential if the server does not go along.
@@ -190,45 +196,30 @@ fn is_busy(words: &str) -> bool {
 
 /// What the server can; nothing if it does not know CAPA.
 async fn capabilities(wire: &mut Wire) -> Result<BTreeSet<String>, MailboxError> {
-    let lines = match lines(wire, "CAPA", CAPABILITIES_MAX).await {
-        Ok(lines) => lines,
-        Err(MailboxError::Refused { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    Ok(lines.iter().map(|line| line.trim().to_ascii_uppercase()).collect())
+    let mut offered = BTreeSet::new();
+    let reading = each_line(wire, "CAPA", CAPABILITIES_MAX, |line| {
+        offered.insert(line.trim().to_ascii_uppercase());
+        Ok(())
+    });
+    match reading.await {
+        Ok(()) | Err(MailboxError::Refused { .. }) => Ok(offered),
+        Err(error) => Err(error),
+    }
 }
 
 #[async_trait]
 impl Mailbox for Pop3 {
-    async fn list(&mut self) -> Result<Listing, MailboxError> {
-        let sizes: BTreeMap<u32, u64> = lines(&mut self.wire, "LIST", MESSAGES_MAX)
-            .await?
-            .iter()
-            .map(|line| listed(line, "LIST"))
-            .collect::<Result<_, _>>()?;
-        let mut entries = Vec::new();
-        let mut known = BTreeSet::new();
-        for line in lines(&mut self.wire, "UIDL", MESSAGES_MAX).await? {
-            let (number, id): (u32, String) = listed(&line, "UIDL")?;
-            if id.is_empty() || id.len() > UIDL_BYTES_MAX {
-                return Err(MailboxError::Protocol("unique id is empty or too long".into()));
-            }
-            // A second message under the same name would be taken for the first one, and deleted
-            // unread: nothing is read from such a mailbox.
-            if !known.insert(id.clone()) {
-                return Err(MailboxError::Protocol(
-                    "server gives several messages the same unique id (UIDL); use IMAP".into(),
-                ));
-            }
-            entries.push(Entry {
-                location: Location(id),
-                handle: number,
-                size_bytes: sizes.get(&number).copied(),
-                seen: false,
-                arrived: None,
-            });
-        }
-        Ok(Listing { entries, epoch: String::new() })
+    async fn look(&mut self, _scope: Scope) -> Result<(), MailboxError> {
+        self.listed = listing::read(&mut self.wire).await?;
+        Ok(())
+    }
+
+    async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {
+        Ok(self.listed.page(PAGE_MAILS_MAX))
+    }
+
+    fn rest(&self) -> usize {
+        self.listed.rest()
     }
 
     async fn fetch(
@@ -400,32 +391,33 @@ async fn is_given(wire: &mut Wire, step: &'static str) -> Result<bool, MailboxEr
     }
 }
 
-/// Sends a command and reads the lines of its answer up to the final dot.
-async fn lines(
+/// Sends a command and hands on the lines of its answer up to the final dot.
+async fn each_line(
     wire: &mut Wire,
     command: &'static str,
     lines_max: usize,
-) -> Result<Vec<String>, MailboxError> {
+    mut on: impl FnMut(&str) -> Result<(), MailboxError> + Send,
+) -> Result<(), MailboxError> {
     wire.begin(command, 0);
     wire.send(format!("{command}\r\n").as_bytes()).await?;
     status(wire, command).await?;
-    let mut lines = Vec::new();
+    let mut count = 0;
     loop {
         // Each thousand lines have time of their own, so that a large mailbox is no slow one.
-        if lines.len() % 1_000 == 0 {
+        if count % 1_000 == 0 {
             wire.begin(command, 1_000 * LISTED_BYTES);
         }
         let line = wire.line().await?;
         if line == b"." {
-            return Ok(lines);
+            return Ok(());
         }
-        if lines.len() == lines_max {
+        if count == lines_max {
             return Err(MailboxError::Protocol(format!(
                 "answer to {command} has more than {lines_max} lines"
             )));
         }
-        let line = String::from_utf8(line);
-        lines.push(line.map_err(|_| no_answer(command))?);
+        count += 1;
+        on(std::str::from_utf8(&line).map_err(|_| no_answer(command))?)?;
     }
 }
 

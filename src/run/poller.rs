@@ -1,7 +1,7 @@
 //! One task per mail account: look, fetch, take in, tell the server. Again.
 //!
 //! ```text
-//! list      complete, or an error                              nothing is known of new mails
+//! look      a complete page, or an error                       nothing is known of new mails
 //! fetch     raw bytes of what the ledger does not know          they are only on the server
 //! take      intake::take: both commits                          THE INSTANT THAT COUNTS
 //! done      delete, move or mark                                if we die before, the next round
@@ -29,8 +29,8 @@ use super::tokens::{Holder, TokenError, Why};
 use crate::core::config::{Account, AfterFetch, Only, Oversize, Poll, Since, Source};
 use crate::core::mail::Location;
 use crate::faultpoint;
-use crate::mailbox::{self, Entry, Fetched, Listing, Mailbox, MailboxError};
-use crate::store::{Known, Recorded, Spool, StoreError};
+use crate::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Scope, Woken};
+use crate::store::{Known, Listed, Recorded, Spool, StoreError};
 
 /// Bytes fetched together; one larger mail is a batch of its own.
 pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -115,8 +115,9 @@ impl Poller {
         if let Some(expires) = mailbox.certificate_expires() {
             self.daemon.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
         }
+        let mut scope = Scope::All;
         loop {
-            let confirmed = self.round(account, mailbox.as_mut()).await?;
+            let confirmed = self.round(account, mailbox.as_mut(), scope).await?;
             let Some(_waiting) = may_wait(account, mailbox.as_ref(), &pass) else {
                 step(&stop, mailbox.close()).await?;
                 faultpoint!("closed");
@@ -126,10 +127,13 @@ impl Poller {
             };
             self.daemon.store.done(&account.name, confirmed).await?;
             self.note_success(account, Some(wait_at_most(account)));
-            if !self.news(account, mailbox.as_mut()).await? {
-                // Goodbye is a courtesy: nothing depends on it.
-                let _ = step(&stop, mailbox.close()).await;
-                return Ok(());
+            match self.news(account, mailbox.as_mut()).await? {
+                Some(next) => scope = next,
+                None => {
+                    // Goodbye is a courtesy: nothing depends on it.
+                    let _ = step(&stop, mailbox.close()).await;
+                    return Ok(());
+                }
             }
         }
     }
@@ -173,43 +177,52 @@ impl Poller {
         }
     }
 
-    /// Waits for news. `false`: the account changed, and the session must begin anew.
-    async fn news(&mut self, account: &Account, mailbox: &mut dyn Mailbox) -> Result<bool, Ended> {
+    /// Waits for news and says how much to look at then. `None`: the account changed, and the
+    /// session must begin anew.
+    async fn news(
+        &mut self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+    ) -> Result<Option<Scope>, Ended> {
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
-            () = changed(&mut self.account) => Ok(false),
-            () = self.nudge.notified() => Ok(true),
-            woken = mailbox.wait(wait_at_most(account)) => { woken?; Ok(true) }
+            () = changed(&mut self.account) => Ok(None),
+            () = self.nudge.notified() => Ok(Some(Scope::All)),
+            woken = mailbox.wait(wait_at_most(account)) => Ok(Some(match woken? {
+                Woken::News => Scope::News,
+                Woken::Timeout => Scope::All,
+            })),
         }
     }
 
-    /// Looks at everything once. Answers with the locations that need no more attention once the
-    /// server has confirmed, which POP3 does only when the session is closed.
+    /// Looks once. Answers with the locations that need no more attention once the server has
+    /// confirmed, which POP3 does only when the session is closed.
     async fn round(
         &mut self,
         account: &Arc<Account>,
         mailbox: &mut dyn Mailbox,
+        scope: Scope,
     ) -> Result<Vec<Location>, Ended> {
         let began = Instant::now();
-        let listing = step(&self.stop, mailbox.list()).await?;
+        self.link(account, mailbox).await?;
+        step(&self.stop, mailbox.look(scope)).await?;
         faultpoint!("listed");
-        self.link(account, &listing).await?;
-        let Work { listed, fresh, unfinished } = self.sort(account, listing).await?;
-        self.note_backlog(account, fresh.len());
-        if !unfinished.is_empty() {
-            let mails = unfinished.len();
-            tracing::debug!(account = account.name, mails, "telling the server again");
-        }
+        let mut listed = self.is_to_compare(scope).then(Listed::default);
         let mut telling = Telling::new(account);
-        telling.add(unfinished);
-        let taken = self.take_all(account, mailbox, fresh, &mut telling).await;
-        // What was recorded before an error is told to the server only by the next round: after
-        // an error the session cannot be trusted.
-        let taken = taken?;
-        let began_telling = Instant::now();
-        telling.tell(mailbox, &self.stop).await?;
-        self.daemon.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
-        self.compare(account, listed).await?;
+        let mut taken = 0;
+        loop {
+            let page = step(&self.stop, mailbox.page()).await?;
+            if page.is_empty() {
+                break;
+            }
+            if let Some(listed) = &mut listed {
+                page.iter().for_each(|entry| listed.add(&entry.location));
+            }
+            taken += self.take_page(account, mailbox, page, &mut telling).await?;
+        }
+        if let Some(listed) = listed {
+            self.compare(account, listed).await?;
+        }
         if taken > 0 {
             let seconds = began.elapsed().as_secs_f64();
             tracing::info!(account = account.name, mails = taken, seconds, "mailbox read");
@@ -218,21 +231,43 @@ impl Poller {
         Ok(telling.confirmed)
     }
 
-    /// Notes the first complete look at a mailbox, and the first after its locations lost their
-    /// meaning, and decides which mails are left alone.
-    async fn link(&self, account: &Account, listing: &Listing) -> Result<(), Ended> {
+    /// One page of a look: takes in what is new, and tells the server what is to be told.
+    async fn take_page(
+        &mut self,
+        account: &Arc<Account>,
+        mailbox: &mut dyn Mailbox,
+        page: Vec<Entry>,
+        telling: &mut Telling,
+    ) -> Result<usize, Ended> {
+        let Work { fresh, unfinished } = self.sort(account, page).await?;
+        // A page without anything new says nothing of those behind it.
+        let behind = if fresh.is_empty() { 0 } else { mailbox.rest() };
+        self.note_backlog(account, fresh.len() + behind);
+        if !unfinished.is_empty() {
+            let mails = unfinished.len();
+            tracing::debug!(account = account.name, mails, "telling the server again");
+        }
+        telling.add(unfinished);
+        // What was recorded before an error is told to the server only by the next round: after
+        // an error the session cannot be trusted.
+        let taken = self.take_all(account, mailbox, fresh, telling).await?;
+        let began_telling = Instant::now();
+        telling.tell(mailbox, &self.stop).await?;
+        self.daemon.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
+        Ok(taken)
+    }
+
+    /// At the first look at a mailbox, and the first after its locations lost their meaning,
+    /// decides which mails are left alone. Only when all are noted does the account count as
+    /// linked: what arrives later is taken in, also if we die in between.
+    async fn link(&self, account: &Account, mailbox: &mut dyn Mailbox) -> Result<(), Ended> {
         let store = self.daemon.store.clone();
         let name = account.name.clone();
         let state = blocking(move || store.account(&name)).await?;
-        if state.linked.is_some() && state.epoch == listing.epoch {
+        let epoch = mailbox.epoch();
+        if state.linked.is_some() && state.epoch == epoch {
             return Ok(());
         }
-        let leave: Vec<Location> = listing
-            .entries
-            .iter()
-            .filter(|entry| is_left_alone(account, entry, state.linked))
-            .map(|entry| entry.location.clone())
-            .collect();
         if state.linked.is_some() {
             self.daemon.metrics.epoch_changed(&account.name);
             tracing::warn!(
@@ -240,37 +275,68 @@ impl Poller {
                 "mailbox was renumbered; recognising mails by content"
             );
         }
-        if !leave.is_empty() {
-            let left = leave.len();
+        let left = match account.since {
+            Since::All => 0,
+            Since::Linked | Since::Date(_) => {
+                self.leave_alone(account, mailbox, state.linked).await?
+            }
+        };
+        if left > 0 {
             tracing::warn!(account = account.name, left, "older mails are left alone (since)");
         }
-        Ok(self
-            .daemon
-            .store
-            .link(&account.name, &listing.epoch, leave, self.daemon.clock.now())
-            .await?)
+        let now = self.daemon.clock.now();
+        Ok(self.daemon.store.link(&account.name, &epoch, now).await?)
     }
 
-    /// Now and then forgets mails that have been gone for long; what is listed stays known.
-    async fn compare(&mut self, account: &Account, listed: Vec<Location>) -> Result<(), Ended> {
-        let now = self.daemon.clock.now();
-        if self.compared.is_none_or(|compared| now.duration_since(compared) >= COMPARE_EVERY) {
-            self.daemon.store.forget_absent(&account.name, listed, now).await?;
-            self.compared = Some(now);
+    /// Notes which of the mails that lie there are left alone, a page at a time; answers how many.
+    async fn leave_alone(
+        &self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+        linked: Option<Timestamp>,
+    ) -> Result<usize, Ended> {
+        step(&self.stop, mailbox.look(Scope::All)).await?;
+        let mut left = 0;
+        loop {
+            let page = step(&self.stop, mailbox.page()).await?;
+            if page.is_empty() {
+                return Ok(left);
+            }
+            let leave: Vec<Location> = page
+                .into_iter()
+                .filter(|entry| is_left_alone(account, entry, linked))
+                .map(|entry| entry.location)
+                .collect();
+            left += leave.len();
+            self.daemon.store.leave_alone(&account.name, leave).await?;
         }
+    }
+
+    /// Whether this look is to be compared with the ledger: now and then, if it is a whole one.
+    fn is_to_compare(&self, scope: Scope) -> bool {
+        let now = self.daemon.clock.now();
+        let due = |compared| now.duration_since(compared) >= COMPARE_EVERY;
+        scope == Scope::All && self.compared.is_none_or(due)
+    }
+
+    /// Forgets mails that have been gone for long; what is listed stays known.
+    async fn compare(&mut self, account: &Account, listed: Listed) -> Result<(), Ended> {
+        let now = self.daemon.clock.now();
+        self.daemon.store.forget_absent(&account.name, listed, now).await?;
+        self.compared = Some(now);
         Ok(())
     }
 
-    async fn sort(&self, account: &Account, listing: Listing) -> Result<Work, Ended> {
+    async fn sort(&self, account: &Account, page: Vec<Entry>) -> Result<Work, Ended> {
         let store = self.daemon.store.clone();
         let name = account.name.clone();
-        let (known, listed, entries) = blocking(move || {
+        let (known, entries) = blocking(move || {
             let locations: Vec<Location> =
-                listing.entries.iter().map(|entry| entry.location.clone()).collect();
-            store.known(&name, &locations).map(|known| (known, locations, listing.entries))
+                page.iter().map(|entry| entry.location.clone()).collect();
+            store.known(&name, &locations).map(|known| (known, page))
         })
         .await?;
-        let mut work = Work { listed, ..Work::default() };
+        let mut work = Work::default();
         for (entry, known) in entries.into_iter().zip(known) {
             match known {
                 Known::No if is_passed_over(account, &entry) => {}
@@ -477,11 +543,9 @@ impl Poller {
     }
 }
 
-/// What a listing asks of us.
+/// What a page of a look asks of us.
 #[derive(Default)]
 struct Work {
-    /// Where everything lies.
-    listed: Vec<Location>,
     /// Mails whose outcome is not decided.
     fresh: Vec<Entry>,
     /// Mails that are recorded and about which the server has not been told, or did not listen.

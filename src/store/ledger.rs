@@ -6,8 +6,6 @@
 //!
 //! Architecture invariant: a location that has an outcome never loses it here.
 
-use std::collections::HashSet;
-
 use jiff::{SignedDuration, Timestamp};
 use redb::ReadableTable;
 
@@ -17,13 +15,24 @@ use super::rows::{AccountRow, LedgerRow, LedgerState, MailRow, decode, encode};
 use super::tables::View;
 use super::transaction::Tx;
 use super::upkeep::DIGESTS_KEPT;
-use super::{AccountState, Known, Spool, Spooled};
+use super::{AccountState, Known, Listed, Spool, Spooled};
 use crate::core::config::{Moved, MovedKind};
 use crate::core::mail::{Digest, Location};
 use crate::core::ticket::Watcher;
 
 /// Entries of locations that vanished from the mailbox are kept this long.
 pub(super) const GONE_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Entries compared with a look in one transaction, so that mails do not wait for the others.
+const COMPARED_MAX: usize = 10_000;
+
+/// What comparing a part of the ledger has come to.
+pub(super) struct Compared {
+    /// Entries that were forgotten.
+    pub forgotten: u64,
+    /// Where the next part begins; `None` at the end.
+    pub next: Option<String>,
+}
 
 impl Tx<'_> {
     /// Identity of an account; made at its first use.
@@ -69,21 +78,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes a complete listing.
-    pub(super) fn link(
-        &mut self,
-        account: &str,
-        epoch: &str,
-        leave: &[Location],
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    /// Notes a complete look.
+    pub(super) fn link(&mut self, account: &str, epoch: &str, now: Timestamp) -> Result<(), Fault> {
         let mut row = self.account(account)?;
         row.linked = row.linked.or(Some(now));
         row.epoch = epoch.to_owned();
         self.tables.accounts.insert(account, encode(&row).as_slice())?;
+        Ok(())
+    }
+
+    /// Notes that these mails are left alone; those that are known stay what they are.
+    pub(super) fn leave_alone(&mut self, account: &str, leave: &[Location]) -> Result<(), Fault> {
+        let account = self.account_id(account)?;
         for location in leave {
-            if self.ledger(row.id, location)?.is_none() {
-                self.set_ledger(row.id, location, LedgerState::LeftAlone)?;
+            if self.ledger(account, location)?.is_none() {
+                self.set_ledger(account, location, LedgerState::LeftAlone)?;
             }
         }
         Ok(())
@@ -127,18 +136,26 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Compares the ledger with a complete listing, and forgets what has been gone for long.
+    /// Compares a part of the ledger, from this location on, with a complete look, and forgets what
+    /// has been gone for long.
     pub(super) fn compare(
         &mut self,
         account: &str,
-        listed: &HashSet<String>,
+        from: &str,
+        listed: &Listed,
         now: Timestamp,
-    ) -> Result<u64, Fault> {
+    ) -> Result<Compared, Fault> {
         let account = self.account_id(account)?;
-        let (mut changed, mut old) = (Vec::new(), Vec::new());
-        for row in self.tables.ledger.range((account, "")..(account + 1, ""))? {
+        let (mut changed, mut old, mut next) = (Vec::new(), Vec::new(), None);
+        for (count, row) in
+            self.tables.ledger.range((account, from)..(account + 1, ""))?.enumerate()
+        {
             let (key, row) = row?;
             let location = key.value().1;
+            if count == COMPARED_MAX {
+                next = Some(location.to_owned());
+                break;
+            }
             let mut row = decode::<LedgerRow>(row.value())?;
             let decided = !matches!(row.state, LedgerState::Spooled { .. });
             match (row.gone, listed.contains(location)) {
@@ -159,7 +176,7 @@ impl Tx<'_> {
             self.tables.ledger.remove((account, location.as_str()))?;
             self.forget_old_digests(account, &row.state, now)?;
         }
-        Ok(old.len() as u64)
+        Ok(Compared { forgotten: old.len() as u64, next })
     }
 
     /// Digests stay at least as long as the location is known: a mailbox whose locations all

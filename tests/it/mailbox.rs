@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use postroom::core::config::{Account, AfterFetch, Endpoint, Login, Security, Source, Text};
-use postroom::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Woken};
+use postroom::mailbox::{
+    self, Entry, Fetched, Mailbox, MailboxError, PAGE_MAILS_MAX, Scope, Woken,
+};
 use postroom::secret::Secrets;
 
 use crate::server::certificates::Authority;
@@ -109,7 +111,7 @@ const IMAP: [&str; 9] = [
     "LOGIN",
     "SELECT",
     "NOOP",
-    "UID FETCH 1:*",
+    "FETCH 1:",
     "UID FETCH 11:12",
     "UID STORE",
     "UID EXPUNGE",
@@ -248,14 +250,113 @@ async fn imap_wrong_bodies() {
 #[tokio::test]
 async fn imap_wrong_listings() {
     let twice = "* 1 FETCH (UID 11 RFC822.SIZE 5)\r\n* 2 FETCH (UID 11 RFC822.SIZE 5)\r\n%T OK\r\n";
-    check(Protocol::Imap, "UID FETCH 1:*", say(twice), "protocol").await;
+    check(Protocol::Imap, "FETCH 1:", say(twice), "protocol").await;
     let over = "* 1 FETCH (UID 11 RFC822.SIZE 99999999999)\r\n%T OK\r\n";
-    check(Protocol::Imap, "UID FETCH 1:*", say(over), "protocol").await;
+    check(Protocol::Imap, "FETCH 1:", say(over), "protocol").await;
     let none = "* 1 FETCH (UID 0 RFC822.SIZE 5)\r\n%T OK\r\n";
-    check(Protocol::Imap, "UID FETCH 1:*", say(none), "protocol").await;
+    check(Protocol::Imap, "FETCH 1:", say(none), "protocol").await;
     let incomplete = "* 1 FETCH (UID 11 RFC822.SIZE 5)\r\n%T OK\r\n";
-    check(Protocol::Imap, "UID FETCH 1:*", say(incomplete), "protocol").await;
-    check(Protocol::Imap, "UID FETCH 1:*", say("%T OK\r\n"), "protocol").await;
+    check(Protocol::Imap, "FETCH 1:", say(incomplete), "protocol").await;
+    check(Protocol::Imap, "FETCH 1:", say("%T OK\r\n"), "protocol").await;
+}
+
+/// Messages of a mailbox that no test holds in memory twice.
+const LARGE: u32 = 100_000;
+
+/// Reads a look to its end; answers how many messages each page had.
+async fn pages(mailbox: &mut dyn Mailbox, scope: Scope) -> Result<Vec<usize>, MailboxError> {
+    mailbox.look(scope).await?;
+    let (mut pages, mut last) = (Vec::new(), 0);
+    loop {
+        let page = mailbox.page().await?;
+        for entry in &page {
+            assert!(entry.handle > last && entry.size_bytes == Some(2_000), "{entry:?}");
+            last = entry.handle;
+        }
+        if page.is_empty() {
+            assert_eq!(mailbox.rest(), 0);
+            return Ok(pages);
+        }
+        pages.push(page.len());
+    }
+}
+
+#[tokio::test]
+async fn large_mailboxes_are_read_page_by_page() {
+    for (protocol, behaviour) in
+        [(Protocol::Imap, imap::large(LARGE + 1)), (Protocol::Pop3, pop3::large(LARGE + 1))]
+    {
+        let server = behaviour.start().await;
+        let account = protocol.account(endpoint(server.port, Security::Plain, None));
+        let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+        let found = pages(mailbox.as_mut(), Scope::All).await.unwrap();
+        let mut expected = vec![PAGE_MAILS_MAX; LARGE as usize / PAGE_MAILS_MAX];
+        expected.push(1);
+        assert_eq!(found, expected, "{protocol:?}");
+        if protocol == Protocol::Imap {
+            let heard = server.heard().plain;
+            assert!(heard.contains("FETCH 10001:20000 ("), "{heard}");
+            // Nothing came since, so nothing is asked for.
+            assert_eq!(pages(mailbox.as_mut(), Scope::News).await.unwrap(), [0_usize; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn imap_pages_follow_what_vanishes_and_what_comes() {
+    const NUMBERS: u32 = PAGE_MAILS_MAX as u32 + 2;
+    // After the first page, the second NOOP of the session tells of the first message's end and of
+    // one that came: numbers move down by one, and what came is not part of this look.
+    let news = "* 1 EXPUNGE\r\n* 10002 EXISTS\r\n%T OK done\r\n";
+    let moved = "* 10000 FETCH (UID 1010001 RFC822.SIZE 2000 FLAGS ())\r\n\
+                 * 10001 FETCH (UID 1010002 RFC822.SIZE 2000 FLAGS ())\r\n%T OK listed\r\n";
+    let came = "* 10002 FETCH (UID 1010009 RFC822.SIZE 2000 FLAGS ())\r\n%T OK listed\r\n";
+    let server = imap::large(NUMBERS)
+        .but("UID STORE", say(news))
+        .but("FETCH 10000:10001 ", say(moved))
+        .but("FETCH 10002:10002 ", say(came))
+        .start()
+        .await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+    mailbox.look(Scope::All).await.unwrap();
+    let first = mailbox.page().await.unwrap();
+    assert_eq!((first.len(), mailbox.rest()), (PAGE_MAILS_MAX, 2));
+    mailbox.done(&first[..1], &AfterFetch::Seen).await.unwrap();
+    let uids = |page: Vec<Entry>| page.iter().map(|entry| entry.handle).collect::<Vec<_>>();
+    assert_eq!(uids(mailbox.page().await.unwrap()), [1_010_001, 1_010_002]);
+    assert_eq!(mailbox.page().await.unwrap(), []);
+    mailbox.look(Scope::News).await.unwrap();
+    assert_eq!(uids(mailbox.page().await.unwrap()), [1_010_009]);
+    assert_eq!(mailbox.page().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn imap_page_that_repeats_what_was_listed() {
+    const NUMBERS: u32 = PAGE_MAILS_MAX as u32 + 1;
+    let again = "* 10001 FETCH (UID 1010000 RFC822.SIZE 2000 FLAGS ())\r\n%T OK listed\r\n";
+    let server = imap::large(NUMBERS).but("FETCH 10001:", say(again)).start().await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+    let error = pages(mailbox.as_mut(), Scope::All).await.unwrap_err();
+    assert_eq!(error.label(), "protocol");
+    assert!(error.to_string().contains("UID 1010000 is listed behind UID 1010000"), "{error}");
+}
+
+#[tokio::test]
+async fn imap_message_that_vanishes_while_it_is_listed() {
+    // Left out of the answer, and explained when the server may say so: no violation.
+    let one = "* 1 FETCH (UID 11 RFC822.SIZE 17 FLAGS ())\r\n%T OK [EXPUNGEISSUED] listed\r\n";
+    let server = imap::proper()
+        .but("NOOP", say("* 2 EXPUNGE\r\n%T OK done\r\n"))
+        .but("FETCH 1:", say(one))
+        .but("SELECT", say("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n%T OK open\r\n"))
+        .start()
+        .await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+    let entries = mailbox.list().await.unwrap().entries;
+    assert_eq!(entries.iter().map(|entry| entry.handle).collect::<Vec<_>>(), [11]);
 }
 
 #[tokio::test]

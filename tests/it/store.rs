@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex};
 use mails::{Letter, address, at, letter, location, open};
 use postroom::core::config::{Config, Dedupe, Moved, MovedKind};
 use postroom::core::intake::Outcome;
-use postroom::core::mail::{Digest, Report, ReportKind};
+use postroom::core::mail::{Digest, Location, Report, ReportKind};
 use postroom::core::outgoing::{Delivery, OutgoingId};
 use postroom::core::ticket::{Actor, Command, State, Ticket, TicketId, What};
 use postroom::store::{
-    CommandError, Known, MailId, OutboxCounts, OutboxFilter, Spool, Store, StoreError,
+    CommandError, Known, Listed, MailId, OutboxCounts, OutboxFilter, Spool, Store, StoreError,
     StoredRevision, TicketQuery,
 };
 use tempfile::TempDir;
@@ -147,8 +147,9 @@ async fn mail_that_lay_there_before_is_left_alone() {
     let (_directory, store) = fresh();
     let old = letter("support", "old");
     assert_eq!(store.account("support").unwrap().linked, None);
-    store.link("support", "7", vec![location(&old.location)], at(0)).await.unwrap();
-    store.link("support", "8", Vec::new(), at(60)).await.unwrap();
+    store.leave_alone("support", vec![location(&old.location)]).await.unwrap();
+    store.link("support", "7", at(0)).await.unwrap();
+    store.link("support", "8", at(60)).await.unwrap();
     let account = store.account("support").unwrap();
     assert_eq!((account.linked, account.epoch.as_str()), (Some(at(0)), "8"));
     assert_eq!(label(&store, &old), Known::LeftAlone);
@@ -564,23 +565,46 @@ async fn old_things_are_cleaned() {
     sound(&store);
 
     // The location is still listed: its digests stay, whatever their age.
-    let listed = vec![location(&fire.location)];
-    store.forget_absent("support", listed.clone(), at(100 * day)).await.unwrap();
+    let listed = || Listed::from_iter(&[location(&fire.location)]);
+    store.forget_absent("support", listed(), at(100 * day)).await.unwrap();
     store.clean(at(100 * day)).await.unwrap();
     let mut copy = elsewhere(&fire, "support");
     copy.now = at(100 * day);
     assert_eq!(outcome(&store, &copy).await, Outcome::Duplicate);
     // Absent for 30 days at a stretch it is forgotten, and then its digests are.
-    assert_eq!(store.forget_absent("support", Vec::new(), at(101 * day)).await.unwrap(), 0);
-    assert_eq!(store.forget_absent("support", listed, at(102 * day)).await.unwrap(), 0);
-    assert_eq!(store.forget_absent("support", Vec::new(), at(103 * day)).await.unwrap(), 0);
-    assert_eq!(store.forget_absent("support", Vec::new(), at(133 * day)).await.unwrap(), 1);
+    assert_eq!(store.forget_absent("support", Listed::default(), at(101 * day)).await.unwrap(), 0);
+    assert_eq!(store.forget_absent("support", listed(), at(102 * day)).await.unwrap(), 0);
+    assert_eq!(store.forget_absent("support", Listed::default(), at(103 * day)).await.unwrap(), 0);
+    assert_eq!(store.forget_absent("support", Listed::default(), at(133 * day)).await.unwrap(), 1);
     assert_eq!(label(&store, &fire), Known::Done);
-    assert_eq!(store.forget_absent("support", Vec::new(), at(134 * day)).await.unwrap(), 1);
+    assert_eq!(store.forget_absent("support", Listed::default(), at(134 * day)).await.unwrap(), 1);
     assert_eq!(label(&store, &fire), Known::No);
     let mut back = elsewhere(&fire, "support");
     (back.location, back.now) = ("INBOX/9/1".into(), at(134 * day));
     assert_eq!(outcome(&store, &back).await, Outcome::Created);
+    sound(&store);
+}
+
+#[tokio::test]
+async fn a_large_mailbox_is_compared_part_by_part() {
+    const MAILS: u32 = 25_000;
+    let (_directory, store) = fresh();
+    let all: Vec<Location> = (0..MAILS).map(|n| location(&format!("INBOX;7;{n}"))).collect();
+    store.leave_alone("support", all.clone()).await.unwrap();
+    // Every third one vanishes, and every third of those comes back.
+    let day = 24 * 3600;
+    let here = |day: u32| {
+        all.iter().enumerate().filter(move |(n, _)| n % 3 != 0 || (day == 2 && n % 9 == 0))
+    };
+    for (time, forgotten) in [(1, 0), (2, 0), (3, 0), (32, MAILS.div_ceil(3) - MAILS.div_ceil(9))] {
+        let listed: Listed = here(time).map(|(_, location)| location).collect();
+        let counted =
+            store.forget_absent("support", listed, at(i64::from(time) * day)).await.unwrap();
+        assert_eq!(counted, u64::from(forgotten), "day {time}");
+    }
+    let known = store.known("support", &all).unwrap();
+    let kept = known.iter().filter(|known| **known == Known::LeftAlone).count();
+    assert_eq!(kept, 25_000 - 8_334 + 2_778);
     sound(&store);
 }
 

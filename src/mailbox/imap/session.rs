@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::guard::{Excess, Guard};
+use super::listing::Place;
 use crate::core::sasl::{self, Mechanism};
 use crate::mailbox::dial::Target;
 use crate::mailbox::wire::time_for;
@@ -59,6 +60,8 @@ struct Folder {
     expunged: u64,
     /// Whether there are more than at the last `settle`.
     news: bool,
+    /// How far a look at it has come.
+    place: Place,
 }
 
 /// What a command may cost.
@@ -123,6 +126,16 @@ impl Session {
     /// Says that everything announced so far is about to be looked at.
     pub fn settle(&mut self) {
         self.folder.news = false;
+    }
+
+    /// How far a look at it has come.
+    pub(super) fn place(&self) -> &Place {
+        &self.folder.place
+    }
+
+    /// The same, to be moved.
+    pub(super) fn place_mut(&mut self) -> &mut Place {
+        &mut self.folder.place
     }
 
     /// The connection.
@@ -531,9 +544,10 @@ impl Folder {
                 self.news |= *count > self.exists;
                 self.exists = *count;
             }
-            Response::Expunge(_) => {
+            Response::Expunge(number) => {
                 self.exists = self.exists.saturating_sub(1);
                 self.expunged += 1;
+                self.place.expunged(*number);
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! An IMAP server with two small messages.
 
-use super::{Act, Behaviour, say};
+use super::{Act, Behaviour, Make, say};
 
 /// Both messages.
 pub const MAILS: [&str; 2] = ["Subject: one\r\n\r\n1\r\n", "Subject: two\r\n\r\nzwei\r\n"];
@@ -33,7 +33,7 @@ pub fn proper() -> Behaviour {
                      * OK [UIDVALIDITY 7] valid\r\n%T OK [READ-WRITE] open\r\n"),
             ),
             ("NOOP", say("%T OK done\r\n")),
-            ("UID FETCH 1:*", say(&listing)),
+            ("FETCH 1:", say(&listing)),
             ("UID FETCH 11:12", say(&bodies)),
             ("UID STORE", say("%T OK stored\r\n")),
             ("UID EXPUNGE", say("* 1 EXPUNGE\r\n%T OK gone\r\n")),
@@ -52,4 +52,25 @@ pub fn proper() -> Behaviour {
 /// Answer that offers these.
 pub fn capabilities(names: &str) -> Vec<Act> {
     say(&format!("* CAPABILITY IMAP4rev1 {names}\r\n%T OK done\r\n"))
+}
+
+/// A folder with so many messages of 2,000 bytes, whose UIDs are their numbers and a million. It
+/// answers to a page with its page.
+pub fn large(messages: u32) -> Behaviour {
+    let exists = format!("* {messages} EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n%T OK open\r\n");
+    proper().but("SELECT", say(&exists)).but("FETCH ", Make::with(move |command| listing(command)))
+}
+
+/// The answer to `FETCH 3:5 (...)`.
+fn listing(command: &str) -> String {
+    let numbers = command.split(' ').nth(1).unwrap().split_once(':').unwrap();
+    let (from, to) = (numbers.0.parse::<u32>().unwrap(), numbers.1.parse::<u32>().unwrap());
+    let line = |number| {
+        format!(
+            "* {number} FETCH (UID {} RFC822.SIZE 2000 FLAGS () INTERNALDATE \
+             \"17-Jul-2026 02:44:25 +0900\")\r\n",
+            number + 1_000_000
+        )
+    };
+    (from..=to).map(line).collect::<String>() + "%T OK listed\r\n"
 }

@@ -30,6 +30,8 @@ pub const PASSWORD: &str = "CANARY-\"pass\\word";
 pub enum Act {
     /// Sends this text.
     Say(String),
+    /// Sends the text that this makes of the command.
+    Make(Make),
     /// Sends these bytes again and again.
     Repeat(&'static [u8]),
     /// Sends this byte again and again, slowly.
@@ -40,6 +42,23 @@ pub enum Act {
     Close,
     /// Encrypts the connection.
     Encrypt,
+}
+
+/// Makes an answer of a command.
+#[derive(Clone)]
+pub struct Make(Arc<dyn Fn(&str) -> String + Send + Sync>);
+
+impl Make {
+    /// With this.
+    pub fn with(make: impl Fn(&str) -> String + Send + Sync + 'static) -> Vec<Act> {
+        vec![Act::Make(Make(Arc::new(make)))]
+    }
+}
+
+impl std::fmt::Debug for Make {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Make")
+    }
 }
 
 /// Which act answers to commands that begin so.
@@ -153,16 +172,19 @@ impl Session {
             (stream, encrypted) = (self.encrypt(stream).await?, true);
         }
         let mut acts = self.behaviour.greeting.clone();
-        let mut tag = String::new();
+        let (mut tag, mut command) = (String::new(), String::new());
         loop {
             for act in acts {
                 match act {
+                    Act::Make(Make(make)) => {
+                        carry_out(&mut stream, Act::Say(make(&command)), &tag).await?;
+                    }
                     Act::Encrypt => (stream, encrypted) = (self.encrypt(stream).await?, true),
                     other => carry_out(&mut stream, other, &tag).await?,
                 }
             }
             let line = self.line(&mut stream, encrypted).await?;
-            let command = match line.split_once(' ') {
+            command = match line.split_once(' ') {
                 Some((first, rest)) if self.behaviour.tagged => {
                     tag = first.to_owned();
                     rest.to_owned()
@@ -217,7 +239,7 @@ async fn carry_out(stream: &mut Box<dyn Io>, act: Act, tag: &str) -> Option<()> 
             let _ = stream.shutdown().await;
             None
         }
-        Act::Encrypt => unreachable!("the session encrypts"),
+        Act::Encrypt | Act::Make(_) => unreachable!("the session does that"),
     }
 }
 

@@ -30,3 +30,14 @@ pub fn proper() -> Behaviour {
         tls_first: false,
     }
 }
+
+/// A mailbox with so many messages of 2,000 bytes, whose unique ids have 20 bytes.
+pub fn large(messages: u32) -> Behaviour {
+    let lines = |line: fn(u32) -> String| {
+        let all: String = (1..=messages).map(line).collect();
+        say(&format!("+OK\r\n{all}.\r\n"))
+    };
+    proper()
+        .but("LIST", lines(|number| format!("{number} 2000\r\n")))
+        .but("UIDL", lines(|number| format!("{number} 000000{:014x}\r\n", u64::from(number) << 20)))
+}
