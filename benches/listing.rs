@@ -72,9 +72,10 @@ fn measure(runtime: &tokio::runtime::Runtime, name: &str, behaviour: Behaviour) 
 }
 
 fn configuration(kind: &str, port: u16) -> String {
+    let idle = if kind == "imap" { "idle: \"off\", " } else { "" };
     format!(
         "version: 1\nmailAccounts:\n  bench: {{type: {kind}, host: 127.0.0.1, port: {port}, \
-         username: desk, password: {{file: {{dir}}/password}}, idle: \"off\", pollInterval: 1h, \
+         username: desk, password: {{file: {{dir}}/password}}, {idle}pollInterval: 1h, \
          dispatch: {{by: recipient}}, afterFetch: keep}}\n"
     )
 }

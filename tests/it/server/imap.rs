@@ -58,7 +58,7 @@ pub fn capabilities(names: &str) -> Vec<Act> {
 /// answers to a page with its page.
 pub fn large(messages: u32) -> Behaviour {
     let exists = format!("* {messages} EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n%T OK open\r\n");
-    proper().but("SELECT", say(&exists)).but("FETCH ", Make::with(move |command| listing(command)))
+    proper().but("SELECT", say(&exists)).but("FETCH ", Make::with(listing))
 }
 
 /// The answer to `FETCH 3:5 (...)`.
