@@ -184,6 +184,15 @@ impl std::ops::Deref for Handle {
     }
 }
 
+/// What came of releasing a mail from quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// It was judged again.
+    Judged(Outcome),
+    /// Its server never gave it, and is asked for it again.
+    AskedAgain,
+}
+
 impl Handle {
     /// Shares this.
     pub fn new(shared: Shared) -> Handle {
@@ -191,14 +200,14 @@ impl Handle {
     }
 
     /// Judges a quarantined mail again, because a person wants it to go on, and says what became
-    /// of it. Its account's trust counts as it did when it came.
-    pub async fn release(&self, id: MailId) -> Result<Outcome, String> {
+    /// of it. Its account's trust counts as it did when it came. One that its server did not give
+    /// is asked for again.
+    pub async fn release(&self, id: MailId) -> Result<Released, String> {
         let store = self.store.clone();
         let found = intake::blocking(move || {
             let record = store.mail(id).map_err(|error| error.to_string())?;
             let record = record.ok_or_else(|| format!("there is no mail {}", id.0))?;
             let raw = store.raw(&record.digest).map_err(|error| error.to_string())?;
-            let raw = raw.ok_or_else(|| format!("the bytes of mail {} are gone", id.0))?;
             Ok::<_, String>((record, raw))
         });
         let (record, raw) = found.await?;
@@ -209,8 +218,16 @@ impl Handle {
         let account = config.accounts.get(&record.account).cloned().ok_or_else(|| {
             format!("its account {:?} is not declared any more; declare it again", record.account)
         })?;
+        let Some(raw) = raw else {
+            let asked = self.store.ask_again(id, self.clock.now()).await;
+            if !asked.map_err(|error| error.to_string())? {
+                return Err(format!("mail {} was dealt with meanwhile", id.0));
+            }
+            self.fetch_now(&record.account).await;
+            return Ok(Released::AskedAgain);
+        };
         let recorded = intake::release(&self.daemon, &account, id, record.location, raw).await;
-        Ok(recorded.map_err(|error| error.to_string())?.outcome)
+        Ok(Released::Judged(recorded.map_err(|error| error.to_string())?.outcome))
     }
 
     /// Makes the poller of this account look at once; `false` if there is none.

@@ -671,6 +671,25 @@ impl Store {
         self.write(count, 0, record).await
     }
 
+    /// Puts into quarantine what is known of a mail that its server lists and does not give. It has
+    /// no bytes and stays on the server.
+    pub async fn give_up(
+        &self,
+        account: &str,
+        location: Location,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let account = account.to_owned();
+        self.write(1, 0, move |tx| tx.give_up(&account, &location, &reason, now)).await
+    }
+
+    /// Takes a mail that was not given off the quarantine list and forgets its location, so that
+    /// the next look asks for it again. `false` if it is no such mail or not on the list.
+    pub async fn ask_again(&self, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(0, 0, move |tx| tx.ask_again(id, now)).await
+    }
+
     /// Notes that the server confirmed what it was told about these mails.
     pub async fn done(&self, account: &str, locations: Vec<Location>) -> Result<(), StoreError> {
         let account = account.to_owned();

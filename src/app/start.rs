@@ -27,7 +27,7 @@ use crate::run::daemon::{Daemon, Parts, Running};
 use crate::run::gate::Gate;
 use crate::run::intake::blocking;
 use crate::run::outbox::{self, OutboxParts};
-use crate::run::poller::{self, Poller};
+use crate::run::poller::{self, Poller, Ungiven};
 use crate::run::supervisor::{self, Order};
 use crate::run::tokens::{TokenParts, Tokens};
 use crate::run::{backoff, clockwork, webhooks};
@@ -266,6 +266,8 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                     account,
                     nudge,
                     compared: None,
+                    ungiven: Ungiven::default(),
+                    missing: Vec::new(),
                     stop,
                 })),
                 // Declared when the order was given and gone since: the next order says so.

@@ -61,6 +61,20 @@ pub async fn resume(daemon: &Daemon, account: &Arc<Account>) -> Result<Vec<Recor
     finish(daemon, account, left, std::future::ready(Ok(()))).await
 }
 
+/// Notes in quarantine that the server lists a mail and does not give it.
+pub async fn give_up(
+    daemon: &Daemon,
+    account: &str,
+    location: &Location,
+    reason: String,
+) -> Result<(), StoreError> {
+    let now = daemon.clock.now();
+    let recorded = daemon.store.give_up(account, location.clone(), reason, now).await?;
+    let config = daemon.running.load().config.clone();
+    report(daemon, &config, account, std::slice::from_ref(&recorded));
+    Ok(())
+}
+
 /// Judges and records a quarantined mail once more because a person released it.
 pub async fn release(
     daemon: &Daemon,

@@ -10,6 +10,8 @@
 //! ```
 //! A slow or broken account delays nobody: each has its own task, and every step its deadline.
 
+mod ungiven;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +51,8 @@ pub const RELINK_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 /// How often the ledger is compared with a whole listing, to forget what is long gone.
 pub const COMPARE_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
+pub use ungiven::Ungiven;
+
 /// Everything one poller needs.
 pub struct Poller {
     /// The daemon.
@@ -61,6 +65,10 @@ pub struct Poller {
     pub nudge: Arc<Notify>,
     /// When the ledger was last compared with a whole listing; `None` at the start.
     pub compared: Option<Timestamp>,
+    /// Mails that the server lists and does not give.
+    pub ungiven: Ungiven,
+    /// Mails of the present page that it did not give.
+    pub missing: Vec<Entry>,
     /// Asks to end at the next safe point.
     pub stop: CancellationToken,
 }
@@ -248,9 +256,42 @@ impl Poller {
             tracing::debug!(account = account.name, mails, "telling the server again");
         }
         telling.add(unfinished);
+        let (together, alone) = self.ungiven.part(fresh);
+        let together = batches(together, account.max_size_bytes, mailbox.fetch_mails_max());
+        self.missing.clear();
+        let mut taken = self.take_and_tell(account, mailbox, together, telling).await?;
+        if !alone.is_empty() {
+            // These may break the session; until here everything is finished.
+            let alone = alone.into_iter().map(|entry| vec![entry]).collect();
+            taken += self.take_and_tell(account, mailbox, alone, telling).await?;
+        }
+        self.judge_missing(account, taken > 0).await?;
+        Ok(taken)
+    }
+
+    /// Counts what the server did not give of a page.
+    async fn judge_missing(&mut self, account: &Account, any_given: bool) -> Result<(), Ended> {
+        let missing = std::mem::take(&mut self.missing);
+        let Some(given_up) = self.ungiven.missing(&missing, any_given) else {
+            let message = format!("the server gave none of {} messages", missing.len());
+            return Err(MailboxError::Refused { command: "FETCH", message }.into());
+        };
+        for (entry, reason) in given_up {
+            self.give_up(account, &entry, reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_and_tell(
+        &mut self,
+        account: &Arc<Account>,
+        mailbox: &mut dyn Mailbox,
+        batches: Vec<Vec<Entry>>,
+        telling: &mut Telling,
+    ) -> Result<usize, Ended> {
         // What was recorded before an error is told to the server only by the next round: after
         // an error the session cannot be trusted.
-        let taken = self.take_all(account, mailbox, fresh, telling).await?;
+        let taken = self.take_all(account, mailbox, batches, telling).await?;
         let began_telling = Instant::now();
         telling.tell(mailbox, &self.stop).await?;
         self.daemon.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
@@ -351,14 +392,14 @@ impl Poller {
     /// Fetches and takes in, a batch at a time: while the last ones are made safe, judged and
     /// committed, the next one is fetched.
     async fn take_all(
-        &self,
+        &mut self,
         account: &Arc<Account>,
         mailbox: &mut dyn Mailbox,
-        fresh: Vec<Entry>,
+        batches: Vec<Vec<Entry>>,
         telling: &mut Telling,
     ) -> Result<usize, Ended> {
         let mut under_way = VecDeque::new();
-        let taken = self.take_batches(account, mailbox, fresh, telling, &mut under_way).await;
+        let taken = self.take_batches(account, mailbox, batches, telling, &mut under_way).await;
         // Waited for even after an error: no intake may outlive its poller.
         let rest = finish_all(&self.daemon, under_way, telling).await;
         let taken = taken? + rest?;
@@ -366,16 +407,16 @@ impl Poller {
     }
 
     async fn take_batches(
-        &self,
+        &mut self,
         account: &Arc<Account>,
         mailbox: &mut dyn Mailbox,
-        fresh: Vec<Entry>,
+        batches: Vec<Vec<Entry>>,
         telling: &mut Telling,
         under_way: &mut VecDeque<InProgress>,
     ) -> Result<usize, Ended> {
         let mut taken = 0;
         let mut before = None;
-        for batch in batches(fresh, account.max_size_bytes, mailbox.fetch_mails_max()) {
+        for batch in batches {
             let fetched = self.fetch(account, mailbox, batch).await?;
             if under_way.len() == BATCHES_UNDER_WAY_MAX
                 && let Some(oldest) = under_way.pop_front()
@@ -397,7 +438,7 @@ impl Poller {
     }
 
     async fn fetch(
-        &self,
+        &mut self,
         account: &Account,
         mailbox: &mut dyn Mailbox,
         entries: Vec<Entry>,
@@ -405,7 +446,13 @@ impl Poller {
         let bytes = entries.iter().map(|entry| held_bytes(entry, account.max_size_bytes)).sum();
         let room = self.gate.bytes(bytes).await;
         let began = Instant::now();
-        let fetched = step(&self.stop, mailbox.fetch(&entries, account.max_size_bytes)).await?;
+        let fetched = step(&self.stop, mailbox.fetch(&entries, account.max_size_bytes)).await;
+        if let Err(Ended::Mailbox(error)) = &fetched
+            && let Some(reason) = self.ungiven.broken(&entries, error)
+        {
+            self.give_up(account, &entries[0], reason).await?;
+        }
+        let fetched = fetched?;
         self.daemon.metrics.intake_stage("fetch", began.elapsed().as_secs_f64());
         faultpoint!("fetched");
         let mut batch = FetchedBatch { entries: Vec::new(), mails: Vec::new(), room };
@@ -418,19 +465,29 @@ impl Poller {
         Ok(batch)
     }
 
-    fn spool(&self, account: &Account, entry: &Entry, fetched: Fetched) -> Option<Spool> {
+    /// Notes in quarantine that a mail cannot be had. It stays where it is.
+    async fn give_up(
+        &mut self,
+        account: &Account,
+        entry: &Entry,
+        reason: String,
+    ) -> Result<(), Ended> {
+        intake::give_up(&self.daemon, &account.name, &entry.location, reason).await?;
+        self.ungiven.given(&entry.location);
+        Ok(())
+    }
+
+    fn spool(&mut self, account: &Account, entry: &Entry, fetched: Fetched) -> Option<Spool> {
         let location = entry.location.clone();
+        if fetched == Fetched::Missing {
+            self.daemon.metrics.poll_error(protocol(account), "missing");
+            tracing::warn!(account = account.name, location = location.0, "listed but not given");
+            self.missing.push(entry.clone());
+            return None;
+        }
+        self.ungiven.given(&location);
         match fetched {
             Fetched::Mail(raw) => Some(Spool { location, raw: Arc::new(raw), headers_only: false }),
-            Fetched::Missing => {
-                self.daemon.metrics.poll_error(protocol(account), "missing");
-                tracing::warn!(
-                    account = account.name,
-                    location = location.0,
-                    "listed but not given"
-                );
-                None
-            }
             Fetched::Oversize { header, size_bytes } => match account.oversize {
                 Oversize::HeadersOnly | Oversize::Quarantine => {
                     Some(Spool { location, raw: Arc::new(header), headers_only: true })
@@ -446,6 +503,7 @@ impl Poller {
                     None
                 }
             },
+            Fetched::Missing => None,
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use jiff::Timestamp;
 use redb::ReadableTable;
 
 use super::facts::{Subject, day};
@@ -16,6 +17,7 @@ use super::transaction::Tx;
 use super::writer::said;
 use super::{MailId, MailRecord, Recorded, Rules, ToRecord};
 use crate::core::intake::{Decision, Effect, Judgement, Outcome, Why};
+use crate::core::mail::{Digest, Location};
 use crate::core::outgoing::OutgoingKind;
 use crate::faultpoint;
 
@@ -47,6 +49,60 @@ impl Tx<'_> {
             Some(LedgerState::Done { .. } | LedgerState::Spooled { headers_only: true, .. })
         );
         self.write(mail, decision, account, released, leave)
+    }
+
+    /// Notes a mail that its server lists and does not give. One that has an outcome keeps it.
+    pub(super) fn give_up(
+        &mut self,
+        account: &str,
+        location: &Location,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Recorded, Fault> {
+        let account = self.account_id(account)?;
+        let reason = reason.to_owned();
+        let known = self.ledger(account, location)?.map(|row| row.state);
+        if let Some(LedgerState::Recorded { mail } | LedgerState::Done { mail }) = known {
+            return self.recorded_before(mail);
+        }
+        let id = self.counters.mail;
+        self.counters.mail += 1;
+        let record = MailRecord {
+            id: MailId(id),
+            account: String::new(),
+            location: location.clone(),
+            // There are no bytes to have a digest: this one is nobody's.
+            digest: Digest::of(format!("not given: {account};{}", location.0).as_bytes()),
+            bytes: 0,
+            from: String::new(),
+            subject: String::new(),
+            message_id: String::new(),
+            at: now,
+            outcome: Outcome::Quarantined { reason: reason.clone() },
+            ticket: None,
+            why: vec![Why { step: "quarantine".to_owned(), text: reason }],
+            resolved: None,
+        };
+        let row = MailRow::of(record, account, None);
+        self.tables.mails.insert(id, encode(&row).as_slice())?;
+        self.tables.quarantine.insert(id, ())?;
+        // The server must never be told of it.
+        self.set_ledger(account, location, LedgerState::Done { mail: id })?;
+        let recorded = self.recorded_before(id)?;
+        Ok(Recorded { duplicate: None, ..recorded })
+    }
+
+    /// Forgets that a mail was not given, so that it is asked for again. `false` if this is no
+    /// such mail, or somebody dealt with it before.
+    pub(super) fn ask_again(&mut self, id: MailId, now: Timestamp) -> Result<bool, Fault> {
+        let row = self.tables.mails.get(id.0)?.map(|row| decode::<MailRow>(row.value()));
+        let Some(row) = row.transpose()? else { return Ok(false) };
+        let given = self.tables.raw_places.get(&row.digest()?.0)?.is_some();
+        if given || !self.resolve(id, now)? {
+            return Ok(false);
+        }
+        self.tables.ledger.remove((row.account, row.location.as_str()))?;
+        Ok(true)
     }
 
     /// The quarantined mail that is released, unless somebody dealt with it before.
@@ -231,7 +287,7 @@ impl Tx<'_> {
     }
 
     /// Takes a mail off the quarantine list. `false` if it is not there.
-    pub(super) fn resolve(&mut self, id: MailId, now: jiff::Timestamp) -> Result<bool, Fault> {
+    pub(super) fn resolve(&mut self, id: MailId, now: Timestamp) -> Result<bool, Fault> {
         if self.tables.quarantine.remove(id.0)?.is_none() {
             return Ok(false);
         }

@@ -112,7 +112,7 @@ const IMAP: [&str; 9] = [
     "SELECT",
     "NOOP",
     "FETCH 1:",
-    "UID FETCH 11:12",
+    "UID FETCH",
     "UID STORE",
     "UID EXPUNGE",
     "IDLE",

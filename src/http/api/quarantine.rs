@@ -6,6 +6,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::{Path, Query};
+use crate::app::Released;
 use crate::core::intake::Outcome;
 use crate::http::dto::PageView;
 use crate::http::dto::mail::{MailView, ReleasedView};
@@ -47,7 +48,7 @@ pub async fn release(
 }
 
 /// Judges a mail again and says what became of it.
-pub(in crate::http) async fn let_go(web: &Web, id: u64) -> Result<Outcome, Problem> {
+pub(in crate::http) async fn let_go(web: &Web, id: u64) -> Result<Released, Problem> {
     unresolved(&find(web, id).await?)?;
     web.handle.release(MailId(id)).await.map_err(Problem::conflict)
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::WhyView;
+use crate::app::Released;
 use crate::core::intake::Outcome;
 use crate::store::MailRecord;
 
@@ -48,7 +49,7 @@ pub struct MailView {
 /// What became of a released mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleasedView {
-    /// What became of it, as in the log.
+    /// What became of it, as in the log; `askedAgain` of one that its server had not given.
     pub outcome: String,
     /// Why it is quarantined again, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,9 +77,14 @@ impl From<&MailRecord> for MailView {
     }
 }
 
-impl From<&Outcome> for ReleasedView {
-    fn from(outcome: &Outcome) -> ReleasedView {
-        ReleasedView { outcome: outcome.label().into(), reason: reason(outcome) }
+impl From<&Released> for ReleasedView {
+    fn from(released: &Released) -> ReleasedView {
+        match released {
+            Released::Judged(outcome) => {
+                ReleasedView { outcome: outcome.label().into(), reason: reason(outcome) }
+            }
+            Released::AskedAgain => ReleasedView { outcome: "askedAgain".into(), reason: None },
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use maud::html;
 use super::layout::{self, Here, Page};
 use super::words::Mails;
 use super::{door, mails};
+use crate::app::Released;
 use crate::core::intake::Outcome;
 use crate::http::Web;
 use crate::http::api::{Path, quarantine};
@@ -35,13 +36,16 @@ pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
 /// Judges a mail again and lets it go on.
 pub async fn release(State(web): State<Web>, Path(id): Path<u64>) -> Result<Response, Problem> {
     let said = match quarantine::let_go(&web, id).await? {
-        Outcome::Quarantined { .. } => "again",
-        Outcome::Created
-        | Outcome::FollowUp
-        | Outcome::Rejected
-        | Outcome::Bounce
-        | Outcome::Ignored
-        | Outcome::Duplicate => "released",
+        Released::Judged(Outcome::Quarantined { .. }) => "again",
+        Released::Judged(
+            Outcome::Created
+            | Outcome::FollowUp
+            | Outcome::Rejected
+            | Outcome::Bounce
+            | Outcome::Ignored
+            | Outcome::Duplicate,
+        )
+        | Released::AskedAgain => "released",
     };
     Ok(door::redirect(&format!("/mails/{id}?said={said}")))
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use postroom::app::Released;
 use postroom::core::intake::Outcome;
 use postroom::run::board::ConditionKind;
 
@@ -170,7 +171,7 @@ async fn a_no_bad_bye_or_end_at_any_imap_command_delays_nobody_and_loses_nothing
         "SELECT",
         "NOOP",
         "FETCH 1:",
-        "UID FETCH 11:12",
+        "UID FETCH",
         "UID STORE",
         "UID EXPUNGE",
     ];
@@ -231,20 +232,15 @@ async fn silence_drips_and_garbage_delay_nobody() {
     ward.admit_imap("silent", "greeting", vec![Act::Hang]).await;
     let head = "* 1 FETCH (UID 11 RFC822.SIZE 18 BODY[] {10000}\r\n";
     let drip = vec![Act::Say(head.into()), Act::Drip(b'x')];
-    ward.admit_imap("dripping", "UID FETCH 11:12", drip).await;
+    ward.admit_imap("dripping", "UID FETCH", drip).await;
     ward.admit_imap("endless", "greeting", vec![Act::Repeat(b"* OK go on for ever ")]).await;
     ward.admit_imap("web", "greeting", say("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     ward.admit_imap("garbage", "greeting", say("\0\u{1}\u{7f}\u{fffd}\r\n\r\n")).await;
     ward.admit_imap("preauth", "greeting", say("* PREAUTH welcome\r\n")).await;
-    ward.admit_imap("hung", "UID FETCH 11:12", vec![Act::Hang]).await;
-    ward.admit_imap("huge", "UID FETCH 11:12", say("* 1 FETCH (UID 11 BODY[] {4000000000}\r\n"))
+    ward.admit_imap("hung", "UID FETCH", vec![Act::Hang]).await;
+    ward.admit_imap("huge", "UID FETCH", say("* 1 FETCH (UID 11 BODY[] {4000000000}\r\n")).await;
+    ward.admit_imap("foreign", "UID FETCH", say("* 1 FETCH (UID 99 BODY[] {1}\r\nx)\r\n%T OK\r\n"))
         .await;
-    ward.admit_imap(
-        "foreign",
-        "UID FETCH 11:12",
-        say("* 1 FETCH (UID 99 BODY[] {1}\r\nx)\r\n%T OK\r\n"),
-    )
-    .await;
     ward.admit_imap("flood", "NOOP", vec![Act::Repeat(b"* OK still here\r\n")]).await;
     ward.admit_pop3("endless-pop", "RETR 1", vec![Act::Say("+OK\r\n".into()), Act::Repeat(b"x")])
         .await;
@@ -411,14 +407,14 @@ async fn oversized_mails_at_the_head_do_not_hide_the_one_behind_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undeclared_account_hears_nothing_more() {
     let mut ward = Ward::new();
-    ward.admit_imap("leaving", "UID FETCH 11:12", vec![Act::Hang]).await;
+    ward.admit_imap("leaving", "UID FETCH", vec![Act::Hang]).await;
     ward.admit_imap("waiting", "IDLE", say("+ waiting\r\n")).await;
     let accounts = ward
         .accounts("")
         .replace("idle: \"off\"", "idle: auto")
         .replace("timeout: 2s", "timeout: 60s");
     let daemon = Daemon::start(&desk(&accounts)).await;
-    until("a fetch", || ward.plain("leaving").contains("UID FETCH 11:12").then_some(())).await;
+    until("a fetch", || ward.plain("leaving").contains("UID FETCH").then_some(())).await;
     until("a wait", || ward.plain("waiting").contains("IDLE").then_some(())).await;
     daemon.write(&desk(""));
     let handle = daemon.app().handle();
@@ -441,4 +437,73 @@ async fn an_undeclared_account_hears_nothing_more() {
     assert!(left.is_empty(), "{left:?}");
     daemon.write(&desk(&ward.accounts("")));
     everything_arrives_once(&daemon, &ward).await;
+}
+
+/// A message that the server lists and never gives, in one way or another, is noted in quarantine at
+/// the fifth time, stays on the server, and keeps no other from us. Released, it is asked for again.
+async fn check_never_given(alone: Vec<Act>, together: Vec<Act>, said: &str) {
+    let [one, _] = imap::MAILS;
+    let size = one.len();
+    let given =
+        format!("* 1 FETCH (UID 11 RFC822.SIZE {size} BODY[] {{{size}}}\r\n{one})\r\n%T OK\r\n");
+    let ill = imap::proper()
+        .but("UID FETCH 11:12", together)
+        .but("UID FETCH 11 ", say(&given))
+        .but("UID FETCH 12 ", alone);
+    let mut ward = Ward::new();
+    ward.admit("ill", "imap", imap::proper(), ill).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let handle = daemon.app().handle();
+    let both = || {
+        let known = records(&daemon);
+        let known: Vec<_> = of(&known, "ill").into_iter().cloned().collect();
+        (known.len() == 2).then_some(known)
+    };
+    let mut known = None;
+    while known.is_none() {
+        handle.fetch_now("ill").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        known = both();
+    }
+    let known = known.unwrap();
+    assert_eq!(known[0].outcome, Outcome::Created, "the other mail is a ticket");
+    let Outcome::Quarantined { reason } = &known[1].outcome else { panic!("{:?}", known[1]) };
+    assert!(reason.contains("INBOX;7;12 (22 bytes)") && reason.contains(said), "{reason}");
+    assert_eq!(handle.store.quarantine_count().unwrap(), 1);
+    let heard = ward.plain("ill");
+    assert!(heard.matches("UID FETCH 12 ").count() >= 4, "{heard}");
+    assert!(heard.contains("UID STORE 11 ") && !heard.contains("UID STORE 12"), "{heard}");
+    assert!(!heard.contains("UID STORE 11:12"), "{heard}");
+    assert_eq!(handle.store.verify().unwrap(), Vec::<String>::new());
+
+    ward.heal();
+    let [_, two] = imap::MAILS;
+    let size = two.len();
+    let given =
+        format!("* 2 FETCH (UID 12 RFC822.SIZE {size} BODY[] {{{size}}}\r\n{two})\r\n%T OK\r\n");
+    ward.patients[0].server.now(imap::proper().but("UID FETCH 12 ", say(&given)));
+    assert_eq!(handle.release(known[1].id).await, Ok(Released::AskedAgain));
+    assert!(handle.release(known[1].id).await.is_err(), "once is enough");
+    until("the mail that is given now", || {
+        let known = records(&daemon);
+        let known = of(&known, "ill");
+        (known.len() == 3 && known[2].outcome == Outcome::Created).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mail_that_the_server_refuses_is_given_up_alone() {
+    let [one, _] = imap::MAILS;
+    let size = one.len();
+    let one =
+        format!("* 1 FETCH (UID 11 RFC822.SIZE {size} BODY[] {{{size}}}\r\n{one})\r\n%T OK\r\n");
+    let no = say("%T NO [SERVERBUG] cannot read it\r\n");
+    check_never_given(no, say(&one), "did not give it, 5 times").await;
+}
+
+#[tokio::test]
+async fn a_mail_that_breaks_the_session_is_given_up_alone() {
+    let nonsense = say("* 2 FETCH (((\r\n%T OK\r\n");
+    check_never_given(nonsense.clone(), nonsense, "gave no proper answer").await;
 }

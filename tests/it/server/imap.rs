@@ -21,6 +21,13 @@ pub fn proper() -> Behaviour {
          * 2 FETCH (UID 12 RFC822.SIZE {} BODY[] {{{}}}\r\n{two})\r\n%T OK fetched\r\n",
         sizes[0], sizes[0], sizes[1], sizes[1]
     );
+    let alone = |number: usize, uid: usize, mail: &str| {
+        let size = mail.len();
+        say(&format!(
+            "* {number} FETCH (UID {uid} RFC822.SIZE {size} BODY[] {{{size}}}\r\n{mail})\r\n\
+             %T OK fetched\r\n"
+        ))
+    };
     Behaviour {
         greeting: say("* OK ready\r\n"),
         answers: vec![
@@ -35,6 +42,8 @@ pub fn proper() -> Behaviour {
             ("NOOP", say("%T OK done\r\n")),
             ("FETCH 1:", say(&listing)),
             ("UID FETCH 11:12", say(&bodies)),
+            ("UID FETCH 11 (UID RFC822.SIZE BODY.PEEK[])", alone(1, 11, one)),
+            ("UID FETCH 12 (UID RFC822.SIZE BODY.PEEK[])", alone(2, 12, two)),
             ("UID STORE", say("%T OK stored\r\n")),
             ("UID EXPUNGE", say("* 1 EXPUNGE\r\n%T OK gone\r\n")),
             ("UID MOVE", say("%T OK moved\r\n")),
