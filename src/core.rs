@@ -15,6 +15,7 @@ pub mod ending;
 pub mod filter;
 pub mod header;
 pub mod intake;
+pub mod language;
 pub mod mail;
 pub mod notify;
 pub mod outgoing;

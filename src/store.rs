@@ -6,6 +6,7 @@
 //! Architecture invariant: nothing of redb shows in this interface, stored rows are not core
 //! types, and nothing here decides: `intake::settle` and `desk::act` do, inside the transaction.
 
+mod customers;
 mod desk;
 mod digests;
 mod facts;
@@ -46,11 +47,13 @@ use jiff::Timestamp;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::core::config::{Account, Config, Desk, Moved};
+use crate::core::address::Address;
+use crate::core::config::{Account, Config, Desk, Language, Moved};
 use crate::core::desk::DeskFacts;
 use crate::core::intake::{Decision, DeskKey, Effect, Facts, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
+use crate::core::search::fold;
 use crate::core::ticket::{
     Actor, Article, ArticleId, Command, Event, Refused, State, Ticket, TicketId,
 };
@@ -340,7 +343,7 @@ pub struct TicketQuery {
     /// Only those of this owner; the empty name means those of nobody.
     pub owner: Option<String>,
     /// Only those of this customer.
-    pub customer: Option<crate::core::address::Address>,
+    pub customer: Option<Address>,
     /// Only those with these words in number, title, customer or articles.
     pub text: Option<String>,
     /// What stands before ticket numbers and is not looked for.
@@ -399,6 +402,25 @@ pub struct QueueCount {
     /// The state.
     pub state: State,
     /// How many.
+    pub tickets: u64,
+}
+
+/// What is known of a customer from his tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedCustomer {
+    /// His address.
+    pub address: Address,
+    /// Name in the newest of them that has one; may be empty.
+    pub name: String,
+    /// Company, if known.
+    pub company: Option<String>,
+    /// In which language he wrote last, if that is known.
+    pub language: Option<Language>,
+    /// When the first of them was made.
+    pub first: Timestamp,
+    /// When he last wrote, or the newest of them was made.
+    pub last: Timestamp,
+    /// How many there are.
     pub tickets: u64,
 }
 
@@ -508,6 +530,13 @@ pub struct Once {
     pub key: Digest,
     /// What is asked.
     pub request: Digest,
+}
+
+impl Once {
+    /// From texts of any length.
+    pub fn of(key: &str, request: &str) -> Once {
+        Once { key: Digest::of(key.as_bytes()), request: Digest::of(request.as_bytes()) }
+    }
 }
 
 impl Store {
@@ -785,6 +814,24 @@ impl Store {
     /// How many tickets lie in each queue and state; without a row there are none.
     pub fn queue_counts(&self) -> Result<Vec<QueueCount>, StoreError> {
         self.view(places::counts)
+    }
+
+    /// Customers remembered from their tickets, in the order of their addresses, whose address,
+    /// name or company holds all of these words. A page may hold fewer than `limit` and still have
+    /// a next one.
+    pub fn customers(
+        &self,
+        words: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RememberedCustomer, String>, StoreError> {
+        let words: Vec<String> = fold(words).split_whitespace().map(str::to_owned).collect();
+        self.view(|view| customers::list(view, &words, after, limit))
+    }
+
+    /// What is known of one customer from his tickets.
+    pub fn customer(&self, address: &Address) -> Result<Option<RememberedCustomer>, StoreError> {
+        self.view(|view| customers::one(view, address))
     }
 
     /// How many articles the index of the search has not read.

@@ -280,7 +280,7 @@ impl Tx<'_> {
         }
         let any = !changed.is_empty();
         for ticket in changed {
-            self.put_ticket(ticket)?;
+            self.put_ticket(ticket, &[])?;
         }
         Ok(any)
     }

@@ -10,11 +10,12 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use super::StoreError;
 use super::fault::Fault;
 use super::outbox::micros;
-use super::places;
 use super::rows::{OutgoingRow, decode};
 use super::tables::Tables;
 use super::tickets::by_id;
+use super::{customers, places};
 use crate::core::outgoing::Delivery;
+use crate::core::ticket::Ticket;
 
 /// Version of the tables that this program writes.
 ///
@@ -23,8 +24,9 @@ use crate::core::outgoing::Delivery;
 /// and `place_counts` say where tickets lie, so that lists and counts do not read them. 5: `hooks`
 /// and its lists, empty at first. 6: `texts` holds the files of revisions; revisions written before
 /// hold theirs themselves. 7: `once`, empty at first. 8: `digest_lines`, empty at first. 9:
-/// `answer_minutes`, of which nothing is known of the hour before.
-pub(super) const SCHEMA_VERSION: u32 = 9;
+/// `answer_minutes`, of which nothing is known of the hour before. 10: `cases` lists the tickets of
+/// each customer.
+pub(super) const SCHEMA_VERSION: u32 = 10;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;
@@ -67,7 +69,14 @@ fn carry_out(database: &Database, found: u32) -> Result<(), Fault> {
             list_owed_mails(&mut tables)?;
         }
         if found < 4 {
-            list_places(&mut tables)?;
+            of_each_ticket(
+                &mut tables,
+                "the lists of tickets are being made",
+                |tables, ticket| places::replace(tables, None, ticket),
+            )?;
+        }
+        if found < 10 {
+            of_each_ticket(&mut tables, "customers are being remembered", customers::remember)?;
         }
         tables.meta.insert("schema", SCHEMA_VERSION.to_be_bytes().as_slice())?;
     }
@@ -95,20 +104,24 @@ fn list_owed_mails(tables: &mut Tables<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// 3 to 4. The index of the search makes itself.
-fn list_places(tables: &mut Tables<'_>) -> Result<(), Fault> {
+/// Writes what belongs to each ticket. The index of the search makes itself.
+fn of_each_ticket(
+    tables: &mut Tables<'_>,
+    doing: &str,
+    write: impl Fn(&mut Tables<'_>, &Ticket) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut next = 0;
-    let mut listed = 0_u64;
+    let mut done = 0_u64;
     loop {
         let row = tables.tickets.range(next..)?.next().transpose()?;
         let Some(id) = row.map(|(id, _)| id.value()) else { return Ok(()) };
         // A ticket that cannot be read is left to `store verify`; it must not keep the others away.
         if let Ok(Some(ticket)) = by_id(&tables.tickets, id) {
-            places::replace(tables, None, &ticket)?;
+            write(tables, &ticket)?;
         }
-        listed += 1;
-        if listed.is_multiple_of(PROGRESS_EVERY) {
-            tracing::info!(tickets = listed, "the lists of tickets are being made");
+        done += 1;
+        if done.is_multiple_of(PROGRESS_EVERY) {
+            tracing::info!(tickets = done, "{doing}");
         }
         next = id + 1;
     }

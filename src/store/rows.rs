@@ -6,6 +6,7 @@
 //!
 //! Architecture invariant: conversions only. Nothing here reads or writes a table.
 
+mod customer;
 mod digest;
 mod event;
 mod hook;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use super::fault::Fault;
 use crate::core::mail::Digest;
 
+pub(super) use customer::CaseRow;
 pub(super) use digest::LineRow;
 pub(super) use event::EventRow;
 pub(super) use hook::HookRow;

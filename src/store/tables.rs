@@ -161,6 +161,8 @@ tables! {
     places: (&'static str, u8, i64, u64) => Rows;
     /// How many tickets a queue has in a state; a state without tickets has no row.
     place_counts: (&'static str, u8) => u64;
+    /// Tickets by the address of their customer, with what each says of him.
+    cases: (&'static str, u64) => Rows;
     /// What the search has to read, in the order of writing: ticket and article, or 0 where only
     /// the ticket itself changed.
     unindexed: u64 => (u64, u64);

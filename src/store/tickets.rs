@@ -9,7 +9,7 @@ use super::outbox::micros;
 use super::rows::{ArticleRow, BellRow, EventRow, TicketRow, decode, encode};
 use super::tables::View;
 use super::transaction::Tx;
-use super::{TicketView, places};
+use super::{TicketView, customers, places};
 use crate::core::config::Config;
 use crate::core::intake::Effect;
 use crate::core::mail::Digest;
@@ -105,7 +105,7 @@ impl Tx<'_> {
             self.tables.days.insert(day, made + 1)?;
         }
         let now = ticket.updated;
-        let renamed = self.put_ticket(ticket)?;
+        let renamed = self.put_ticket(ticket, &articles)?;
         self.append_events(id, events)?;
         if renamed && articles.is_empty() {
             self.note_unindexed(id, 0)?;
@@ -142,8 +142,9 @@ impl Tx<'_> {
         digests.into_iter().try_for_each(|line| self.put_line(line))
     }
 
-    /// Writes a ticket and its indexes. Answers whether it is found by other words than before.
-    pub(super) fn put_ticket(&mut self, ticket: Ticket) -> Result<bool, Fault> {
+    /// Writes a ticket and its indexes; `added` is what was just written in it. Answers whether it
+    /// is found by other words than before.
+    pub(super) fn put_ticket(&mut self, ticket: Ticket, added: &[Article]) -> Result<bool, Fault> {
         let id = ticket.id.0;
         let before = by_id(&self.tables.tickets, id)?;
         let (was_locked, was_pending) = before.as_ref().map_or((false, None), indexed);
@@ -162,6 +163,7 @@ impl Tx<'_> {
             }
         }
         places::replace(&mut self.tables, before.as_ref(), &ticket)?;
+        customers::note(&mut self.tables, before.as_ref(), &ticket, added)?;
         let renamed = before.is_none_or(|before| {
             before.title != ticket.title || before.customer != ticket.customer
         });

@@ -15,7 +15,7 @@ use super::rows::{
 };
 use super::tables::View;
 use super::tickets::{by_id, indexed};
-use super::{places, search};
+use super::{customers, places, search};
 use crate::core::intake::Outcome;
 use crate::core::mail::Digest;
 use crate::core::outgoing::Delivery;
@@ -43,6 +43,7 @@ pub(super) fn verify(
     findings.events(&tickets)?;
     findings.ticket_indexes(&tickets)?;
     places::faults(view)?.into_iter().for_each(|text| findings.add(text));
+    customers::faults(view)?.into_iter().for_each(|text| findings.add(text));
     if let Some(index) = index {
         search::faults(view, index)?.into_iter().for_each(|text| findings.add(text));
     }

@@ -1,6 +1,7 @@
 //! The store on a real disk: what is answered is kept, and nothing twice.
 
 mod crash;
+mod customers;
 pub mod disk;
 pub mod mails;
 mod old;

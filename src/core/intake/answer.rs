@@ -6,6 +6,7 @@
 use super::settle::{Sitting, automatic_article};
 use super::{Effect, people};
 use crate::core::config::{AutoReply, Language, QueueReplies, Switch};
+use crate::core::language;
 use crate::core::render::{self, AutomaticAnswer};
 use crate::core::reply::{self, Suppression};
 use crate::core::ticket::{Article, ArticleKind, Ticket, What};
@@ -121,12 +122,13 @@ fn owe(sitting: &mut Sitting<'_>, effect: &mut Effect, reply: &AutoReply) {
     effect.owed.push(answer.owed);
 }
 
-/// The language of the customer, if he is declared with one.
+/// The language of the customer, if he is declared with one, else that in which he wrote.
 fn language(sitting: &Sitting<'_>) -> Option<Language> {
     let sender = &sitting.judgement.sender;
     let addresses = sender.mailbox.address.iter().chain(&sender.answer_to);
     let mut profiles = addresses.filter_map(|address| sitting.config.customers.get(address));
-    profiles.find_map(|profile| profile.language)
+    let declared = profiles.find_map(|profile| profile.language);
+    declared.or_else(|| language::of_article(&sitting.judgement.article))
 }
 
 /// The answer as an entry of the ticket.

@@ -30,12 +30,13 @@ const LINE_BYTES_MAX: usize = 2_048;
 /// Header fields that an article keeps.
 const HEADERS_MAX: usize = 40;
 /// Header fields worth showing.
-const HEADERS_SHOWN: [&str; 16] = [
+const HEADERS_SHOWN: [&str; 17] = [
     "Reply-To",
     "Sender",
     "Date",
     "Message-ID",
     "In-Reply-To",
+    "Content-Language",
     "Return-Path",
     "Delivered-To",
     "X-Original-To",

@@ -33,7 +33,7 @@ users:
 "#;
 
 /// A desk with a real store.
-struct Desk {
+pub(super) struct Desk {
     directory: tempfile::TempDir,
     store: Option<Store>,
     config: Arc<Config>,
@@ -41,7 +41,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub(super) fn new() -> Desk {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("desk.yaml");
         fs::write(&file, CONFIG).unwrap();
@@ -52,7 +52,7 @@ impl Desk {
         Desk { directory, store, config, mails: 0 }
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
@@ -61,14 +61,14 @@ impl Desk {
     }
 
     /// Closes the store, does something to its files, and opens it again.
-    fn reopen(&mut self, meanwhile: impl FnOnce(&Path)) {
+    pub(super) fn reopen(&mut self, meanwhile: impl FnOnce(&Path)) {
         self.store = None;
         meanwhile(&self.data());
         self.store = Some(Store::open(&self.data()).unwrap());
     }
 
     /// A mail comes in; the number of its ticket.
-    async fn mail(&mut self, from: &str, to: &str, subject: &str, text: &str) -> String {
+    pub(super) async fn mail(&mut self, from: &str, to: &str, subject: &str, text: &str) -> String {
         self.mails += 1;
         let number = self.mails;
         let raw = format!(
@@ -93,7 +93,7 @@ impl Desk {
         self.store().record(vec![mail]).await.unwrap().remove(0).ticket.unwrap()
     }
 
-    async fn order(&self, number: &str, command: Command, now: Timestamp) {
+    pub(super) async fn order(&self, number: &str, command: Command, now: Timestamp) {
         let actor = Actor::Agent("alice".into());
         let done = self.store().command(self.config.clone(), number, vec![command], actor, now);
         done.await.unwrap();
