@@ -164,6 +164,7 @@ mod tests {
             consecutive_failures: 0,
         };
         StatusView {
+            changes: Vec::new(),
             version: String::new(),
             started: String::new(),
             ready: true,

@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod audience;
+pub mod bulk;
 pub mod config;
+pub mod customers;
 pub mod explain;
 pub mod mails;
 pub mod notifications;

@@ -5,6 +5,7 @@
 
 pub mod audience;
 pub mod config;
+pub mod customer;
 pub mod mail;
 pub mod notification;
 pub mod oauth;

@@ -48,6 +48,19 @@ pub fn link(path: &str, fields: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
+/// A name as one part of a path.
+pub fn segment(name: &str) -> String {
+    let mut segment = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Form {
     type Rejection = Infallible;
 
@@ -71,6 +84,13 @@ mod tests {
         assert_eq!(form.text("missing"), "");
         assert!(form.ticked("b") && !form.ticked("missing"));
         assert_eq!(Form::parse(b"a=%FF").text("a"), "\u{FFFD}");
+    }
+
+    #[test]
+    fn names_stay_one_part_of_a_path() {
+        assert_eq!(segment("support-1"), "support-1");
+        assert_eq!(segment("a/b ?窓"), "a%2Fb%20%3F%E7%AA%93");
+        assert_eq!(segment("a+b/../@x.test"), "a%2Bb%2F..%2F%40x.test");
     }
 
     #[test]

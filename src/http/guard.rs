@@ -10,7 +10,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 
 use super::Web;
 use super::auth::{self, Caller};
@@ -80,7 +79,8 @@ fn caller(web: &Web, access: Access, request: &Request) -> Result<Option<Caller>
     let token = auth::bearer(request.headers())
         .ok_or_else(|| refused("this needs a token in the header Authorization"))?;
     let running = web.handle.running.load();
-    let caller = auth::identify(&running.config, web.local.as_deref(), token, Timestamp::now());
+    let caller =
+        auth::identify(&running.config, web.local.as_deref(), token, web.handle.clock.now());
     let caller = caller.ok_or_else(|| refused("this token is unknown, disabled or expired"))?;
     if caller.role < needed {
         let (has, needs) = (role_name(caller.role), role_name(needed));

@@ -86,6 +86,7 @@ pub(super) async fn status(State(web): State<Web>) -> Result<Json<StatusView>, P
         applied: running.applied.to_string(),
         rejected: rejected.iter().map(ProblemView::from).collect(),
         warnings: web.handle.tokens.warnings(),
+        changes: running.changes.iter().map(ChangeView::from).collect(),
         objects: web.handle.board.all().iter().map(ObjectView::from).collect(),
         outbox: OutboxView {
             due: counts.due,

@@ -14,7 +14,9 @@ pub mod foreign;
 
 pub mod accounts;
 pub mod assets;
+pub mod audience;
 pub mod configuration;
+pub mod customers;
 pub mod mail_html;
 pub mod mails;
 pub mod me;

@@ -18,18 +18,22 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::api::{
-    accounts, audience, config, explain, mails, notifications, oauth, outbox, quarantine, replay,
-    tickets,
+    accounts, audience, bulk, config, customers, explain, mails, notifications, oauth, outbox,
+    quarantine, replay, tickets,
 };
 use super::dto::PageView;
 use super::dto::audience::AudienceView;
 use super::dto::config::{CheckView, FilesView, ReloadView};
+use super::dto::customer::{CustomerDetail, KnownCustomerView};
 use super::dto::mail::{MailView, ReleasedView};
 use super::dto::notification::{NotificationView, ReadRequest};
 use super::dto::oauth::{CodeRequest, SignInRequest, SignInView, StandingView};
 use super::dto::outbox::{OutgoingView, OwedHookView};
-use super::dto::status::{BackupRequest, DoneView, StatusView};
-use super::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
+use super::dto::status::{BackupRequest, DoneView, StatusView, TrialView};
+use super::dto::ticket::{
+    BulkRequest, BulkView, NoteRequest, QueueCountView, ReplyRequest, TicketDetail, TicketPatch,
+    TicketView,
+};
 use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
@@ -112,6 +116,12 @@ const PROBE_TIMEOUT_SECS: u64 = 180;
 /// What every listing understands.
 const PAGE: &[(&str, &str)] =
     &[("limit", "rows, at most 200; default 50"), ("cursor", "`next` of the page before")];
+const MAILS: &[(&str, &str)] = &[
+    ("outcome", "only those of this outcome"),
+    ("account", "only those of this account"),
+    ("limit", "rows, at most 200; default 50"),
+    ("cursor", "`next` of the page before"),
+];
 const TICKETS: &[(&str, &str)] = &[
     ("queue", "only those in this queue"),
     ("state", "only those in this state, or in one of several: `new,open`"),
@@ -125,6 +135,15 @@ const TICKETS: &[(&str, &str)] = &[
     ("order", "`desc` (default) or `asc`"),
     ("limit", "rows, at most 200; default 50"),
     ("cursor", "`next` of the page before"),
+];
+const CUSTOMERS: &[(&str, &str)] = &[
+    ("q", "only those with all these words in address, name or company"),
+    ("limit", "rows, at most 200; default 50"),
+    ("cursor", "`next` of the page before"),
+];
+const HISTORY: &[(&str, &str)] = &[
+    ("limit", "tickets, at most 200; default 50"),
+    ("cursor", "`tickets.next` of the page before"),
 ];
 const AUDIENCE: &[(&str, &str)] = &[
     ("event", "the event, as in `subscriptions`"),
@@ -164,6 +183,8 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/openapi.json", Access::Open, "This interface as an OpenAPI 3.1 document", super::openapi::serve).json::<serde_json::Value>(),
         get("/api/v1/status", VIEWER, "How the daemon, its accounts and its SMTP servers are", ops::status).json::<StatusView>(),
         post("/api/v1/accounts/{name}/fetch", USER, "Look into a mailbox now", accounts::fetch).json::<DoneView>(),
+        post("/api/v1/accounts/{name}/test", MANAGER, "Try a mail account step by step; nothing is fetched", accounts::test).json::<TrialView>().within(PROBE_TIMEOUT_SECS),
+        post("/api/v1/servers/{name}/test", MANAGER, "Try an SMTP server step by step; no mail is sent", accounts::test_server).json::<TrialView>().within(PROBE_TIMEOUT_SECS),
 
         get("/api/v1/oauth", VIEWER, "How everybody who logs in with OAuth2 stands, and when each thing expires", oauth::list).json::<Vec<StandingView>>(),
         post("/api/v1/oauth/logins", ADMIN, "Begin a sign-in with OAuth2", oauth::begin).takes::<SignInRequest>().json::<SignInView>(),
@@ -171,6 +192,8 @@ pub fn all() -> Vec<Route> {
         post("/api/v1/oauth/codes", ADMIN, "Redeem the code that a browser brought to the command", oauth::code).takes::<CodeRequest>().json::<DoneView>(),
 
         get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
+        get("/api/v1/queues", VIEWER, "How many tickets lie in each queue and state", tickets::counts).json::<Vec<QueueCountView>>(),
+        post("/api/v1/tickets/bulk", USER, "Change several tickets, each for itself, and say what came of each", bulk::change).once().takes::<BulkRequest>().json::<BulkView>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
         get("/api/v1/tickets/{number}/audience", MANAGER, "Who would be told of an event on a ticket, who would not, and which line decides it", audience::show).query(AUDIENCE).json::<AudienceView>(),
         patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).once().takes::<TicketPatch>().json::<TicketView>(),
@@ -181,8 +204,13 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/tickets/{number}/articles/{id}/raw", VIEWER, "The mail of an article as it came or went", tickets::raw).bytes("message/rfc822"),
         get("/api/v1/tickets/{number}/articles/{id}/attachments/{index}", VIEWER, "One attachment of an article", tickets::attachment).bytes("application/octet-stream"),
 
-        get("/api/v1/mails", VIEWER, "What became of each mail, newest first", mails::list).query(PAGE).json::<PageView<MailView>>(),
+        get("/api/v1/customers", VIEWER, "Customers, declared or remembered from mail, in the order of their addresses", customers::list).query(CUSTOMERS).json::<PageView<KnownCustomerView, String>>(),
+        get("/api/v1/customers/{address}", VIEWER, "One customer with his tickets, last changed first", customers::show).query(HISTORY).json::<CustomerDetail>(),
+
+        get("/api/v1/mails", VIEWER, "What became of each mail, newest first", mails::list).query(MAILS).json::<PageView<MailView>>(),
         get("/api/v1/mails/{id}", VIEWER, "What became of one mail and why", mails::show).json::<MailView>(),
+
+        get("/api/v1/mails/{id}/raw", MANAGER, "The bytes of a mail", mails::raw).bytes("message/rfc822"),
 
         get("/api/v1/notifications", USER, "What rang for a user on the page, newest first", notifications::list).query(NOTIFICATIONS).json::<PageView<NotificationView>>(),
         post("/api/v1/notifications/read", USER, "Mark what rang for a user as read", notifications::read).takes::<ReadRequest>().json::<DoneView>(),
@@ -225,10 +253,13 @@ pub fn all() -> Vec<Route> {
         post("/tickets/{number}/merge", USER_PAGE, "Make a ticket part of another one", pages::ticket::merge).html(),
         post("/tickets/{number}/watch", USER_PAGE, "Follow a ticket, or let somebody follow it", pages::ticket::watch).html(),
         post("/tickets/{number}/unwatch", USER_PAGE, "Follow a ticket no longer", pages::ticket::unwatch).html(),
+        get("/tickets/{number}/audience", MANAGER_PAGE, "Who would be told of an event on a ticket, who would not, and which line decides it", pages::audience::show).html(),
         get("/tickets/{number}/articles/{id}/html", VIEWER_PAGE, "The HTML of a mail, for a frame that may do nothing", pages::ticket::frame).html(),
         get("/tickets/{number}/articles/{id}/source", VIEWER_PAGE, "The mail of an article, to be looked at", pages::ticket::source).bytes("text/plain"),
         get("/tickets/{number}/articles/{id}/raw", VIEWER_PAGE, "The mail of an article, to be kept", pages::ticket::download).bytes("message/rfc822"),
         get("/tickets/{number}/articles/{id}/attachments/{index}", VIEWER_PAGE, "One attachment of an article", pages::ticket::attachment).bytes("application/octet-stream"),
+        get("/customers", VIEWER_PAGE, "Customers: search, and when each was seen", pages::customers::list).html(),
+        get("/customers/{address}", VIEWER_PAGE, "One customer with his tickets", pages::customers::show).html(),
         get("/notifications", VIEWER_PAGE, "What rang for the reader, and why", pages::notifications::list).html(),
         post("/notifications/read", VIEWER_PAGE, "Mark what rang as read", pages::notifications::read).html(),
         get("/mails", VIEWER_PAGE, "What became of each mail", pages::mails::list).html(),

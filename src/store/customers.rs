@@ -105,8 +105,7 @@ pub(super) fn list(
     let mut items: Vec<RememberedCustomer> = Vec::new();
     let mut current: Option<RememberedCustomer> = None;
     let from = (after.unwrap_or_default(), if after.is_some() { u64::MAX } else { 0 });
-    let mut looked_at = 0;
-    for row in view.cases.range(from..)? {
+    for (looked_at, row) in view.cases.range(from..)?.enumerate() {
         let (key, row) = row?;
         let (text, _) = key.value();
         if current.as_ref().is_some_and(|current| current.address.as_str() != text) {
@@ -117,7 +116,6 @@ pub(super) fn list(
                 return Ok(Page { items, next: last });
             }
         }
-        looked_at += 1;
         // An address that cannot be read is `store verify`'s to report.
         if let Some(address) = Address::parse(text) {
             take_in(&mut current, &address, decode(row.value())?);

@@ -190,6 +190,7 @@ pub fn sample(route: &Route) -> String {
         .replace("{index}", "0")
         .replace("{name}", "nobody")
         .replace("{who}", "eve@customer.example")
+        .replace("{address}", "eve@customer.example")
         .replace("{file}", "none.css");
     if filled.ends_with("/explain") { filled + "?account=nobody" } else { filled }
 }
@@ -459,7 +460,7 @@ const MAIL: &str = "From: Eve <eve@customer.example>\r\nTo: support@desk.example
     Content-Disposition: attachment; filename=\"page.html\"\r\n\r\n<script>alert(1)</script>\r\n--b--\r\n";
 
 /// Records a mail as intake does and answers with the number of its ticket.
-async fn record(desk: &Desk) -> String {
+pub async fn record(desk: &Desk) -> String {
     let config = desk.handle.running.load().config.clone();
     let account = Arc::new(maildir());
     let location = Location("new/1".into());
@@ -714,8 +715,8 @@ async fn the_commands_speak_with_the_daemon() {
     assert!(!desk.folder.path().join(LOCAL_TOKEN_FILE).exists());
 }
 
-/// Asks for JSON as a user.
-async fn json(desk: &Desk, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
+/// Asks for JSON as a manager.
+pub async fn json(desk: &Desk, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
     let mut asked = request(&method, path, Some("manager-token"));
     *asked.body_mut() = Body::from(body.to_owned());
     let (status, _, body) = desk.ask(asked).await;

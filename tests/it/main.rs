@@ -21,6 +21,7 @@ mod e2e;
 mod faults;
 mod graph;
 mod http;
+mod http_desk;
 mod image;
 mod import;
 mod intake;

@@ -25,14 +25,14 @@ const HOST: &str = "127.0.0.1:8025";
 const PASSWORD: &str = "correct horse battery";
 
 /// What a browser keeps of a session, and what its forms carry.
-struct Signed {
-    cookie: String,
-    csrf: String,
+pub struct Signed {
+    pub cookie: String,
+    pub csrf: String,
 }
 
 impl Signed {
     /// A session of this user, as if he had just signed in.
-    async fn of(desk: &Desk, user: &str) -> Signed {
+    pub async fn of(desk: &Desk, user: &str) -> Signed {
         Signed::with(desk, user, "").await
     }
 
@@ -66,11 +66,11 @@ fn browse(method: &Method, path: &str, cookie: Option<&str>, form: &str) -> Requ
     request.body(Body::from(form.to_owned())).unwrap()
 }
 
-fn get(path: &str, cookie: Option<&str>) -> Request<Body> {
+pub fn get(path: &str, cookie: Option<&str>) -> Request<Body> {
     browse(&Method::GET, path, cookie, "")
 }
 
-fn post(path: &str, cookie: Option<&str>, form: &str) -> Request<Body> {
+pub fn post(path: &str, cookie: Option<&str>, form: &str) -> Request<Body> {
     browse(&Method::POST, path, cookie, form)
 }
 

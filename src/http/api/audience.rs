@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::{Path, Query};
-use crate::core::notify::{EventKind, explain};
-use crate::core::ticket::Actor;
+use crate::core::notify::{EventKind, Verdict, explain};
+use crate::core::ticket::{Actor, Ticket};
 use crate::http::Web;
 use crate::http::dto::audience::{AudienceView, PersonView};
 use crate::http::problem::Problem;
@@ -26,15 +26,42 @@ pub async fn show(
     Query(query): Query<AudienceQuery>,
 ) -> Result<Json<AudienceView>, Problem> {
     let kind = EventKind::from_label(&query.event).ok_or_else(|| unknown_event(&query.event))?;
+    let asked = judge(&web, &number, kind, query.by).await?;
+    Ok(Json(AudienceView {
+        ticket: asked.ticket.number,
+        event: kind.label().into(),
+        people: asked
+            .verdicts
+            .iter()
+            .map(|verdict| PersonView::of(verdict, &asked.files))
+            .collect(),
+    }))
+}
+
+/// What was found about an event on a ticket.
+pub(in crate::http) struct Judged {
+    pub ticket: Ticket,
+    pub verdicts: Vec<Verdict>,
+    /// The files of what runs, for the places of the lines that decided.
+    pub files: Vec<(String, String)>,
+}
+
+/// The same for the page; `by` is the user who does it, or nobody in particular.
+pub(in crate::http) async fn judge(
+    web: &Web,
+    number: &str,
+    kind: EventKind,
+    by: Option<String>,
+) -> Result<Judged, Problem> {
     let running = web.handle.running.load_full();
-    let actor = match query.by {
+    let actor = match by {
         Some(user) if !running.config.users.contains_key(&user) => {
             return Err(Problem::not_found(format!("user {user:?}")));
         }
         Some(user) => Actor::Agent(user),
         None => Actor::System,
     };
-    let (wanted, revision) = (number.clone(), running.revision.clone());
+    let (wanted, revision) = (number.to_owned(), running.revision.clone());
     let (ticket, kept) =
         web.read(move |store| Ok((store.ticket(&wanted)?, store.revision(&revision)?))).await?;
     let ticket = ticket.ok_or_else(|| Problem::not_found(format!("ticket {number:?}")))?.ticket;
@@ -42,11 +69,7 @@ pub async fn show(
     let files = kept.filter(|kept| kept.hash == running.revision);
     let files = files.map(|kept| kept.files).unwrap_or_default();
     let verdicts = explain(&running.config, &ticket, kind, &actor, web.handle.clock.now());
-    Ok(Json(AudienceView {
-        ticket: ticket.number,
-        event: kind.label().into(),
-        people: verdicts.iter().map(|verdict| PersonView::of(verdict, &files)).collect(),
-    }))
+    Ok(Judged { ticket, verdicts, files })
 }
 
 fn unknown_event(event: &str) -> Problem {

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Query, Raw};
@@ -25,7 +24,7 @@ pub async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let config = web.handle.running.load().config.clone();
     let judged = tokio::task::spawn_blocking(move || {
-        crate::http::explain::explain(&config, &query.account, &raw, Timestamp::now())
+        crate::http::explain::explain(&config, &query.account, &raw, web.handle.clock.now())
     });
     match judged.await.map_err(|_| Problem::internal())? {
         Ok(explanation) => Ok(Json(explanation)),

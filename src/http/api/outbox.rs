@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Path, Query};
@@ -63,7 +62,7 @@ pub async fn retry(
     State(web): State<Web>,
     Path(id): Path<u64>,
 ) -> Result<Json<OutgoingView>, Problem> {
-    let now = Timestamp::now();
+    let now = web.handle.clock.now();
     change(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None }).await
 }
 
@@ -74,7 +73,7 @@ pub async fn abandon(
     Path(id): Path<u64>,
 ) -> Result<Json<OutgoingView>, Problem> {
     let reason = format!("dropped by {}", caller.actor());
-    change(&web, id, Delivery::Dead { at: Timestamp::now(), reason }).await
+    change(&web, id, Delivery::Dead { at: web.handle.clock.now(), reason }).await
 }
 
 async fn change(web: &Web, id: u64, to: Delivery) -> Result<Json<OutgoingView>, Problem> {
@@ -127,7 +126,7 @@ pub async fn retry_hook(
     State(web): State<Web>,
     Path(id): Path<u64>,
 ) -> Result<Json<OwedHookView>, Problem> {
-    let now = Timestamp::now();
+    let now = web.handle.clock.now();
     change_hook(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None }).await
 }
 
@@ -138,7 +137,7 @@ pub async fn abandon_hook(
     Path(id): Path<u64>,
 ) -> Result<Json<OwedHookView>, Problem> {
     let reason = format!("dropped by {}", caller.actor());
-    change_hook(&web, id, Delivery::Dead { at: Timestamp::now(), reason }).await
+    change_hook(&web, id, Delivery::Dead { at: web.handle.clock.now(), reason }).await
 }
 
 async fn change_hook(web: &Web, id: u64, to: Delivery) -> Result<Json<OwedHookView>, Problem> {

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use jiff::Timestamp;
 
 use super::{Path, Query};
 use crate::app::Released;
@@ -58,7 +57,7 @@ pub async fn abandon(
     State(web): State<Web>,
     Path(id): Path<u64>,
 ) -> Result<Json<DoneView>, Problem> {
-    if web.handle.store.drop_quarantined(MailId(id), Timestamp::now()).await? {
+    if web.handle.store.drop_quarantined(MailId(id), web.handle.clock.now()).await? {
         Ok(Json(DoneView {
             done: format!("mail {id} is off the list; its bytes stay until retention ends"),
         }))

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 
 use super::Body;
 use crate::core::config::Config;
@@ -29,7 +28,7 @@ pub async fn replay(
         None => web.handle.running.load().config.clone(),
     };
     let store = web.handle.store.clone();
-    Ok(Json(judge_all(&store, before, after, request.last, Timestamp::now()).await?))
+    Ok(Json(judge_all(&store, before, after, request.last, web.handle.clock.now()).await?))
 }
 
 /// Judges one mail under given files, with what the store knows.
@@ -45,7 +44,8 @@ pub async fn explain(
         .decode(&request.mail)
         .map_err(|_| Problem::unprocessable("`mail` is not Base64"))?;
     let store = web.handle.store.clone();
-    let explained = explain_with(&store, config, &request.account, raw, Timestamp::now()).await?;
+    let explained =
+        explain_with(&store, config, &request.account, raw, web.handle.clock.now()).await?;
     explained.map(Json).map_err(Problem::not_found)
 }
 

@@ -9,16 +9,20 @@ use serde::Deserialize;
 
 use super::{Body, IdempotencyKey, Path, Query};
 use crate::core::address::Address;
-use crate::core::mail::{self, Digest};
+use crate::core::mail;
 use crate::core::permission::Asker;
 use crate::core::ticket::{Article, Command, Priority, State as TicketState, Watcher};
 use crate::http::auth::Caller;
 use crate::http::dto::PageView;
-use crate::http::dto::ticket::{NoteRequest, ReplyRequest, TicketDetail, TicketPatch, TicketView};
+use crate::http::dto::ticket::{
+    NoteRequest, QueueCountView, ReplyRequest, TicketDetail, TicketPatch, TicketView,
+};
 use crate::http::paging::{PageQuery, page};
 use crate::http::problem::Problem;
 use crate::http::{Web, download};
-use crate::store::{Once, Page, SortBy, TicketCursor, TicketQuery, TicketView as StoredTicket};
+use crate::store::{
+    Once, Page, QueueCount, SortBy, TicketCursor, TicketQuery, TicketView as StoredTicket,
+};
 
 /// Recipients of one answer.
 const RECIPIENTS_MAX: usize = 50;
@@ -63,6 +67,17 @@ pub async fn list(
     Ok(Json(page(found, |ticket| TicketView::from(ticket))))
 }
 
+/// How many tickets lie in each queue and state.
+pub async fn counts(State(web): State<Web>) -> Result<Json<Vec<QueueCountView>>, Problem> {
+    let counts = web.read(|store| store.queue_counts()).await?;
+    let view = |count: QueueCount| QueueCountView {
+        queue: count.queue,
+        state: count.state.label().into(),
+        tickets: count.tickets,
+    };
+    Ok(Json(counts.into_iter().map(view).collect()))
+}
+
 /// One ticket with everything that belongs to it.
 pub async fn show(
     State(web): State<Web>,
@@ -101,13 +116,16 @@ pub async fn reply(
     if reply.to.len() + reply.cc.len() > RECIPIENTS_MAX {
         return Err(Problem::unprocessable(format!("at most {RECIPIENTS_MAX} recipients")));
     }
-    let command = Command::Reply {
+    let mut commands = vec![Command::Reply {
         text: reply.text,
         to: addresses(&reply.to)?,
         cc: addresses(&reply.cc)?,
         subject: reply.subject.map(|subject| one_line("subject", subject)).transpose()?,
-    };
-    carry_out_once(&web, &caller, key, &number, vec![command]).await
+    }];
+    if let Some(label) = reply.state {
+        commands.push(Command::SetState { state: state(&label)?, pending_until: None });
+    }
+    carry_out_once(&web, &caller, key, &number, commands).await
 }
 
 /// Changes a ticket: all that is asked, or nothing.
@@ -172,7 +190,7 @@ pub async fn attachment(
 }
 
 /// What a patch asks for, in the order in which it makes sense.
-fn commands(patch: TicketPatch) -> Result<Vec<Command>, Problem> {
+pub(super) fn commands(patch: TicketPatch) -> Result<Vec<Command>, Problem> {
     let mut commands = Vec::new();
     if let Some(title) = patch.title {
         not_empty("title", &title)?;
@@ -209,7 +227,7 @@ async fn carry_out(
     commands: Vec<Command>,
 ) -> Result<Json<TicketView>, Problem> {
     let config = web.handle.running.load().config.clone();
-    let (actor, now) = (caller.actor(), Timestamp::now());
+    let (actor, now) = (caller.actor(), web.handle.clock.now());
     let ticket = web.handle.store.command(config, number, commands, actor, now).await?;
     Ok(Json(TicketView::from(&ticket)))
 }
@@ -224,12 +242,10 @@ async fn carry_out_once(
     commands: Vec<Command>,
 ) -> Result<Json<TicketView>, Problem> {
     let Some(key) = key else { return carry_out(web, caller, number, commands).await };
-    let once = Once {
-        key: Digest::of(format!("{:?} {key}", caller.actor()).as_bytes()),
-        request: Digest::of(format!("{number} {commands:?}").as_bytes()),
-    };
+    let key = format!("{:?} {key}", caller.actor());
+    let once = Once::of(&key, &format!("{number} {commands:?}"));
     let config = web.handle.running.load().config.clone();
-    let (actor, now) = (caller.actor(), Timestamp::now());
+    let (actor, now) = (caller.actor(), web.handle.clock.now());
     let done = web.handle.store.command_once(config, number, commands, actor, now, once);
     Ok(Json(TicketView::from(&done.await?)))
 }
@@ -318,7 +334,7 @@ fn ascending(label: &str) -> Result<bool, Problem> {
     }
 }
 
-fn cursor(text: &str) -> Result<TicketCursor, Problem> {
+pub(in crate::http) fn cursor(text: &str) -> Result<TicketCursor, Problem> {
     text.parse().map_err(|()| {
         Problem::unprocessable(format!("{text:?} is no cursor of this listing"))
             .hint("pass `next` of the page before, as it is")

@@ -98,7 +98,8 @@ fn reason(verdict: &Verdict) -> (&'static str, String) {
 }
 
 impl RuleView {
-    fn of(rule: &Rule, files: &[(String, String)]) -> RuleView {
+    /// With its place in these files.
+    pub(in crate::http) fn of(rule: &Rule, files: &[(String, String)]) -> RuleView {
         let spot = whereabouts::find(files, &rule.0);
         let place = spot.map(|spot| format!("{}:{}", spot.file, spot.line));
         RuleView { path: rule.to_string(), place }

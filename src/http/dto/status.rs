@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::ProblemView;
+use super::config::{ChangeView, ProblemView};
+use crate::app::probe::Probe;
 use crate::run::board::{Condition, ConditionKind, Kind, ObjectStatus};
 
 /// How the daemon is.
@@ -25,6 +26,9 @@ pub struct StatusView {
     /// Sign-ins and client secrets that have ended or end soon, in words.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What the last reload changed; empty since the start.
+    #[serde(default)]
+    pub changes: Vec<ChangeView>,
     /// Accounts and SMTP servers with their conditions.
     pub objects: Vec<ObjectView>,
     /// How full the outbox is.
@@ -87,6 +91,21 @@ pub struct ConditionView {
     pub since: String,
 }
 
+/// What worked of a trial, and what did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialView {
+    /// Whether everything works.
+    pub works: bool,
+    /// What worked, in order.
+    pub steps: Vec<String>,
+    /// What failed then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
 /// What was asked to be done, and was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DoneView {
@@ -124,6 +143,18 @@ impl From<&ObjectStatus> for ObjectView {
             next_poll: object.next_poll.map(|at| at.to_string()),
             backlog: object.backlog,
             consecutive_failures: object.consecutive_failures,
+        }
+    }
+}
+
+impl From<Probe> for TrialView {
+    fn from(probe: Probe) -> TrialView {
+        let (failed, hint) = probe.failed.map(|failed| (failed.message, failed.hint)).unzip();
+        TrialView {
+            works: failed.is_none(),
+            steps: probe.steps,
+            failed,
+            hint: hint.filter(|hint| !hint.is_empty()),
         }
     }
 }

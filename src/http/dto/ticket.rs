@@ -183,6 +183,52 @@ pub struct ReplyRequest {
     /// Subject; absent keeps the ticket's title.
     #[serde(default)]
     pub subject: Option<String>,
+    /// State that the ticket has afterwards; absent leaves it, and opens a new one.
+    #[serde(default)]
+    pub state: Option<String>,
+}
+
+/// Changes several tickets in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BulkRequest {
+    /// Numbers of the tickets, at most 100.
+    pub tickets: Vec<String>,
+    /// What is changed about each of them.
+    pub change: TicketPatch,
+}
+
+/// What came of each ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BulkView {
+    /// One for each ticket, in the order of the request.
+    pub items: Vec<BulkItemView>,
+}
+
+/// What came of one ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BulkItemView {
+    /// Its number, as asked for.
+    pub number: String,
+    /// 200 if it was changed; else what a change of it alone would have been answered.
+    pub status: u16,
+    /// Why it was not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The ticket as it is now, if it was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketView>,
+}
+
+/// How many tickets lie in a queue, in one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueCountView {
+    /// The queue.
+    pub queue: String,
+    /// The state.
+    pub state: String,
+    /// How many; a state without tickets is not listed.
+    pub tickets: u64,
 }
 
 /// Changes a ticket: what is absent stays; `null` gives owner or responsible to nobody.

@@ -8,11 +8,12 @@ use super::door;
 use super::foreign::foreign;
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Objects};
-use crate::app::probe::{self, Means, Probe};
+use crate::app::probe::Probe;
 use crate::core::config::Role;
 use crate::http::Web;
 use crate::http::api::{self, Path};
 use crate::http::dto::status::ConditionView;
+use crate::http::form::segment;
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
@@ -47,10 +48,7 @@ pub async fn test_account(
     reader: SignedIn,
     Path(name): Path<String>,
 ) -> Result<Page, Problem> {
-    let account = web.handle.running.load().config.accounts.get(&name).cloned();
-    let account = account.ok_or_else(|| Problem::not_found(format!("mail account {name:?}")))?;
-    let probe = probe::account(&account, &means(&web)).await;
-    Ok(tested(&reader, &name, &probe))
+    Ok(tested(&reader, &name, &api::accounts::try_account(&web, &name).await?))
 }
 
 /// Tries an SMTP server, and says what worked; no mail is sent.
@@ -59,10 +57,7 @@ pub async fn test_server(
     reader: SignedIn,
     Path(name): Path<String>,
 ) -> Result<Page, Problem> {
-    let server = web.handle.running.load().config.smtp.get(&name).cloned();
-    let server = server.ok_or_else(|| Problem::not_found(format!("SMTP server {name:?}")))?;
-    let probe = probe::server(&server, None, &means(&web)).await;
-    Ok(tested(&reader, &name, &probe))
+    Ok(tested(&reader, &name, &api::accounts::try_server(&web, &name).await?))
 }
 
 fn tested(reader: &SignedIn, name: &str, probe: &Probe) -> Page {
@@ -186,38 +181,5 @@ fn details(reader: &SignedIn, condition: &crate::run::board::Condition) -> Marku
             (condition.reason) " " (foreign(&condition.message)) " "
             small { (words.since) " " (layout::time(reader, condition.since)) }
         }
-    }
-}
-
-/// A name as a part of a path.
-fn segment(name: &str) -> String {
-    let mut segment = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    segment
-}
-
-/// The daemon's own tokens: here those of people work, too.
-fn means(web: &Web) -> Means {
-    Means {
-        config: web.handle.running.load().config.clone(),
-        secrets: web.handle.secrets.clone(),
-        tokens: web.handle.tokens.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_one_part_of_a_path() {
-        assert_eq!(segment("support-1"), "support-1");
-        assert_eq!(segment("a/b ?窓"), "a%2Fb%20%3F%E7%AA%93");
     }
 }

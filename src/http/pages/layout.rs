@@ -19,6 +19,8 @@ pub const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-s
 pub enum Here {
     /// Tickets, their list and search.
     Tickets,
+    /// Customers.
+    Customers,
     /// What rang.
     Notifications,
     /// The communication log.
@@ -38,6 +40,7 @@ pub enum Here {
 /// Entries of the navigation: who sees them, and where they lead. The bell has a place of its own.
 const ENTRIES: &[(Here, Role, &str)] = &[
     (Here::Tickets, Role::Viewer, "/"),
+    (Here::Customers, Role::Viewer, "/customers"),
     (Here::Mails, Role::Viewer, "/mails"),
     (Here::Quarantine, Role::Manager, "/quarantine"),
     (Here::Outbox, Role::Manager, "/outbox"),
@@ -156,6 +159,19 @@ pub fn pager(reader: &SignedIn, newest: Option<&str>, older: Option<&str>) -> Ma
     }
 }
 
+/// Leads to the following page of a listing that begins with the first, and back to it.
+pub fn alphabet(reader: &SignedIn, first: Option<&str>, next: Option<&str>) -> Markup {
+    let words = Frame::of(reader.language);
+    html! {
+        @if first.is_some() || next.is_some() {
+            p.pager {
+                @if let Some(link) = first { a.button href=(link) { "⇤ " (words.first) } }
+                @if let Some(link) = next { a.button rel="next" href=(link) { (words.next) " →" } }
+            }
+        }
+    }
+}
+
 fn document(language: Language, desk: &str, title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -214,6 +230,7 @@ fn name(here: Here, words: &Frame) -> &'static str {
     match here {
         Here::Tickets | Here::Elsewhere => words.tickets,
         Here::Notifications => words.notifications,
+        Here::Customers => words.customers,
         Here::Mails => words.mails,
         Here::Quarantine => words.quarantine,
         Here::Outbox => words.outbox,

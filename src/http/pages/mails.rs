@@ -9,21 +9,17 @@ use super::layout::{self, Here, Page};
 use super::words::{Frame, Mails};
 use crate::core::config::Role;
 use crate::core::intake::Outcome;
-use crate::http::api::Path;
+use crate::http::Web;
+use crate::http::api::{Path, mails as rules};
 use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
-use crate::http::{Web, download};
 use crate::store::{MailId, MailQuery, MailRecord};
 
 /// Mails on one page.
 pub(super) const ROWS: usize = 50;
 /// Bytes of a source that are shown; all of it is a download.
 const SOURCE_BYTES_MAX: usize = 24 * 1024;
-
-/// Every outcome that can be asked for.
-const OUTCOMES: [&str; 7] =
-    ["created", "followUp", "rejected", "bounce", "ignored", "duplicate", "quarantined"];
 
 /// The log, newest first.
 pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Result<Page, Problem> {
@@ -48,7 +44,7 @@ pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
             label { (words.outcome)
                 select name="outcome" {
                     option value="" { (words.all) }
-                    @for known in OUTCOMES {
+                    @for known in rules::OUTCOMES {
                         option value=(known) selected[known == outcome] { (outcome_word(known, words)) }
                     }
                 }
@@ -76,7 +72,7 @@ pub async fn show(
     Path(id): Path<u64>,
 ) -> Result<Page, Problem> {
     let words = Mails::of(reader.language);
-    let mail = find(&web, id).await?;
+    let mail = rules::find(&web, id).await?;
     let digest = mail.digest;
     let raw = match reader.may(Role::Manager) {
         true => Some(web.read(move |store| store.raw(&digest)).await?),
@@ -115,11 +111,8 @@ pub async fn show(
 }
 
 /// The bytes of a mail.
-pub async fn raw(State(web): State<Web>, Path(id): Path<u64>) -> Result<Response, Problem> {
-    let digest = find(&web, id).await?.digest;
-    let raw = web.read(move |store| store.raw(&digest)).await?;
-    let raw = raw.ok_or_else(|| Problem::not_found("raw mail any more"))?;
-    Ok(download::attachment(&format!("mail-{id}.eml"), "message/rfc822", raw))
+pub async fn raw(web: State<Web>, id: Path<u64>) -> Result<Response, Problem> {
+    rules::raw(web, id).await
 }
 
 /// Mails in a table.
@@ -160,11 +153,6 @@ pub(super) fn table(reader: &SignedIn, mails: &[MailRecord]) -> Markup {
             }
         }
     }
-}
-
-pub(super) async fn find(web: &Web, id: u64) -> Result<MailRecord, Problem> {
-    let mail = web.read(move |store| store.mail(MailId(id))).await?;
-    mail.ok_or_else(|| Problem::not_found(format!("mail {id}")))
 }
 
 fn facts(reader: &SignedIn, mail: &MailRecord) -> Markup {
@@ -270,11 +258,12 @@ mod tests {
     #[test]
     fn every_outcome_has_a_word_of_its_own() {
         let words = Mails::of(Language::En);
-        let mut all: Vec<_> = OUTCOMES.iter().map(|label| outcome_word(label, words)).collect();
+        let mut all: Vec<_> =
+            rules::OUTCOMES.iter().map(|label| outcome_word(label, words)).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), OUTCOMES.len());
+        assert_eq!(all.len(), rules::OUTCOMES.len());
         let quarantined = Outcome::Quarantined { reason: String::new() };
-        assert!(OUTCOMES.contains(&quarantined.label()));
+        assert!(rules::OUTCOMES.contains(&quarantined.label()));
     }
 }

@@ -100,7 +100,11 @@ fn line(reader: &SignedIn, bell: &Bell) -> Markup {
 /// An event in words; the label of one that is not known any more.
 fn event<'a>(label: &'a str, words: &Bells) -> &'a str {
     let known = EventKind::ALL.into_iter().find(|kind| kind.label() == label);
-    let Some(kind) = known else { return label };
+    known.map_or(label, |kind| event_words(kind, words))
+}
+
+/// An event in words.
+pub(super) fn event_words(kind: EventKind, words: &Bells) -> &'static str {
     match kind {
         EventKind::TicketCreated => words.ticket_created,
         EventKind::FollowUpLocked => words.follow_up_locked,

@@ -15,7 +15,7 @@ use crate::core::address::Address;
 use crate::core::config::{Config, Language, Role, Switch};
 use crate::core::ticket::{Command, Priority, State as TicketState, Ticket};
 use crate::http::Web;
-use crate::http::api::tickets as rules;
+use crate::http::api::{bulk, tickets as rules};
 use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
@@ -23,8 +23,6 @@ use crate::store::{QueueCount, SortBy, TicketCursor, TicketQuery};
 
 /// Tickets of a page.
 const SHOWN_MAX: usize = 50;
-/// Tickets that are changed at once.
-const BULK_MAX: usize = 100;
 /// States of tickets that somebody has to do something about.
 const UNFINISHED: [TicketState; 3] = [TicketState::New, TicketState::Open, TicketState::Pending];
 /// States that can be asked for and set.
@@ -242,12 +240,7 @@ fn table(
     let rows = html! {
         div.scroll {
             table.tickets {
-                thead { tr {
-                    @if may { th { span.hidden { (words.select) } } }
-                    th { (words.number) } th { (words.title) } th.wide { (words.customer) }
-                    th { (words.queue) } th { (words.state) } th.wide { (words.priority) }
-                    th.wide { (words.owner) } th { (words.updated) }
-                } }
+                thead { (heads(may, words)) }
                 tbody {
                     @for ticket in tickets { (row(ticket, may, config, reader, words)) }
                 }
@@ -274,6 +267,30 @@ fn table(
                 }
             }
         } @else { (rows) }
+    }
+}
+
+/// Tickets to be looked at, in a table.
+pub(super) fn rows(tickets: &[Ticket], config: &Config, reader: &SignedIn) -> Markup {
+    let words = List::of(reader.language);
+    html! {
+        div.scroll {
+            table.tickets {
+                thead { (heads(false, words)) }
+                tbody { @for ticket in tickets { (row(ticket, false, config, reader, words)) } }
+            }
+        }
+    }
+}
+
+fn heads(may: bool, words: &List) -> Markup {
+    html! {
+        tr {
+            @if may { th { span.hidden { (words.select) } } }
+            th { (words.number) } th { (words.title) } th.wide { (words.customer) }
+            th { (words.queue) } th { (words.state) } th.wide { (words.priority) }
+            th.wide { (words.owner) } th { (words.updated) }
+        }
     }
 }
 
@@ -357,20 +374,14 @@ pub async fn bulk(
             pending_until: None,
         },
     };
-    let numbers: Vec<&str> = form.all("ticket").take(BULK_MAX).collect();
+    let numbers: Vec<String> =
+        form.all("ticket").take(bulk::TICKETS_MAX).map(str::to_owned).collect();
     if numbers.is_empty() {
         return Ok(redirect(&and(&back, &[("said", "none")])));
     }
-    let config = web.handle.running.load().config.clone();
-    let mut failed = Vec::new();
-    for number in numbers {
-        let commands = vec![command.clone()];
-        let (actor, now) = (reader.actor(), web.handle.clock.now());
-        let done = web.handle.store.command(config.clone(), number, commands, actor, now).await;
-        if done.is_err() {
-            failed.push(number);
-        }
-    }
+    let done = bulk::each(&web, &reader.actor(), &numbers, &[command], |_| None).await;
+    let failed: Vec<String> =
+        done.into_iter().filter(|(_, done)| done.is_err()).map(|(number, _)| number).collect();
     let said = if failed.is_empty() { "done" } else { "" };
     Ok(redirect(&and(&back, &[("said", said), ("failed", &failed.join(", "))])))
 }

@@ -4,6 +4,8 @@
 //! untranslated fails a test.
 
 mod admin;
+pub mod audience;
+mod customers;
 mod frame;
 pub mod history;
 pub mod tickets;
@@ -41,6 +43,8 @@ macro_rules! words {
 pub(crate) use words;
 
 pub use admin::{Bells, Mails, Objects};
+pub use audience::Audience;
+pub use customers::Customers;
 pub use frame::{Errors, Frame, Me, SignIn};
 pub use tickets::{List, One};
 
@@ -56,6 +60,8 @@ const TABLES: &[&[(&str, &str, &str)]] = &[
     Bells::ALL,
     List::ALL,
     One::ALL,
+    Customers::ALL,
+    Audience::ALL,
 ];
 
 /// The language a browser asks for (RFC 9110 section 12.5.4), of those we have.

@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::Draft;
 use crate::core::config::{Config, Language, Role, Switch};
-use crate::core::render;
 use crate::core::ticket::{Priority, State, Ticket, Watcher};
+use crate::core::{language, render};
 use crate::http::pages::tickets::{STATES, full_name, priority_badge, state_badge};
 use crate::http::pages::words::{List, One, tickets as words_of};
-use crate::http::pages::{layout, plain};
+use crate::http::pages::{customers, layout, plain};
 use crate::http::session::SignedIn;
 use crate::store::TicketView;
 
@@ -37,7 +37,7 @@ pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
                     dt { (list.customer) }
                     dd {
                         @if !customer.name.is_empty() { bdi { (plain::line(&customer.name)) } br; }
-                        a href=(crate::http::form::link("/", &[("customer", customer.address.as_str())])) {
+                        a href=(customers::path(customer.address.as_str())) {
                             (plain::person(customer.address.as_str(), words.doubtful))
                         }
                     }
@@ -60,9 +60,10 @@ pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
 pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Draft) -> Markup {
     let (words, ticket) = (One::of(reader.language), &stored.ticket);
     let to = ticket.customer.as_ref().map(|customer| customer.answer_to().to_string());
-    let language =
-        ticket.customer.as_ref().and_then(|customer| config.customers.get(&customer.address));
-    let language = language.and_then(|known| known.language).unwrap_or(config.desk.language);
+    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
+    let language = customer.map_or(config.desk.language, |address| {
+        language::of_customer(config, address, stored.articles.iter())
+    });
     let from = render::letter_from(config, ticket);
     html! {
         form.card.stack #reply method="post" action=(format!("/tickets/{}/reply", ticket.number)) {
@@ -247,6 +248,9 @@ pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
                         placeholder=(words.who) autocomplete="off";
                     button type="submit" { (words.add) }
                 }
+            }
+            @if reader.may(Role::Manager) {
+                p { a href=(format!("{path}/audience")) { (words.audience) } }
             }
         }
     }

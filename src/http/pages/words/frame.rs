@@ -8,6 +8,7 @@ words! {
         skip: "Skip to the content", "本文へ移動";
         navigation: "Main", "メイン";
         tickets: "Tickets", "チケット";
+        customers: "Customers", "お客様";
         notifications: "Notifications", "通知";
         mails: "Mails", "メール";
         quarantine: "Quarantine", "隔離";
@@ -22,6 +23,8 @@ words! {
         back: "Back to the tickets", "チケットへ戻る";
         newer: "Newest", "最新";
         older: "Older", "次へ（古いもの）";
+        first: "First", "最初";
+        next: "Next", "次へ";
         nothing: "Nothing here.", "ありません。";
         yes: "yes", "はい";
         no: "no", "いいえ";

@@ -96,6 +96,7 @@ words! {
         add: "Add", "追加";
         remove: "Remove", "削除";
         who: "User or mail address", "ユーザーまたはメールアドレス";
+        audience: "Who would be told of what", "誰に何が通知されるか";
         merge: "Merge into", "統合先";
         do_merge: "Merge", "統合";
         merge_ask: "This ticket becomes part of the other one and can only be read afterwards. Go on?", "このチケットは統合先の一部になり、以後は閲覧のみになります。続けますか？";
