@@ -56,8 +56,9 @@ pub fn compile(
     let context = &Context { united, texts, again };
     let top = &Scope::top(findings, None);
     let desk = desk::desk(united.desk, &top.at("desk"));
+    let answer = &queue::default_answer(context, top);
     let queues = each(top, "queues", &united.queues, |name, spec, scope| {
-        Some(queue::queue(context, name, spec, scope))
+        Some(queue::queue(context, name, spec, answer, scope))
     });
     let mut config = Config {
         desk: desk.clone(),
@@ -104,7 +105,7 @@ pub fn compile(
         moved: moved::moved(context, top),
     };
     config.queues.entry(QUEUE_OF_LAST_RESORT.to_owned()).or_insert_with(|| {
-        queue::queue(context, QUEUE_OF_LAST_RESORT, &Default::default(), &top.at("queues"))
+        queue::queue(context, QUEUE_OF_LAST_RESORT, &Default::default(), answer, &top.at("queues"))
     });
     account::same_mailbox(&config.accounts, top);
     test::check(context, top);

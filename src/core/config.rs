@@ -605,6 +605,8 @@ pub struct Queue {
     pub sender: Option<String>,
     /// Names of the auto-replies for each occasion.
     pub auto_replies: QueueReplies,
+    /// What stands around an agent's answer, per language; none: nothing.
+    pub answer: Texts,
     /// What a follow-up does.
     pub follow_up: FollowUpRules,
     /// How long a ticket stays locked without an agent's action.
@@ -620,6 +622,7 @@ impl Queue {
             name: name.into(),
             sender: None,
             auto_replies: QueueReplies::default(),
+            answer: Texts::new(),
             follow_up: FollowUpRules::default(),
             lock_timeout: None,
             state: Switch::Enabled,

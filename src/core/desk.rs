@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::address::Address;
-use super::config::{Config, Switch};
+use super::config::{Config, Language, Switch};
 use super::intake::{DeskKey, Effect, NextIds};
+use super::language;
 use super::mail::{REFERENCES_MAX, SUBJECT_CHARS_MAX};
 use super::outgoing::Outgoing;
 use super::render::{self, Letter, Stationery, clean};
@@ -79,6 +80,88 @@ pub fn act(
     }
     let (effect, _) = work.finish();
     Ok(effect.into_iter().collect())
+}
+
+/// An answer as somebody writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// Text.
+    pub text: &'a str,
+    /// Recipients; empty means the customer.
+    pub to: &'a [Address],
+    /// Copies.
+    pub cc: &'a [Address],
+    /// Subject; `None` keeps the ticket's title.
+    pub subject: Option<&'a str>,
+}
+
+/// An answer as it goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composed {
+    /// From which address; `None` if nothing can send it.
+    pub from: Option<Address>,
+    /// To whom.
+    pub to: Vec<Address>,
+    /// Copies.
+    pub cc: Vec<Address>,
+    /// Subject without the number of the ticket.
+    pub subject: String,
+    /// Text with what stands around it.
+    pub text: String,
+    /// The language of the customer.
+    pub language: Language,
+}
+
+/// What an answer becomes before it is sent: by the same rules it is shown beforehand.
+///
+/// `articles` are those of the ticket, oldest first.
+pub fn compose(
+    config: &Config,
+    ticket: &Ticket,
+    articles: &[Article],
+    actor: &Actor,
+    answer: Answer<'_>,
+) -> Result<Composed, Refused> {
+    let text = written(answer.text, "an answer")?;
+    let language = language_of(config, ticket, articles);
+    let customer = ticket.customer.as_ref().map(|customer| customer.answer_to().clone());
+    let to = match answer.to {
+        [] => customer.into_iter().collect(),
+        named => named.to_vec(),
+    };
+    if to.len() + answer.cc.len() > render::LETTER_RECIPIENTS_MAX {
+        let max = render::LETTER_RECIPIENTS_MAX;
+        return Err(Refused::Invalid(format!("an answer goes to at most {max} addresses")));
+    }
+    Ok(Composed {
+        from: render::letter_from(config, ticket).cloned(),
+        to,
+        cc: answer.cc.to_vec(),
+        subject: clean::line(answer.subject.unwrap_or(&ticket.title), SUBJECT_CHARS_MAX),
+        text: render::answer(config, ticket, language, &author_name(config, actor), &text),
+        language,
+    })
+}
+
+/// The language in which the customer of a ticket is answered; these are its articles.
+pub fn language_of(config: &Config, ticket: &Ticket, articles: &[Article]) -> Language {
+    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
+    customer.map_or(config.desk.language, |address| {
+        language::of_customer(config, address, articles.iter())
+    })
+}
+
+/// Name of who writes, as customers see it.
+pub fn author_name(config: &Config, actor: &Actor) -> String {
+    match actor {
+        Actor::Agent(name) => {
+            let full_name = config.users.get(name).map(|user| &user.full_name);
+            full_name.filter(|full| !full.is_empty()).unwrap_or(name).clone()
+        }
+        Actor::Token(name) => name.clone(),
+        Actor::Customer(address) => address.to_string(),
+        Actor::System => config.desk.name.clone(),
+    }
 }
 
 /// A ticket on the desk while a command is carried out.
@@ -151,20 +234,17 @@ impl<'a> Work<'a> {
         cc: &[Address],
         subject: Option<&str>,
     ) -> Result<(), Refused> {
-        let text = written(text, "an answer")?;
-        let customer = self.ticket.customer.as_ref().map(|customer| customer.answer_to().clone());
-        let to = if to.is_empty() { customer.into_iter().collect() } else { to.to_vec() };
-        if to.len() + cc.len() > render::LETTER_RECIPIENTS_MAX {
-            let max = render::LETTER_RECIPIENTS_MAX;
-            return Err(Refused::Invalid(format!("an answer goes to at most {max} addresses")));
-        }
-        let subject = clean::line(subject.unwrap_or(&self.ticket.title), SUBJECT_CHARS_MAX);
+        let (config, articles) = (self.config, &self.facts.articles);
+        let answer = Answer { text, to, cc, subject };
+        let composed = compose(config, &self.ticket, articles, self.actor, answer)?;
+        let Composed { subject, text, to, .. } = composed;
+        let author = self.author_name();
         // What the customer never saw would be a gap in his thread.
         let shown = self.facts.articles.iter().filter(|article| article.visible_for_customer);
         let thread: Vec<String> = shown.filter_map(|article| article.message_id.clone()).collect();
         let letter = Letter {
             files: &[],
-            author: &self.author_name(),
+            author: &author,
             subject: &subject,
             text: &text,
             to: &to,
@@ -454,15 +534,7 @@ impl<'a> Work<'a> {
 
     /// Display name of whoever does this.
     fn author_name(&self) -> String {
-        match self.actor {
-            Actor::Agent(name) => {
-                let full_name = self.config.users.get(name).map(|user| &user.full_name);
-                full_name.filter(|full| !full.is_empty()).unwrap_or(name).clone()
-            }
-            Actor::Token(name) => name.clone(),
-            Actor::Customer(address) => address.to_string(),
-            Actor::System => self.config.desk.name.clone(),
-        }
+        author_name(self.config, self.actor)
     }
 
     fn check_agent(&self, name: Option<&str>) -> Result<(), Refused> {
@@ -654,6 +726,31 @@ mod tests {
             ("Printer broken", "eve@cust.test")
         );
         assert!(added.visible_for_customer);
+    }
+
+    #[test]
+    fn a_reply_goes_out_as_it_was_shown_before() {
+        let mut config = config();
+        let texts = [
+            (Language::En, "Dear {{ customer.name }},\n{{ text }}\n{{ agent.name }}".to_owned()),
+            (Language::Ja, "{{ customer.name }} 様\n{{ text }}".to_owned()),
+        ];
+        config.queues.get_mut("support").unwrap().answer = texts.into();
+        config.desk.language = Language::En;
+        let mut facts = facts(ticket());
+        for (asked, salutation) in [("It smokes", "Dear Eve"), ("煙が出ています", "Eve")] {
+            facts.articles.iter_mut().for_each(|article| article.text = asked.into());
+            let answer = Answer { text: "Done", to: &[], cc: &[], subject: None };
+            let shown = compose(&config, &facts.ticket, &facts.articles, &bob(), answer).unwrap();
+            assert!(shown.text.starts_with(salutation), "{}", shown.text);
+            let command = reply(&[], None);
+            let Command::Reply { text, .. } = &command else { panic!() };
+            let answer = Answer { text, ..answer };
+            let shown = compose(&config, &facts.ticket, &facts.articles, &bob(), answer).unwrap();
+            let effects = act(&config, &facts, &command, &bob(), now()).unwrap();
+            let article = &effects[0].articles[0];
+            assert_eq!((&article.text, &article.subject), (&shown.text, &shown.subject));
+        }
     }
 
     #[test]

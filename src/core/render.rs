@@ -18,11 +18,13 @@ use super::notify::{self, EventKind, Notice, Ring, Wait};
 use super::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use super::thread;
 use super::ticket::{Actor, Article, ArticleKind, Event, Ticket, What};
+pub use answer::{answer, surroundings, try_answer};
 use identity::SENDER_DEFAULT;
 use page::{Page, Person};
 use paper::Draft;
 pub use paper::Enclosed;
 
+mod answer;
 pub mod clean;
 pub mod digest;
 mod identity;
@@ -464,7 +466,7 @@ fn in_language<'t>(texts: &'t Texts, config: &Config, language: Language) -> Opt
 }
 
 /// The subject with the ticket's tag before it, once.
-fn tagged(config: &Config, ticket: &Ticket, subject: &str) -> String {
+pub fn tagged(config: &Config, ticket: &Ticket, subject: &str) -> String {
     let tag = thread::tag(&config.desk, &ticket.number);
     format!("{tag} {}", subject.replace(&tag, ""))
 }

@@ -31,8 +31,8 @@ use super::dto::oauth::{CodeRequest, SignInRequest, SignInView, StandingView};
 use super::dto::outbox::{OutgoingView, OwedHookView};
 use super::dto::status::{BackupRequest, DoneView, StatusView, TrialView};
 use super::dto::ticket::{
-    BulkRequest, BulkView, NoteRequest, QueueCountView, ReplyRequest, TicketDetail, TicketPatch,
-    TicketView,
+    BulkRequest, BulkView, NoteRequest, PreviewView, QueueCountView, ReplyRequest, TicketDetail,
+    TicketPatch, TicketView,
 };
 use super::pages::{self, sign_in};
 use super::problem::Problem;
@@ -199,6 +199,7 @@ pub fn all() -> Vec<Route> {
         patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).once().takes::<TicketPatch>().json::<TicketView>(),
         post("/api/v1/tickets/{number}/notes", USER, "Add a note", tickets::note).once().takes::<NoteRequest>().json::<TicketView>(),
         post("/api/v1/tickets/{number}/replies", USER, "Send an answer to the customer", tickets::reply).once().takes::<ReplyRequest>().json::<TicketView>(),
+        post("/api/v1/tickets/{number}/replies/preview", USER, "What an answer would look like, with salutation and signature; nothing is sent", tickets::preview).takes::<ReplyRequest>().json::<PreviewView>(),
         put("/api/v1/tickets/{number}/watchers/{who}", USER, "Let an agent or a customer follow a ticket", tickets::watch).json::<TicketView>(),
         delete("/api/v1/tickets/{number}/watchers/{who}", USER, "Let nobody of this name follow a ticket", tickets::unwatch).json::<TicketView>(),
         get("/api/v1/tickets/{number}/articles/{id}/raw", VIEWER, "The mail of an article as it came or went", tickets::raw).bytes("message/rfc822"),
@@ -248,6 +249,7 @@ pub fn all() -> Vec<Route> {
         post("/tickets/bulk", USER_PAGE, "Close or move several tickets", pages::tickets::bulk).html(),
         get("/tickets/{number}", VIEWER_PAGE, "One ticket", pages::ticket::show).html(),
         post("/tickets/{number}/reply", USER_PAGE, "Send an answer", pages::ticket::reply).html(),
+        post("/tickets/{number}/preview", USER_PAGE, "Look at an answer before it is sent", pages::ticket::preview).html(),
         post("/tickets/{number}/note", USER_PAGE, "Add a note", pages::ticket::note).html(),
         post("/tickets/{number}/change", USER_PAGE, "Change a ticket: all of it or nothing", pages::ticket::change).html(),
         post("/tickets/{number}/merge", USER_PAGE, "Make a ticket part of another one", pages::ticket::merge).html(),

@@ -205,3 +205,46 @@ async fn what_is_done_bears_the_time_of_the_daemon() {
     let (status, ticket) = ask(&desk, Method::POST, &path, r#"{"text": "look"}"#).await;
     assert_eq!((status, ticket["updated"].as_str()), (200, Some(later.to_string().as_str())));
 }
+
+#[tokio::test]
+async fn an_answer_is_seen_before_it_is_sent() {
+    let desk = Desk::new();
+    let number = record(&desk).await;
+    reconfigure(&desk, |config| {
+        let text = "Dear {{ customer.name }},\n{{ text }}\nYours, {{ agent.name }}";
+        config.queues.get_mut("Raw").unwrap().answer = [(Language::En, text.into())].into();
+    });
+    let articles = || desk.handle.store.ticket(&number).unwrap().unwrap().articles.len();
+    let before = articles();
+    let path = format!("/api/v1/tickets/{number}/replies/preview");
+    let (status, shown) = ask(&desk, Method::POST, &path, r#"{"text": "It works."}"#).await;
+    assert_eq!(status, 200);
+    let sent = "Dear Eve,\nIt works.\nYours, manager-token";
+    assert_eq!(
+        (shown["text"].as_str(), shown["to"].clone()),
+        (Some(sent), json!(["eve@customer.example"]))
+    );
+    assert_eq!(shown["subject"], format!("[Ticket#{number}] the printer burns"));
+    assert_eq!(ask(&desk, Method::POST, &path, r#"{"text": " "}"#).await.0, 422);
+
+    // On the page, without script: all that was written is there again, and nothing was sent.
+    let signed = Signed::of(&desk, "ulla").await;
+    let form = format!(
+        "csrf={}&text=It+%3Cworks%3E.&to=max%40customer.example&cc=&state=resolved",
+        signed.csrf
+    );
+    let path = format!("/tickets/{number}/preview");
+    let post = crate::pages::post(&path, Some(&signed.cookie), &form);
+    let (status, _, body) = desk.ask(post).await;
+    let page = String::from_utf8(body).unwrap();
+    assert_eq!(status, 200);
+    assert!(page.contains("It &lt;works&gt;.\nYours, ULLA"), "{page}");
+    assert!(
+        page.contains("value=\"max@customer.example\"")
+            && page.contains("value=\"resolved\" selected")
+    );
+    // What stands around it is there before anything is written, too.
+    let ticket = self::page(&desk, "ulla", &format!("/tickets/{number}")).await.1;
+    assert!(ticket.contains("data-mirror=\"reply-text\"") && ticket.contains("Yours, ULLA"));
+    assert_eq!(articles(), before);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, value};
+use super::{Context, text, value};
 use crate::config::problem::Scope;
 use crate::config::rule;
 use crate::config::spec;
@@ -12,7 +12,7 @@ use crate::config::spec::queue::{
 use crate::config::spec::system_address::Visibility;
 use crate::core::address::Address;
 use crate::core::config::{
-    FollowUpFrom, FollowUpRules, OnClosed, Queue, QueueReplies, SystemAddress,
+    FollowUpFrom, FollowUpRules, OnClosed, Queue, QueueReplies, SystemAddress, Texts,
 };
 
 /// Shortest time until a lock ends, and shortest time in which a ticket is reopened.
@@ -20,8 +20,14 @@ const TIME_MIN: Duration = Duration::from_secs(60);
 /// The sender of queues that name none.
 const SENDER_DEFAULT: &str = "default";
 
-/// A queue.
-pub fn queue(context: &Context<'_>, name: &str, spec: &spec::Queue, scope: &Scope<'_>) -> Queue {
+/// A queue; `answer` is what stands around its answers unless it says so itself.
+pub fn queue(
+    context: &Context<'_>,
+    name: &str,
+    spec: &spec::Queue,
+    answer: &Texts,
+    scope: &Scope<'_>,
+) -> Queue {
     let none = QueueDefaults::default();
     let defaults = context.united.defaults.queues.as_ref().unwrap_or(&none);
     let sender = spec.sender.as_ref().or(defaults.sender.as_ref());
@@ -45,11 +51,29 @@ pub fn queue(context: &Context<'_>, name: &str, spec: &spec::Queue, scope: &Scop
         name: name.to_owned(),
         sender: sender.cloned(),
         auto_replies: replies,
+        answer: match &spec.answer {
+            None => answer.clone(),
+            Some(own) => {
+                let document = context.united.home("queues", name);
+                text::answers(context.texts, document, own, &scope.at("answer"))
+            }
+        },
         follow_up: follow_up(spec.follow_up.as_ref(), defaults.follow_up.as_ref(), scope),
         lock_timeout: lock
             .and_then(|time| value::duration(time, TIME_MIN, &scope.at("lockTimeout"))),
         state: value::switch(spec.state),
     }
+}
+
+/// What stands around answers of queues that say nothing of their own.
+pub fn default_answer(context: &Context<'_>, top: &Scope<'_>) -> Texts {
+    let defaults = context.united.defaults.queues.as_ref();
+    let Some(written) = defaults.and_then(|queues| queues.answer.as_ref()) else {
+        return Texts::new();
+    };
+    let (defaults, document) = (top.at("defaults"), context.united.home("defaults", ""));
+    let queues = defaults.at("queues");
+    text::answers(context.texts, document, written, &queues.at("answer"))
 }
 
 /// An address of ours.

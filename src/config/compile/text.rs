@@ -22,7 +22,8 @@ pub fn read(united: &United<'_>, homes: &[Home], files: &mut Files, findings: &F
     let mut texts = Texts::new();
     let top = Scope::top(findings, None);
     let mut object = |section: &'static str, name: &str, key: &str, written: &Written| {
-        let Some(document) = united.home(section, name) else { return };
+        let home = united.home(section, name).or_else(|| united.home(section, ""));
+        let Some(document) = home else { return };
         for (language, template) in written {
             let TextOr::Other(file) = template else { continue };
             match files.text(homes[document].file, &file.file) {
@@ -41,6 +42,13 @@ pub fn read(united: &United<'_>, homes: &[Home], files: &mut Files, findings: &F
         object("autoReplies", name, "subject", &reply.subject);
         object("autoReplies", name, "text", &reply.text);
     }
+    for (name, queue) in &united.queues {
+        queue.answer.iter().for_each(|answer| object("queues", name, "answer", answer));
+    }
+    let defaults = united.defaults.queues.as_ref();
+    if let Some(answer) = defaults.and_then(|queues| queues.answer.as_ref()) {
+        object("defaults", "queues", "answer", answer);
+    }
     for (event, notification) in &united.notifications {
         object("notifications", event.0.label(), "subject", &notification.subject);
         object("notifications", event.0.label(), "text", &notification.text);
@@ -55,6 +63,26 @@ pub fn templates(
     written: &Written,
     scope: &Scope<'_>,
 ) -> config::Texts {
+    tried(texts, document, written, scope, render::try_template)
+}
+
+/// Templates of answers: each has a place for what the agent writes.
+pub fn answers(
+    texts: &Texts,
+    document: Option<usize>,
+    written: &Written,
+    scope: &Scope<'_>,
+) -> config::Texts {
+    tried(texts, document, written, scope, render::try_answer)
+}
+
+fn tried(
+    texts: &Texts,
+    document: Option<usize>,
+    written: &Written,
+    scope: &Scope<'_>,
+    attempt: fn(&str) -> Result<(), String>,
+) -> config::Texts {
     let one = |(language, template): (&words::Language, &Template)| {
         let scope = scope.at(label(*language));
         let text = match template {
@@ -65,7 +93,7 @@ pub fn templates(
         if text.trim().is_empty() {
             scope.error("is empty", "");
         }
-        if let Err(reason) = render::try_template(&text) {
+        if let Err(reason) = attempt(&text) {
             scope.error(format!("is not a usable template: {reason}"), "");
         }
         Some((value::language(*language), text))

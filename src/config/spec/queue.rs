@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::auto_reply::Texts;
 use super::text::DurationText;
 use super::words::{StateName, Switch};
 
@@ -15,6 +16,11 @@ pub struct Queue {
     pub sender: Option<String>,
     /// Names of the automatic answers for each occasion.
     pub auto_replies: Option<QueueReplies>,
+    /// Salutation and signature around what an agent writes to a customer, per language: a template
+    /// with `{{ text }}` where the answer goes. The customer's language is taken, else the desk's,
+    /// else any. Default: nothing around it.
+    #[schemars(extend("minProperties" = 1))]
+    pub answer: Option<Texts>,
     /// What a follow-up does.
     pub follow_up: Option<FollowUp>,
     /// A ticket on which its owner does nothing for so long is unlocked. Default: never.
@@ -33,6 +39,10 @@ pub struct QueueDefaults {
     pub sender: Option<String>,
     /// Names of the automatic answers for each occasion.
     pub auto_replies: Option<QueueReplies>,
+    /// Salutation and signature around what an agent writes to a customer, per language: a template
+    /// with `{{ text }}` where the answer goes.
+    #[schemars(extend("minProperties" = 1))]
+    pub answer: Option<Texts>,
     /// What a follow-up does.
     pub follow_up: Option<FollowUp>,
     /// A ticket on which its owner does nothing for so long is unlocked.

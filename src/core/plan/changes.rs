@@ -130,6 +130,7 @@ const QUEUE: Kind<Queue> = Kind {
         let fields = fields(&[
             ("sender", old.sender != new.sender),
             ("autoReplies", old.auto_replies != new.auto_replies),
+            ("answer", old.answer != new.answer),
             ("followUp", old.follow_up != new.follow_up),
             ("lockTimeout", old.lock_timeout != new.lock_timeout),
         ]);

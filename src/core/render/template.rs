@@ -7,7 +7,6 @@
 use std::io;
 use std::sync::LazyLock;
 
-use super::page::Page;
 use super::texts;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
@@ -21,7 +20,7 @@ const RESULT_BYTES_MAX: usize = 256 * 1024;
 const ERROR_CHARS_MAX: usize = 500;
 
 /// Fills a template in.
-pub fn fill(source: &str, page: &Page<'_>) -> Result<String, String> {
+pub fn fill(source: &str, page: &impl Serialize) -> Result<String, String> {
     let template = ENVIRONMENT.template_from_named_str(NAME, source).map_err(said)?;
     run(&template, page)
 }

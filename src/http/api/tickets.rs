@@ -9,19 +9,21 @@ use serde::Deserialize;
 
 use super::{Body, IdempotencyKey, Path, Query};
 use crate::core::address::Address;
+use crate::core::desk::{self, Answer};
 use crate::core::mail;
 use crate::core::permission::Asker;
 use crate::core::ticket::{Article, Command, Priority, State as TicketState, Watcher};
 use crate::http::auth::Caller;
 use crate::http::dto::PageView;
 use crate::http::dto::ticket::{
-    NoteRequest, QueueCountView, ReplyRequest, TicketDetail, TicketPatch, TicketView,
+    NoteRequest, PreviewView, QueueCountView, ReplyRequest, TicketDetail, TicketPatch, TicketView,
 };
 use crate::http::paging::{PageQuery, page};
 use crate::http::problem::Problem;
 use crate::http::{Web, download};
 use crate::store::{
-    Once, Page, QueueCount, SortBy, TicketCursor, TicketQuery, TicketView as StoredTicket,
+    CommandError, Once, Page, QueueCount, SortBy, TicketCursor, TicketQuery,
+    TicketView as StoredTicket,
 };
 
 /// Recipients of one answer.
@@ -126,6 +128,23 @@ pub async fn reply(
         commands.push(Command::SetState { state: state(&label)?, pending_until: None });
     }
     carry_out_once(&web, &caller, key, &number, commands).await
+}
+
+/// What an answer would look like; nothing is sent.
+pub async fn preview(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(number): Path<String>,
+    Body(reply): Body<ReplyRequest>,
+) -> Result<Json<PreviewView>, Problem> {
+    let config = web.handle.running.load().config.clone();
+    let (to, cc) = (addresses(&reply.to)?, addresses(&reply.cc)?);
+    let stored = find(&web, &number).await?;
+    let answer = Answer { text: &reply.text, to: &to, cc: &cc, subject: reply.subject.as_deref() };
+    let composed =
+        desk::compose(&config, &stored.ticket, &stored.articles, &caller.actor(), answer);
+    let composed = composed.map_err(CommandError::from)?;
+    Ok(Json(PreviewView::of(&config, &stored.ticket, &composed)))
 }
 
 /// Changes a ticket: all that is asked, or nothing.

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::core::address::Address;
+use crate::core::config::{Config, Language};
+use crate::core::desk::Composed;
 use crate::core::permission::Asker;
+use crate::core::render;
 use crate::core::ticket::{
     Article, ArticleKind, AuthorKind, Customer, Event, Ticket, Watcher, What,
 };
@@ -186,6 +190,46 @@ pub struct ReplyRequest {
     /// State that the ticket has afterwards; absent leaves it, and opens a new one.
     #[serde(default)]
     pub state: Option<String>,
+}
+
+/// An answer as it would go out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PreviewView {
+    /// From which address; absent if nothing can send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// To whom.
+    pub to: Vec<String>,
+    /// Copies.
+    pub cc: Vec<String>,
+    /// Subject.
+    pub subject: String,
+    /// Text with salutation and signature of the queue.
+    pub text: String,
+    /// The language of the customer: `en` or `ja`.
+    pub language: String,
+}
+
+impl PreviewView {
+    /// Addresses of the desk itself are left out, as they are when it is sent.
+    pub fn of(config: &Config, ticket: &Ticket, composed: &Composed) -> PreviewView {
+        let outside = |all: &[Address]| {
+            let others = all.iter().filter(|one| !config.system_addresses.contains_key(*one));
+            others.map(ToString::to_string).collect()
+        };
+        let language = match composed.language {
+            Language::En => "en",
+            Language::Ja => "ja",
+        };
+        PreviewView {
+            from: composed.from.as_ref().map(ToString::to_string),
+            to: outside(&composed.to),
+            cc: outside(&composed.cc),
+            subject: render::tagged(config, ticket, &composed.subject),
+            text: composed.text.clone(),
+            language: language.into(),
+        }
+    }
 }
 
 /// Changes several tickets in the same way.
@@ -424,7 +468,7 @@ fn happening(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
             ("responsibleChanged", change(&optional(from), &optional(to)))
         }
         What::Customer { from, to } => {
-            let text = |address: &Option<crate::core::address::Address>| {
+            let text = |address: &Option<Address>| {
                 address.as_ref().map(ToString::to_string).unwrap_or_default()
             };
             ("customerChanged", change(&text(from), &text(to)))

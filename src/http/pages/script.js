@@ -41,6 +41,14 @@ function walk(step) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+// A text is seen elsewhere while it is written: <span data-mirror="id of the field">.
+for (const mirror of document.querySelectorAll("[data-mirror]")) {
+  const field = document.getElementById(mirror.dataset.mirror);
+  const show = () => { mirror.textContent = field.value.trim() || "…"; };
+  field.addEventListener("input", show);
+  show();
+}
+
 // A menu closes when something else is clicked.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -14,11 +14,12 @@ use crate::core::config::{Config, Role};
 use crate::core::ticket::{Article, Event, Ticket};
 use crate::http::Web;
 use crate::http::api::{Path, tickets as rules};
+use crate::http::dto::ticket::PreviewView;
 use crate::http::form::Form;
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
 use crate::store::TicketView;
-pub use actions::{change, merge, note, reply, unwatch, watch};
+pub use actions::{change, merge, note, preview, reply, unwatch, watch};
 pub use article::{attachment, download, frame, source};
 
 /// Articles of one page; the newest are shown, and the others on the pages before.
@@ -30,10 +31,17 @@ const LINKS_MAX: usize = 20;
 /// Events of the history that are shown unless all are asked for.
 const EVENTS_MAX: usize = 40;
 
-/// What somebody wrote that could not be carried out, so that it is not lost.
+/// What somebody wrote that was not carried out, so that it is not lost.
 #[derive(Default)]
 pub struct Draft {
     reply: String,
+    /// Recipients and copies as they were written; `None` are those that are offered.
+    to: Option<String>,
+    cc: String,
+    /// State that is to follow the answer.
+    state: String,
+    /// What the answer would look like.
+    preview: Option<PreviewView>,
     note: String,
     /// Why not.
     refused: String,

@@ -9,15 +9,17 @@ use jiff::civil::DateTime;
 
 use super::{Draft, page};
 use crate::core::address::Address;
+use crate::core::desk::{self, Answer};
 use crate::core::ticket::{Command, State as TicketState, Ticket, Watcher};
 use crate::http::Web;
 use crate::http::api::{Path, tickets as rules};
+use crate::http::dto::ticket::PreviewView;
 use crate::http::form::Form;
 use crate::http::pages::door::redirect;
 use crate::http::pages::words::One;
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
-use crate::store::CommandError;
+use crate::store::{CommandError, TicketView};
 
 /// Recipients of one answer.
 const RECIPIENTS_MAX: usize = 50;
@@ -29,13 +31,54 @@ pub async fn reply(
     reader: SignedIn,
     form: Form,
 ) -> Result<Response, Problem> {
-    let draft = Draft { reply: form.text("text").to_owned(), ..Draft::default() };
     let commands = answer(&form);
-    carry_out(&web, &number, &reader, commands, draft).await
+    carry_out(&web, &number, &reader, commands, draft(&form)).await
+}
+
+/// Shows what an answer would look like, above the form to send it.
+pub async fn preview(
+    State(web): State<Web>,
+    Path(number): Path<String>,
+    reader: SignedIn,
+    form: Form,
+) -> Result<Response, Problem> {
+    let config = web.handle.running.load().config.clone();
+    let TicketView { ticket, articles, .. } = rules::find(&web, &number).await?;
+    let composed = recipients(&form).and_then(|(to, cc)| {
+        let text = written(form.text("text"));
+        let answer = Answer { text: &text, to: &to, cc: &cc, subject: None };
+        let composed = desk::compose(&config, &ticket, &articles, &reader.actor(), answer);
+        composed.map_err(|refused| Problem::unprocessable(refused.to_string()))
+    });
+    let (mut draft, mut status) = (draft(&form), StatusCode::OK);
+    match composed {
+        Ok(composed) => draft.preview = Some(PreviewView::of(&config, &ticket, &composed)),
+        Err(problem) => {
+            (draft.refused, status) = (problem.detail, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+    }
+    let mut page = page(&web, &number, &reader, &Form::default(), &draft).await?;
+    page.status = status;
+    Ok(page.into_response())
+}
+
+/// The form to reply as it was filled in.
+fn draft(form: &Form) -> Draft {
+    Draft {
+        reply: form.text("text").to_owned(),
+        to: Some(form.text("to").to_owned()),
+        cc: form.text("cc").to_owned(),
+        state: form.text("state").to_owned(),
+        ..Draft::default()
+    }
+}
+
+fn recipients(form: &Form) -> Result<(Vec<Address>, Vec<Address>), Problem> {
+    Ok((addresses(form.text("to"))?, addresses(form.text("cc"))?))
 }
 
 fn answer(form: &Form) -> Result<Vec<Command>, Problem> {
-    let (to, cc) = (addresses(form.text("to"))?, addresses(form.text("cc"))?);
+    let (to, cc) = recipients(form)?;
     if to.len() + cc.len() > RECIPIENTS_MAX {
         return Err(Problem::unprocessable(format!("at most {RECIPIENTS_MAX} recipients")));
     }

@@ -5,10 +5,11 @@ use maud::{Markup, html};
 use super::Draft;
 use crate::core::config::{Config, Language, Role, Switch};
 use crate::core::ticket::{Priority, State, Ticket, Watcher};
-use crate::core::{language, render};
+use crate::core::{desk, render};
+use crate::http::dto::ticket::PreviewView;
 use crate::http::pages::tickets::{STATES, full_name, priority_badge, state_badge};
 use crate::http::pages::words::{List, One, tickets as words_of};
-use crate::http::pages::{customers, layout, plain};
+use crate::http::pages::{customers, foreign, layout, plain};
 use crate::http::session::SignedIn;
 use crate::store::TicketView;
 
@@ -56,17 +57,17 @@ pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
     }
 }
 
-/// An answer to the customer: from whom, to whom, and in which language he reads.
+/// An answer to the customer: from whom, to whom, in which language he reads, and what stands
+/// around it.
 pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Draft) -> Markup {
     let (words, ticket) = (One::of(reader.language), &stored.ticket);
-    let to = ticket.customer.as_ref().map(|customer| customer.answer_to().to_string());
-    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
-    let language = customer.map_or(config.desk.language, |address| {
-        language::of_customer(config, address, stored.articles.iter())
-    });
+    let customer = ticket.customer.as_ref().map(|customer| customer.answer_to().to_string());
+    let to = draft.to.clone().or(customer).unwrap_or_default();
+    let language = desk::language_of(config, ticket, &stored.articles);
     let from = render::letter_from(config, ticket);
+    let path = format!("/tickets/{}", ticket.number);
     html! {
-        form.card.stack #reply method="post" action=(format!("/tickets/{}/reply", ticket.number)) {
+        form.card.stack #reply method="post" action=(format!("{path}/reply")) {
             h2 { (words.reply) }
             (layout::csrf(reader))
             p.soft {
@@ -74,25 +75,66 @@ pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Dr
                 @if let Some(from) = from { (words.sent_as) ": " bdi { (from) } ". " }
                 (words.customer_language) ": " (language_name(language))
             }
+            @if let Some(shown) = &draft.preview { (preview(shown, words)) }
             div.pair {
                 label { (words.to)
-                    input name="to" maxlength="4000" autocomplete="off"
-                        value=(to.unwrap_or_default());
+                    input name="to" maxlength="4000" autocomplete="off" value=(to);
                 }
-                label { (words.cc) input name="cc" maxlength="4000" autocomplete="off"; }
+                label { (words.cc)
+                    input name="cc" maxlength="4000" autocomplete="off" value=(draft.cc);
+                }
             }
             label for="reply-text" { (words.text) }
             textarea #reply-text name="text" required maxlength="200000" lang=(code(language)) data-key="r" { (draft.reply) }
+            (around(ticket, config, reader, language))
             div.row {
                 label.inline { (words.then)
                     select name="state" {
                         option value="" { (words.keep_state) }
                         @for state in [State::Open, State::Resolved, State::Closed { successful: true }] {
-                            option value=(state.label()) { (words_of::state(reader.language, state)) }
+                            option value=(state.label()) selected[state.label() == draft.state] {
+                                (words_of::state(reader.language, state))
+                            }
                         }
                     }
                 }
                 button.main type="submit" { (words.send) }
+                button type="submit" formaction=(format!("{path}/preview#preview")) { (words.preview) }
+            }
+        }
+    }
+}
+
+/// The answer as it would go out.
+fn preview(shown: &PreviewView, words: &One) -> Markup {
+    html! {
+        section.preview #preview aria-label=(words.preview_title) {
+            h3 { (words.preview_title) }
+            dl.facts.small {
+                dt { (words.sent_as) } dd { bdi { (shown.from.as_deref().unwrap_or("–")) } }
+                dt { (words.to) } dd { (plain::line(&shown.to.join(", "))) }
+                @if !shown.cc.is_empty() {
+                    dt { (words.cc) } dd { (plain::line(&shown.cc.join(", "))) }
+                }
+                dt { (words.subject) } dd { (plain::line(&shown.subject)) }
+            }
+            p.letter lang=(shown.language) { (foreign::plain(&shown.text)) }
+        }
+    }
+}
+
+/// What the queue puts around the text, shown while it is written; with script also the text.
+fn around(ticket: &Ticket, config: &Config, reader: &SignedIn, language: Language) -> Markup {
+    let words = One::of(reader.language);
+    let name = desk::author_name(config, &reader.actor());
+    let (before, after) = render::surroundings(config, ticket, language, &name);
+    html! {
+        @if !before.is_empty() || !after.is_empty() {
+            details.around {
+                summary { (words.around) }
+                p.letter lang=(code(language)) {
+                    (foreign::plain(&before)) span.soft data-mirror="reply-text" { "…" } (foreign::plain(&after))
+                }
             }
         }
     }

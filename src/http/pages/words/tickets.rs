@@ -82,6 +82,9 @@ words! {
         note: "Note", "メモ";
         text: "Text", "本文";
         send: "Send", "送信";
+        preview: "Preview", "プレビュー";
+        preview_title: "This would be sent", "この内容で送信されます";
+        around: "What stands around the text", "本文の前後に付く文面";
         add_note: "Add note", "メモを追加";
         sent_as: "Sent from", "送信元";
         customer_language: "Language of the customer", "お客様の言語";
