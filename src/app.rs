@@ -21,6 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::Problem;
 use crate::core::intake::Outcome;
 use crate::core::plan::Change;
+use crate::http::proxy::Network;
+use crate::run::clock::Clock;
 use crate::run::daemon::Daemon;
 use crate::run::intake;
 use crate::store::MailId;
@@ -41,6 +43,10 @@ pub struct Options {
     pub secrets_dir: Option<PathBuf>,
     /// Base of links in mails and redirects.
     pub external_url: Option<String>,
+    /// Proxies that say for whom they ask, and are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// What time it is.
+    pub clock: Clock,
     /// What to do when the files are invalid at start.
     pub on_invalid: OnInvalid,
     /// Whether the mass-delete guard is lifted.
@@ -92,6 +98,8 @@ pub struct Shared {
     pub started: Timestamp,
     /// Base of links in mails and redirects, as given by `--external-url`.
     pub external_url: Option<String>,
+    /// Proxies that say for whom they ask, as given by `--trusted-proxies`.
+    pub trusted_proxies: Vec<Network>,
     /// The loop that applies revisions.
     pub reloads: mpsc::Sender<ReloadRequest>,
     /// What the pollers work with.

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod form;
 mod pages;
 pub mod problem;
+pub mod proxy;
 pub mod replay;
 pub mod session;
 pub mod throttle;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 
 pub use openapi::document as openapi_document;
 pub use routes::{documentation, router};
-pub use serve::{Peer, serve};
+pub use serve::{Client, Peer, serve};
 
 use crate::app::Handle;
 use crate::store::{Store, StoreError};

@@ -22,7 +22,6 @@ use crate::core::config::Config;
 use crate::core::plan::Slot;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::run::clock::Clock;
 use crate::run::daemon::{Daemon, Parts, Running};
 use crate::run::gate::Gate;
 use crate::run::intake::blocking;
@@ -185,7 +184,7 @@ async fn first_revision(options: &Options, store: &Store) -> Result<(Loaded, Mem
 }
 
 fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>) -> Handle {
-    let clock = Clock::real();
+    let clock = options.clock.clone();
     let metrics = Metrics::default();
     let observer = metrics.clone();
     store.observe_commits(Box::new(move |took, batch| observer.commit(took.as_secs_f64(), batch)));
@@ -217,6 +216,7 @@ fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>)
         rejected: ArcSwap::default(),
         started,
         external_url: options.external_url.clone(),
+        trusted_proxies: options.trusted_proxies.clone(),
         reloads,
         accounts: Accounts::default(),
     })

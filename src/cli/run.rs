@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use super::log::{self, LogArgs};
 use super::{DEFAULT_ADDRESS, DEFAULT_DATA, DataArgs, Exit, Failure, FilesArgs, output};
 use crate::app::{self, OnInvalid, Options, StartError};
+use crate::http::proxy::Network;
+use crate::run::clock::Clock;
 use crate::store::StoreError;
 
 /// Options of `run`.
@@ -23,6 +25,9 @@ pub struct RunArgs {
     /// Base of links in mails, if people reach the daemon under another name
     #[arg(long, value_name = "URL", env = "POSTROOM_EXTERNAL_URL")]
     external_url: Option<String>,
+    /// Addresses or networks of proxies whose X-Forwarded-For and Forwarded are believed
+    #[arg(long, value_name = "CIDR", env = "POSTROOM_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<Network>,
     /// What to do if the files are invalid at start
     #[arg(long, value_name = "WHAT", env = "POSTROOM_ON_INVALID", default_value = "last-good")]
     on_invalid: WhenInvalid,
@@ -110,6 +115,8 @@ fn options(args: RunArgs) -> Options {
         listen: args.listen,
         secrets_dir: args.files.secrets_dir,
         external_url: args.external_url,
+        trusted_proxies: args.trusted_proxies,
+        clock: Clock::real(),
         on_invalid: match args.on_invalid {
             WhenInvalid::LastGood => OnInvalid::LastGood,
             WhenInvalid::Exit => OnInvalid::Exit,

@@ -15,8 +15,9 @@ use super::Web;
 use super::auth::{self, Caller};
 use super::pages::door;
 use super::problem::Problem;
+use super::proxy;
 use super::routes::{Access, role_name};
-use super::serve::Peer;
+use super::serve::{Client, Peer};
 use crate::core::config::Role;
 
 /// Lets a request through if the route's access allows it.
@@ -43,8 +44,12 @@ pub async fn admit(
 }
 
 /// Counts the answer and puts the headers on it that every answer carries.
-pub async fn observe(State(web): State<Web>, request: Request, next: Next) -> Response {
+pub async fn observe(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
+    if let Some(Peer(peer)) = request.extensions().get::<Peer>() {
+        let client = proxy::client(peer.ip(), request.headers(), &web.handle.trusted_proxies);
+        request.extensions_mut().insert(Client(client));
+    }
     // The declared path, not the one asked for: that one could be anything.
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("other", |path| path.as_str()).to_owned();

@@ -3,7 +3,7 @@
 //! Architecture invariant: every connection is bounded in number, header size and time, so that
 //! slow or many callers cannot take the daemon's memory; a failing connection ends alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,10 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
+
+/// Who asks: whom the connection is from, or for whom a trusted proxy says that it asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Client(pub IpAddr);
 
 /// Serves until told to stop, then lets requests in progress end. `local` is the token of the
 /// commands on this machine.

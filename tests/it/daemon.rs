@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postroom::app::{self, App, OnInvalid, Options, StartError};
+use postroom::run::clock::Clock;
 use postroom::store::{MailRecord, OutboxFilter, TicketView};
 use tokio::time::Instant;
 
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Daemon {
     /// Everything it reads and writes lies beneath.
     pub folder: tempfile::TempDir,
+    /// The time in it; the system's unless another was given before it started.
+    pub clock: Clock,
     app: Option<App>,
 }
 
@@ -32,7 +35,7 @@ impl Daemon {
         for kind in ["new", "cur", "tmp"] {
             fs::create_dir_all(folder.path().join("mail").join(kind)).unwrap();
         }
-        let daemon = Daemon { folder, app: None };
+        let daemon = Daemon { folder, clock: Clock::real(), app: None };
         daemon.write(yaml);
         daemon
     }
@@ -109,6 +112,8 @@ impl Daemon {
             listen: ([127, 0, 0, 1], 0).into(),
             secrets_dir: Some(self.path("secrets")),
             external_url: None,
+            trusted_proxies: Vec::new(),
+            clock: self.clock.clone(),
             on_invalid: OnInvalid::LastGood,
             allow_mass_delete: false,
         }

@@ -98,6 +98,7 @@ impl Desk {
             accounts: Default::default(),
             started: Timestamp::now(),
             external_url: Some("https://desk.example/base".into()),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             reloads,
         });
         let local = LocalToken::create(folder.path()).unwrap();

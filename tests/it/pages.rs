@@ -374,6 +374,35 @@ async fn guessing_is_slowed_even_for_the_right_password() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_each_is_slowed_for_himself() {
+    let entrance = Entrance::new();
+    let ask = async |proxy: &str, client: &str, password: &str| {
+        let form = format!("name=ulla&password={}", password.replace(' ', "+"));
+        let mut request = post("/sign-in", None, &form);
+        request.extensions_mut().insert(Peer(proxy.parse().unwrap()));
+        let field = header::HeaderName::from_static("x-forwarded-for");
+        let (status, _, _) = entrance.desk.ask(with(request, field, client)).await;
+        status.as_u16()
+    };
+    // The desk of this test trusts 10.0.0.0/8.
+    for _ in 0..6 {
+        ask("10.1.1.1:80", "198.51.100.7", "wrong").await;
+    }
+    assert_eq!(ask("10.1.1.1:80", "198.51.100.7", PASSWORD).await, 429);
+    assert_eq!(
+        ask("10.1.1.1:80", "203.0.113.9, 198.51.100.7", PASSWORD).await,
+        429,
+        "his own words"
+    );
+    assert_eq!(ask("10.1.1.1:80", "203.0.113.9", PASSWORD).await, 303);
+    // Whoever is no proxy does not come from elsewhere by saying so.
+    for client in ["1", "2", "3", "4", "5", "6"] {
+        ask("192.0.2.9:80", &format!("203.0.113.{client}"), "wrong").await;
+    }
+    assert_eq!(ask("192.0.2.9:80", "203.0.113.77", PASSWORD).await, 429);
+}
+
+#[tokio::test]
 async fn a_session_ends_in_every_way_it_should() {
     let entrance = Entrance::new();
     let desk = &entrance.desk;

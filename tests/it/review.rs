@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use postroom::app::{App, OnInvalid, Options};
+use postroom::run::clock::Clock;
 use serde_json::Value;
 
 /// A repository with a desk in it, whose first revision is tagged `before`.
@@ -175,6 +176,8 @@ async fn take_in(repository: &Repository, mails: usize) -> App {
         listen: "127.0.0.1:0".parse().unwrap(),
         secrets_dir: None,
         external_url: None,
+        trusted_proxies: Vec::new(),
+        clock: Clock::real(),
         on_invalid: OnInvalid::Exit,
         allow_mass_delete: false,
     };

@@ -21,7 +21,7 @@ use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::routes::role_name;
 use crate::http::session::{self, MaybeSignedIn, SignedIn, Token};
-use crate::http::{Peer, Web};
+use crate::http::{Client, Web};
 use crate::metrics::Metrics;
 use crate::password;
 use crate::secret::Secrets;
@@ -52,14 +52,15 @@ pub async fn form(
 pub async fn submit(
     State(web): State<Web>,
     Extension(guest): Extension<Guest>,
-    Extension(peer): Extension<Peer>,
+    Extension(client): Extension<Client>,
     form: Form,
 ) -> Result<Response, Problem> {
     let words = SignIn::of(guest.language);
     let (name, next) = (form.text("name").trim(), door::next_path(form.text("next")));
     let password = SecretString::from(form.text("password").to_owned());
-    let answer = try_password(&web, name, password, peer.0.ip()).await?;
+    let answer = try_password(&web, name, password, client.0).await?;
     count(&web.handle.metrics, &answer);
+    note(&answer, client.0);
     let (status, notice) = match answer {
         Answer::Right(user, proof) => return begin(&web, &guest, &user, proof, next).await,
         Answer::Wrong => (StatusCode::UNAUTHORIZED, words.wrong.to_owned()),
@@ -117,9 +118,9 @@ async fn try_password(
     web: &Web,
     name: &str,
     password: SecretString,
-    peer: IpAddr,
+    client: IpAddr,
 ) -> Result<Answer, Problem> {
-    if let Err(secs) = web.entrance.throttle.attempt(name, peer, web.handle.clock.now()) {
+    if let Err(secs) = web.entrance.throttle.attempt(name, client, web.handle.clock.now()) {
         return Ok(Answer::Wait(secs));
     }
     let waiting = web.entrance.hashing.clone().acquire_owned();
@@ -136,7 +137,7 @@ async fn try_password(
     let found = looked.await.map_err(|_| Problem::internal())?;
     Ok(match found {
         Some((user, proof)) => {
-            web.entrance.throttle.forget(name, peer);
+            web.entrance.throttle.forget(name, client);
             Answer::Right(Box::new(user), proof)
         }
         None => Answer::Wrong,
@@ -200,6 +201,18 @@ pub(super) async fn begin(
     let mut response = door::redirect(next);
     response.headers_mut().insert(header::SET_COOKIE, token.set_cookie(guest.secure));
     Ok(response)
+}
+
+/// A refusal is logged with the address, so that programs can look after who guesses. Not with the
+/// name: it may be a password that was typed into the wrong field.
+fn note(answer: &Answer, client: IpAddr) {
+    match answer {
+        Answer::Wrong => {
+            tracing::warn!(%client, "a sign-in was refused: name or password is wrong")
+        }
+        Answer::Wait(secs) => tracing::warn!(%client, secs, "a sign-in has to wait"),
+        Answer::Right(..) | Answer::Busy => {}
+    }
 }
 
 fn count(metrics: &Metrics, answer: &Answer) {
