@@ -18,6 +18,7 @@ mod daemon;
 mod deploy;
 mod docs;
 mod e2e;
+mod events;
 mod faults;
 mod graph;
 mod http;

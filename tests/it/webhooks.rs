@@ -18,7 +18,7 @@ const SECRET: &str = "CANARY-webhook-secret";
 
 /// What a program answers.
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+pub enum Answer {
     Status(u16),
     /// Hears the message and hangs up.
     HangUp,
@@ -28,7 +28,7 @@ enum Answer {
 
 /// A message as it was heard.
 #[derive(Debug, Clone)]
-struct Heard {
+pub struct Heard {
     id: String,
     seconds: i64,
     signature: String,
@@ -36,21 +36,21 @@ struct Heard {
 }
 
 impl Heard {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// A program that listens.
-struct Listener {
-    port: u16,
+pub struct Listener {
+    pub port: u16,
     heard: Arc<Mutex<Vec<Heard>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Listener {
     /// Answers with these, then always with 204.
-    async fn start(answers: &[Answer]) -> Listener {
+    pub async fn start(answers: &[Answer]) -> Listener {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -64,7 +64,7 @@ impl Listener {
         Listener { port, heard, task }
     }
 
-    fn heard(&self) -> Vec<Heard> {
+    pub fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 
