@@ -16,7 +16,21 @@ mailAccounts:
   support: {type: maildir, path: '{dir}/mail', dispatch: {by: queue, queue: support}, pollInterval: 1s, afterFetch: keep, since: all, maxSize: 1KiB, oversize: quarantine}
   broken: {type: imap, host: 127.0.0.1, port: 1, username: desk, password: {secret: adam}, dispatch: {by: recipient}, afterFetch: keep}
 queues:
-  support: {}
+  support:
+    answer:
+      en: |
+        Dear {{ customer.name }},
+
+        {{ text }}
+
+        Kind regards
+        {{ agent.name }}
+      ja: |
+        {{ customer.name }} 様
+
+        {{ text }}
+
+        {{ agent.name }}
 smtp:
   files: {type: file, directory: '{dir}/outgoing'}
 senders:
@@ -31,6 +45,11 @@ const ADMIN_PAGES: &[&str] = &[
     "/",
     "/me",
     "/notifications",
+    "/customers",
+    "/customers/eve@customer.example",
+    "/customers?q=nobody",
+    "/tickets/{number}",
+    "/tickets/{number}/audience",
     "/mails",
     "/mails/1",
     "/mails/2",
@@ -102,7 +121,7 @@ fn check_accessible(browser: &Browser, page: &str) {
 async fn pages_are_accessible_and_quiet() {
     let Some((daemon, browser)) = desk().await else { return };
     daemon.deliver("1", &mail("printer", "It burns.", 1));
-    daemon.mails(1).await;
+    let number = daemon.mails(1).await[0].ticket.clone().unwrap();
     daemon.deliver("2", &mail("請求書について", &"x".repeat(2000), 2));
     daemon.mails(2).await;
     browser.open(&url(&daemon, "/"));
@@ -112,11 +131,13 @@ async fn pages_are_accessible_and_quiet() {
     for (user, pages) in [("adam", ADMIN_PAGES), ("kenji", &ADMIN_PAGES[..ADMIN_PAGES.len() - 1])] {
         sign_in(&daemon, &browser, user);
         for page in pages {
+            let page = &page.replace("{number}", &number);
             browser.open(&url(&daemon, page));
             browser.find("main h1");
             check_accessible(&browser, page);
-            let name = page.trim_matches('/').replace('/', "-");
-            shoot(&browser, &format!("{user}-{}", if name.is_empty() { "home" } else { &name }));
+            let name = page.replace(&number, "").replace(['/', '@', '?', '='], "-");
+            let name = name.trim_matches('-');
+            shoot(&browser, &format!("{user}-{}", if name.is_empty() { "home" } else { name }));
         }
     }
     browser.press("/");
@@ -135,6 +156,7 @@ async fn signing_in_and_out_by_hand() {
     assert_eq!(browser.script("return document.querySelector('#name').value"), "adam");
     browser.fill("#password", PASSWORD);
     browser.click("button[type=submit]");
+    browser.find(".bar");
     assert_eq!(browser.path(), "/me", "back where one wanted to go");
     let cookies = browser.script("return document.cookie");
     assert_eq!(cookies, "", "no script sees the cookie");
@@ -184,13 +206,13 @@ async fn an_administrator_sees_to_a_mail_and_an_account() {
 async fn a_refused_revision_is_shown_with_its_place() {
     let Some((daemon, browser)) = desk().await else { return };
     sign_in(&daemon, &browser, "adam");
-    daemon.write(&DESK.replace("  support: {}", "  support: {colour: red}"));
+    daemon.write(&DESK.replace("queues:\n", "queues:\n  sales: {colour: red}\n"));
     browser.open(&url(&daemon, "/configuration"));
     browser.click("form[action='/configuration/reload'] button");
     assert!(browser.text(".notice").contains("refused"), "{}", browser.text(".notice"));
     let problems = browser.text("tbody");
     assert!(problems.contains("desk.yaml:7:") && problems.contains("colour"), "{problems}");
-    daemon.write(&DESK.replace("  support: {}", "  support: {}\n  sales: {}"));
+    daemon.write(&DESK.replace("queues:\n", "queues:\n  sales: {}\n"));
     browser.click("form[action='/configuration/reload'] button");
     let changes = browser.text("tbody");
     assert!(changes.contains("queues.sales"), "{changes}");

@@ -462,13 +462,18 @@ const MAIL: &str = "From: Eve <eve@customer.example>\r\nTo: support@desk.example
 
 /// Records a mail as intake does and answers with the number of its ticket.
 pub async fn record(desk: &Desk) -> String {
+    record_mail(desk, "new/1", MAIL).await
+}
+
+/// The same for this mail, that lies there.
+pub async fn record_mail(desk: &Desk, place: &str, raw: &str) -> String {
     let config = desk.handle.running.load().config.clone();
     let account = Arc::new(maildir());
-    let location = Location("new/1".into());
-    let raw = Arc::new(MAIL.as_bytes().to_vec());
-    let spool = Spool { location: location.clone(), raw, headers_only: false };
+    let location = Location(place.into());
+    let bytes = Arc::new(raw.as_bytes().to_vec());
+    let spool = Spool { location: location.clone(), raw: bytes, headers_only: false };
     let spooled = desk.handle.store.spool(&account.name, vec![spool]).await.unwrap();
-    let judgement = intake::judge(&config, &account, &mail::parse(MAIL.as_bytes()));
+    let judgement = intake::judge(&config, &account, &mail::parse(raw.as_bytes()));
     let to_record = ToRecord {
         config,
         account,
@@ -479,7 +484,7 @@ pub async fn record(desk: &Desk) -> String {
         released: None,
     };
     let recorded = desk.handle.store.record(vec![to_record]).await.unwrap();
-    recorded[0].ticket.clone().expect("a first mail makes a ticket")
+    recorded[0].ticket.clone().expect("a mail makes a ticket or joins one")
 }
 
 #[tokio::test]

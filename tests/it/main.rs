@@ -57,3 +57,4 @@ mod tidy;
 mod transport;
 mod trials;
 mod webhooks;
+mod weight;

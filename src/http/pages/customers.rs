@@ -17,6 +17,9 @@ use crate::store::TicketCursor;
 /// Customers, or tickets, of one page.
 const ROWS: usize = 50;
 
+/// Columns of a name in the list.
+const NAME_COLUMNS_MAX: usize = 40;
+
 /// Path of the page of a customer.
 pub fn path(address: &str) -> String {
     format!("/customers/{}", segment(address))
@@ -64,9 +67,9 @@ fn table(customers: &[KnownCustomerView], reader: &SignedIn, words: &Customers) 
                 tbody {
                     @for one in customers {
                         tr {
-                            td { bdi { (plain::line(&one.name)) } }
+                            td { bdi { (plain::short(&one.name, NAME_COLUMNS_MAX)) } }
                             td { a href=(path(&one.address)) { (plain::line(&one.address)) } }
-                            td.wide { (plain::line(one.company.as_deref().unwrap_or(""))) }
+                            td.wide { (plain::short(one.company.as_deref().unwrap_or(""), NAME_COLUMNS_MAX)) }
                             td.wide { (language(one)) }
                             td { (one.tickets) }
                             td.wide { (seen(reader, one.first_seen.as_deref())) }

@@ -5,9 +5,17 @@
 
 use maud::{Markup, html};
 
+use super::plain::beginning;
+
 /// A text of a stranger.
 pub fn foreign(text: &str) -> Markup {
     html! { bdi { (plain(text)) } }
+}
+
+/// The beginning of one, for lists.
+pub fn short(text: &str, columns: usize) -> Markup {
+    let shown = beginning(text, columns);
+    html! { bdi { (plain(shown)) @if shown.len() < text.len() { "…" } } }
 }
 
 /// The same without an element around it, for titles and attributes.

@@ -143,7 +143,8 @@ pub fn time(reader: &SignedIn, at: Timestamp) -> Markup {
     let zoned = at.to_zoned(reader.time_zone.clone());
     let shown = zoned.strftime("%Y-%m-%d %H:%M").to_string();
     let exact = zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
-    html! { time datetime=(at) title=(exact) { (shown) } }
+    let second = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    html! { time datetime=(second) title=(exact) { (shown) } }
 }
 
 /// Leads to the following page of a listing, and back to the newest.

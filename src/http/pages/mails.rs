@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::foreign::foreign;
+use super::foreign::{foreign, short};
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Mails};
 use crate::core::config::Role;
@@ -18,6 +18,10 @@ use crate::store::{MailId, MailQuery, MailRecord};
 
 /// Mails on one page.
 pub(super) const ROWS: usize = 50;
+/// Columns of a sender in a list.
+const FROM_COLUMNS_MAX: usize = 50;
+/// Columns of a subject in a list.
+const SUBJECT_COLUMNS_MAX: usize = 100;
 /// Bytes of a source that are shown; all of it is a download.
 const SOURCE_BYTES_MAX: usize = 24 * 1024;
 
@@ -85,7 +89,7 @@ pub async fn show(
         _ => "",
     };
     let content = html! {
-        h1 { (subject(&mail, words)) }
+        h1 { @if mail.subject.trim().is_empty() { (words.no_subject) } @else { (foreign(&mail.subject)) } }
         (layout::notice(said, false))
         div.card { (facts(&reader, &mail)) (actions(&reader, &mail)) }
         h2 { (words.why) }
@@ -137,11 +141,11 @@ pub(super) fn table(reader: &SignedIn, mails: &[MailRecord]) -> Markup {
                             tr {
                                 td { (layout::time(reader, mail.at)) }
                                 td { (outcome(&mail.outcome, words)) }
-                                td { (foreign(&mail.from)) }
+                                td { (short(&mail.from, FROM_COLUMNS_MAX)) }
                                 td {
                                     a href={ "/mails/" (mail.id.0) } { (subject(mail, words)) }
                                     @if let Outcome::Quarantined { reason } = &mail.outcome {
-                                        br; small { (foreign(reason)) }
+                                        br; small { (short(reason, SUBJECT_COLUMNS_MAX)) }
                                     }
                                 }
                                 td.wide { (mail.account) }
@@ -220,7 +224,7 @@ fn subject(mail: &MailRecord, words: &Mails) -> Markup {
     if mail.subject.trim().is_empty() {
         html! { (words.no_subject) }
     } else {
-        foreign(&mail.subject)
+        short(&mail.subject, SUBJECT_COLUMNS_MAX)
     }
 }
 

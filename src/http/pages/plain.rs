@@ -1,7 +1,8 @@
 //! Text that strangers wrote, as markup: escaped, with links that lead where they say, quotations
 //! folded, and nothing hidden by invisible characters.
 //!
-//! Architecture invariant: every character of the text is on the page, or its code is.
+//! Architecture invariant: every character of the text is on the page, or its code is; what was cut
+//! short ends with an ellipsis.
 
 use maud::{Markup, PreEscaped, Render, html};
 
@@ -41,6 +42,25 @@ pub fn line(text: &str) -> Markup {
         }
     }
     PreEscaped(out)
+}
+
+/// The beginning of a line, for lists; the whole stands on the page that it leads to.
+pub fn short(text: &str, columns: usize) -> Markup {
+    let shown = beginning(text, columns);
+    html! { (line(shown)) @if shown.len() < text.len() { "…" } }
+}
+
+/// As much of a text as has room; a character of Chinese, Japanese or Korean takes two columns.
+pub(super) fn beginning(text: &str, columns: usize) -> &str {
+    let mut room = columns;
+    for (at, c) in text.char_indices() {
+        let width = if c < '\u{1100}' { 1 } else { 2 };
+        if width > room {
+            return &text[..at];
+        }
+        room -= width;
+    }
+    text
 }
 
 /// Who wrote, as written, with a warning where the address is not what it seems.
@@ -201,6 +221,14 @@ mod tests {
     }
 
     const LINK: &str = "<a rel=\"noopener noreferrer nofollow\" target=\"_blank\" href=";
+
+    #[test]
+    fn what_is_short_stays_and_what_is_long_ends_with_an_ellipsis() {
+        assert_eq!(short("<b> 紙", 6).into_string(), "&lt;b&gt; 紙");
+        assert_eq!(short("<b> 紙", 5).into_string(), "&lt;b&gt; …");
+        assert_eq!(short("請求書", 5).into_string(), "請求…");
+        assert_eq!(short("", 0).into_string(), "");
+    }
 
     #[test]
     fn text_is_escaped() {

@@ -23,12 +23,14 @@ pub use actions::{change, merge, note, preview, reply, unwatch, watch};
 pub use article::{attachment, download, frame, source};
 
 /// Articles of one page; the newest are shown, and the others on the pages before.
-const ARTICLES_MAX: usize = 40;
-/// Bytes of text of one page: beyond it articles are folded to their heads.
-const TEXT_BYTES_MAX: usize = 24 * 1024;
+const ARTICLES_MAX: usize = 20;
+/// Bytes of articles on one page: beyond it they are folded to their heads.
+const TEXT_BYTES_MAX: usize = 12 * 1024;
 /// Linked tickets that are shown.
 const LINKS_MAX: usize = 20;
-/// Events of the history that are shown unless all are asked for.
+/// Columns of one thing that happened, and of its reason.
+const EVENT_COLUMNS_MAX: usize = 200;
+/// Events of the history that are shown at a time.
 const EVENTS_MAX: usize = 40;
 
 /// What somebody wrote that was not carried out, so that it is not lost.
@@ -127,10 +129,13 @@ async fn page(
 /// The articles of a page, oldest first; of a long ticket the last page, and links to the others.
 fn articles(stored: &TicketView, reader: &SignedIn, form: &Form, words: &One) -> Markup {
     let pages: Vec<&[Article]> = stored.articles.rchunks(ARTICLES_MAX).rev().collect();
-    let asked = form.text("page").parse::<usize>().ok();
+    let html_of = form.text("html").parse::<u64>().ok();
+    let whole = form.text("article").parse::<u64>().ok();
+    let holds = |page: &&[Article]| page.iter().any(|it| Some(it.id.0) == whole.or(html_of));
+    let named = pages.iter().position(holds).map(|at| at + 1);
+    let asked = form.text("page").parse::<usize>().ok().or(named);
     let number = asked.unwrap_or(pages.len()).clamp(1, pages.len().max(1));
     let shown = pages.get(number - 1).copied().unwrap_or_default();
-    let html_of = form.text("html").parse::<u64>().ok();
     let path = format!("/tickets/{}", stored.ticket.number);
     let mut budget = TEXT_BYTES_MAX;
     // The newest are what is read: they are the last to be folded.
@@ -138,12 +143,12 @@ fn articles(stored: &TicketView, reader: &SignedIn, form: &Form, words: &One) ->
         .iter()
         .rev()
         .map(|article| {
-            let fits = article.text.len() <= budget;
-            budget = budget.saturating_sub(article.text.len());
+            let bytes = article::weight(article);
+            let fits = bytes <= budget;
+            budget = budget.saturating_sub(bytes);
             fits
         })
         .collect();
-    let whole = form.text("article").parse::<u64>().ok();
     html! {
         section aria-label=(words.articles) {
             @if pages.len() > 1 {
@@ -174,8 +179,10 @@ fn happened(
     let (words, frame) = (One::of(reader.language), Frame::of(reader.language));
     let events: Vec<&Event> =
         events.iter().filter(|event| reader.asker().sees_event(event)).collect();
-    let all = form.text("history") == "all";
-    let first = if all { 0 } else { events.len().saturating_sub(EVENTS_MAX) };
+    let asked = form.text("history").parse::<usize>().ok();
+    let end = asked.unwrap_or(events.len()).min(events.len());
+    let first = end.saturating_sub(EVENTS_MAX);
+    let link = |end: usize| format!("/tickets/{}?history={end}#history", ticket.number);
     let actor = |event: &Event| match &event.actor {
         crate::core::ticket::Actor::Agent(name) => {
             super::tickets::full_name(config, name).to_owned()
@@ -183,19 +190,22 @@ fn happened(
         other => other.to_string(),
     };
     html! {
-        details.card.history open[all] {
+        details.card.history #history open[asked.is_some()] {
             summary { (words.history) " (" (events.len()) ")" }
-            @if first > 0 {
-                p { a href=(format!("/tickets/{}?history=all", ticket.number)) { (frame.older) } }
+            @if first > 0 || end < events.len() {
+                p.pager {
+                    @if end < events.len() { a href=(link(events.len())) { (frame.newer) } }
+                    @if first > 0 { a href=(link(first)) { (frame.older) } }
+                }
             }
             ol.trace start=(first + 1) {
-                @for event in &events[first..] {
+                @for event in &events[first..end] {
                     li {
                         (layout::time(reader, event.at)) " "
                         span.soft { (plain::line(&actor(event))) } " "
-                        (plain::line(&history::sentence(reader.language, &event.what)))
+                        (plain::short(&history::sentence(reader.language, &event.what), EVENT_COLUMNS_MAX))
                         @if !event.why.is_empty() {
-                            " " span.soft { "(" (words.why) ": " (plain::line(&event.why)) ")" }
+                            " " span.soft { "(" (words.why) ": " (plain::short(&event.why, EVENT_COLUMNS_MAX)) ")" }
                         }
                     }
                 }

@@ -23,6 +23,12 @@ use crate::store::{QueueCount, SortBy, TicketCursor, TicketQuery};
 
 /// Tickets of a page.
 const SHOWN_MAX: usize = 50;
+/// Columns of a title in a list.
+const TITLE_COLUMNS_MAX: usize = 72;
+/// Columns of a customer's address in a list, where it is the title of his name.
+const ADDRESS_COLUMNS_MAX: usize = 48;
+/// Columns of a customer's name in a list.
+const NAME_COLUMNS_MAX: usize = 32;
 /// States of tickets that somebody has to do something about.
 const UNFINISHED: [TicketState; 3] = [TicketState::New, TicketState::Open, TicketState::Pending];
 /// States that can be asked for and set.
@@ -302,12 +308,12 @@ fn row(ticket: &Ticket, may: bool, config: &Config, reader: &SignedIn, words: &L
             @if may {
                 td {
                     input type="checkbox" name="ticket" value=(ticket.number)
-                        aria-label=(format!("{} {}", words.select, ticket.number));
+                        aria-label=(ticket.number);
                 }
             }
             td.nowrap { a href=(path) { (ticket.number) } }
             td.title {
-                a href=(path) tabindex="-1" { (plain::line(shown_title(ticket))) }
+                a href=(path) tabindex="-1" { (plain::short(shown_title(ticket), TITLE_COLUMNS_MAX)) }
                 @if ticket.locked_since.is_some() { " " span.badge { (words.locked) } }
             }
             td.wide { @if let Some(customer) = &ticket.customer { (named(customer.name.as_str(), &customer.address)) } }
@@ -322,8 +328,8 @@ fn row(ticket: &Ticket, may: bool, config: &Config, reader: &SignedIn, words: &L
 
 fn named(name: &str, address: &Address) -> Markup {
     html! {
-        bdi title=(address) {
-            (plain::line(if name.is_empty() { address.as_str() } else { name }))
+        bdi title=(plain::beginning(address.as_str(), ADDRESS_COLUMNS_MAX)) {
+            (plain::short(if name.is_empty() { address.as_str() } else { name }, NAME_COLUMNS_MAX))
         }
     }
 }

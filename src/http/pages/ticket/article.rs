@@ -28,12 +28,22 @@ const PICTURES_BYTES_MAX: usize = 6 << 20;
 /// Pictures of a mail that are shown in its HTML.
 const PICTURES_MAX: usize = 50;
 
+/// Columns of each part of the head of a folded article.
+const FOLDED_COLUMNS_MAX: usize = 100;
+
 /// How an article is shown.
 pub struct Look {
     /// As HTML, in a frame.
     pub html: bool,
     /// With its text; else its head only, with a way to it.
     pub text: bool,
+}
+
+/// Bytes that an article takes of its page, about: what is escaped takes more.
+pub fn weight(article: &Article) -> usize {
+    let Article { text, subject, from, to, cc, .. } = article;
+    let escaped = |text: &str| text.bytes().filter(|byte| b"<>&\"".contains(byte)).count() * 4;
+    [text, subject, from, to, cc].iter().map(|text| text.len() + escaped(text)).sum()
 }
 
 /// An article on the page of its ticket.
@@ -43,6 +53,9 @@ pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -
     let id = article.id.0;
     let path = format!("{page}/articles/{id}");
     let anchor = format!("article-{id}");
+    // A folded one says enough to be found again.
+    let columns = if look.text || look.html { usize::MAX } else { FOLDED_COLUMNS_MAX };
+    let head = |text: &str| plain::short(text, columns);
     let side = match article.author {
         AuthorKind::Agent => "agent",
         AuthorKind::Customer => "customer",
@@ -56,14 +69,14 @@ pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -
                     span.row {
                         span.badge { (words_of::kind(reader.language, article.kind)) }
                         @if !article.visible_for_customer { span.badge.warn { (words.internal) } }
-                        a.soft href=(format!("{page}#{anchor}")) { (layout::time(reader, article.created)) }
+                        a.soft href=(format!("{page}?article={id}#{anchor}")) { (layout::time(reader, article.created)) }
                     }
                 }
                 dl.facts.small {
-                    @if !article.to.is_empty() { dt { (words.to) } dd { (plain::line(&article.to)) } }
-                    @if !article.cc.is_empty() { dt { (words.cc) } dd { (plain::line(&article.cc)) } }
+                    @if !article.to.is_empty() { dt { (words.to) } dd { (head(&article.to)) } }
+                    @if !article.cc.is_empty() { dt { (words.cc) } dd { (head(&article.cc)) } }
                     @if !article.subject.is_empty() && article.subject != ticket.title {
-                        dt { (words.subject) } dd { (plain::line(&article.subject)) }
+                        dt { (words.subject) } dd { (head(&article.subject)) }
                     }
                 }
             }
@@ -80,7 +93,7 @@ pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -
             (attachments(article, &path, words))
             @if article.raw.is_some() {
                 p.soft.row.foot {
-                    @if look.html { a href=(format!("{page}#{anchor}")) { (words.show_text) } }
+                    @if look.html { a href=(format!("{page}?article={id}#{anchor}")) { (words.show_text) } }
                     @else if article.kind != ArticleKind::Note {
                         a href=(format!("{page}?html={id}#{anchor}")) { (words.show_html) }
                     }
