@@ -93,8 +93,16 @@ fn sign_in(daemon: &Daemon, browser: &Browser, name: &str) {
     browser.find(".bar");
 }
 
-/// Shows a page to the developer who asks for it: `POSTROOM_SCREENSHOTS=DIR`.
-fn shoot(browser: &Browser, name: &str) {
+/// Shows a page to the developer who asks for it: `POSTROOM_SCREENSHOTS=DIR`. Where the files of
+/// the test lie is of no interest.
+fn shoot(daemon: &Daemon, browser: &Browser, name: &str) {
+    let scratch = serde_json::Value::from(daemon.path("").to_string_lossy());
+    browser.script(&format!(
+        "const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+         while (walk.nextNode()) {{
+           walk.currentNode.data = walk.currentNode.data.replaceAll({scratch}, '/etc/postroom/');
+         }}"
+    ));
     if let Some(folder) = std::env::var_os("POSTROOM_SCREENSHOTS").map(PathBuf::from) {
         std::fs::create_dir_all(&folder).unwrap();
         for (look, width, dark) in
@@ -127,7 +135,7 @@ async fn pages_are_accessible_and_quiet() {
     browser.open(&url(&daemon, "/"));
     assert_eq!(browser.path(), "/sign-in", "nobody is signed in");
     check_accessible(&browser, "/sign-in");
-    shoot(&browser, "sign-in");
+    shoot(&daemon, &browser, "sign-in");
     for (user, pages) in [("adam", ADMIN_PAGES), ("kenji", &ADMIN_PAGES[..ADMIN_PAGES.len() - 1])] {
         sign_in(&daemon, &browser, user);
         for page in pages {
@@ -137,7 +145,11 @@ async fn pages_are_accessible_and_quiet() {
             check_accessible(&browser, page);
             let name = page.replace(&number, "").replace(['/', '@', '?', '='], "-");
             let name = name.trim_matches('-');
-            shoot(&browser, &format!("{user}-{}", if name.is_empty() { "home" } else { name }));
+            shoot(
+                &daemon,
+                &browser,
+                &format!("{user}-{}", if name.is_empty() { "home" } else { name }),
+            );
         }
     }
     browser.press("/");

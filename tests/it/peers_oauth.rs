@@ -327,6 +327,14 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
     let stands = String::from_utf8_lossy(&stands.stdout).into_owned();
     assert!(stands.contains("authorizationCode") && !stands.contains("Reauth"), "{stands}");
 
+    // The page and the interface try an account with the tokens that the daemon holds.
+    for account in ["alice", "bob", "app"] {
+        let path = format!("/api/v1/accounts/{account}/test");
+        let (status, trial) = ask(program.addr, "POST", &path, &program.token(), "").await;
+        assert!(status == 200 && trial.contains("\"works\":true"), "{account}: {trial}");
+        assert!(trial.contains("the provider gave an access token"), "{account}: {trial}");
+    }
+
     // The provider ends everything: the command to run is named, and the program alone goes on.
     issuer.post("/test/end").await;
     until_people_must_sign_in(&program).await;

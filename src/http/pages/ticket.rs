@@ -95,8 +95,13 @@ async fn page(
         }
         div.ticket {
             div {
-                h1 { (plain::line(super::tickets::shown_title(ticket)))
-                    " " small.nowrap { (config.desk.hook) (ticket.number) } }
+                div.row.apart {
+                    h1 { (plain::line(super::tickets::shown_title(ticket)))
+                        " " small.nowrap { (config.desk.hook) (ticket.number) } }
+                    @if reader.may(Role::User) && into.is_none() {
+                        a.button.small href="#reply-text" { (words.reply) }
+                    }
+                }
                 @if !linked.is_empty() {
                     p { (words.links) ": "
                         @for other in &linked {
