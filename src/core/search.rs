@@ -14,8 +14,6 @@ use std::collections::BTreeSet;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use super::address::Address;
-
 /// Characters of a term; a longer word is found by this beginning.
 pub const TERM_CHARS_MAX: usize = 24;
 /// Characters of a text that are looked at.
@@ -26,8 +24,6 @@ pub const TERMS_MAX: usize = 4_000;
 pub const SOUGHT_CHARS_MAX: usize = 200;
 /// Words and runs of characters that are looked for together.
 pub const PARTS_MAX: usize = 12;
-/// Begins a term that is a whole address; no word does.
-const ADDRESS_MARK: char = '@';
 
 /// What somebody looks for, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,11 +77,6 @@ pub fn add_terms(folded: &str, terms: &mut BTreeSet<String>) {
             }
         }
     }
-}
-
-/// The term under which all tickets of a customer are found.
-pub fn address_term(address: &Address) -> String {
-    format!("{ADDRESS_MARK}{address}")
 }
 
 impl Sought {

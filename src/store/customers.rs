@@ -84,6 +84,12 @@ pub(super) fn remember(tables: &mut Tables<'_>, ticket: &Ticket) -> Result<(), F
     note(tables, None, ticket, &articles)
 }
 
+/// Tickets of a customer, ascending.
+pub(super) fn tickets(view: &View, customer: &Address) -> Result<Vec<u64>, Fault> {
+    let all = (customer.as_str(), 0)..=(customer.as_str(), u64::MAX);
+    view.cases.range(all)?.map(|row| Ok(row?.0.value().1)).collect()
+}
+
 /// One customer.
 pub(super) fn one(view: &View, address: &Address) -> Result<Option<RememberedCustomer>, Fault> {
     let all = (address.as_str(), 0)..=(address.as_str(), u64::MAX);

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::outbox::micros;
 use super::tables::{Tables, View};
 use super::tickets::by_id;
-use super::{Page, QueueCount, SortBy, TicketCursor, TicketQuery, search};
+use super::{Page, QueueCount, SortBy, TicketCursor, TicketQuery, customers, search};
 use crate::core::search::{self as words, Sought};
 use crate::core::ticket::{Priority, State, Ticket};
 
@@ -132,15 +132,12 @@ fn candidates(
     query: &TicketQuery,
     sought: Option<&Sought>,
 ) -> Result<Option<Vec<u64>>, Fault> {
-    let mut lookups = Vec::new();
-    if let Some(customer) = &query.customer {
-        lookups.push(words::Lookup::Exactly(words::address_term(customer)));
-    }
-    if let Some(sought) = sought {
-        lookups.extend(sought.parts.iter().flat_map(words::Part::lookups));
-    }
+    let of_customer = query.customer.as_ref().map(|customer| customers::tickets(view, customer));
+    let of_customer = of_customer.transpose()?;
+    let Some(sought) = sought else { return Ok(of_customer) };
+    let lookups: Vec<_> = sought.parts.iter().flat_map(words::Part::lookups).collect();
     if lookups.is_empty() {
-        return Ok(None);
+        return Ok(of_customer);
     }
     let mut found = match index {
         Some(index) => index.candidates(&lookups)?,
@@ -148,6 +145,9 @@ fn candidates(
     };
     // What was written since the index last read is looked at in any case.
     found.extend(search::unread(view, index)?);
+    if let Some(his) = of_customer {
+        found.retain(|id| his.binary_search(id).is_ok());
+    }
     found.sort_unstable();
     found.dedup();
     Ok(Some(found))

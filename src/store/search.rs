@@ -23,7 +23,7 @@ use super::tables::View;
 use super::{StoreError, file};
 use crate::core::intake::DeskKey;
 use crate::core::mail::Digest;
-use crate::core::search::{Lookup, add_terms, address_term, fold};
+use crate::core::search::{Lookup, add_terms, fold};
 use crate::core::ticket::{Article, Ticket};
 use crate::faultpoint;
 pub(super) use reader::{Search, next_entry};
@@ -31,7 +31,7 @@ pub(super) use reader::{Search, next_entry};
 /// The index within the store's directory.
 const DATABASE: &str = "search.redb";
 /// Form of terms and postings that this program writes; another one is made again.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Memory that the engine uses for caching. Bytes.
 const CACHE_BYTES: usize = 16 << 20;
 /// Postings that are read for the beginning of a word; one letter begins too many words.
@@ -248,7 +248,6 @@ pub(super) fn article_texts(article: &Article) -> Vec<String> {
 fn add_ticket(batch: &mut Batch, ticket: &Ticket) {
     let mut terms = BTreeSet::new();
     ticket_texts(ticket).iter().for_each(|text| add_terms(text, &mut terms));
-    terms.extend(ticket.customer.as_ref().map(|customer| address_term(&customer.address)));
     add(batch, terms, ticket.id.0);
 }
 
