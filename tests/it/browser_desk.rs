@@ -27,7 +27,16 @@ desk: {name: ACME Helpdesk, language: ja, timeZone: Asia/Tokyo}
 mailAccounts:
   support: {type: maildir, path: '{dir}/mail', dispatch: {by: recipient}, pollInterval: 1s, afterFetch: keep, since: all}
 queues:
-  support: {sender: default, followUp: {closed: reopen}}
+  support:
+    sender: default
+    followUp: {closed: reopen}
+    answer:
+      ja: |
+        {{ customer.name }} 様
+
+        {{ text }}
+
+        {{ agent.name }}
   sales: {sender: default}
 systemAddresses:
   support@corp.example: {name: サポート窓口, queue: support}
@@ -195,8 +204,17 @@ async fn a_case_from_the_mail_to_its_end() {
     browser.press("r");
     browser.press("トレイ2を開けてください。");
     browser.choose("#reply select[name=state]", "open");
+    let letter = "山田 様\n\nトレイ2を開けてください。\n\nAlice Agent";
+    browser.click(".around summary");
+    assert_eq!(browser.text(".around .letter"), letter, "seen while it is written");
+    browser.click("#reply button[formaction]");
+    assert_eq!(browser.text(".preview .letter"), letter, "seen before it is sent");
+    assert_eq!(browser.all("article.article").len(), 1, "nothing was sent");
+    small(&browser, "preview");
+    accessible(&browser, "preview");
+    shoot(&browser, "preview");
     browser.click("#reply button.main");
-    assert_eq!(browser.text("article.article.agent .text"), "トレイ2を開けてください。");
+    assert_eq!(browser.text("article.article.agent .text"), letter);
 
     // The mail is threaded, from the address of the queue, with the number in its subject.
     let answer = sent_to(&daemon, "yamada@kyaku.example", &mut known).await;
