@@ -149,10 +149,13 @@ impl From<&ObjectStatus> for ObjectView {
 
 impl From<Probe> for TrialView {
     fn from(probe: Probe) -> TrialView {
-        let (failed, hint) = probe.failed.map(|failed| (failed.message, failed.hint)).unzip();
+        let in_words = |name: &str, said: &str| format!("{name}: {said}");
+        let steps = probe.steps.iter().map(|step| in_words(step.name, &step.said)).collect();
+        let failed = probe.failed.map(|it| (in_words(it.step, &it.message), it.hint));
+        let (failed, hint) = failed.unzip();
         TrialView {
             works: failed.is_none(),
-            steps: probe.steps,
+            steps,
             failed,
             hint: hint.filter(|hint| !hint.is_empty()),
         }
