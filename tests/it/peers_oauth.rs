@@ -332,7 +332,7 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
         let path = format!("/api/v1/accounts/{account}/test");
         let (status, trial) = ask(program.addr, "POST", &path, &program.token(), "").await;
         assert!(status == 200 && trial.contains("\"works\":true"), "{account}: {trial}");
-        assert!(trial.contains("the provider gave an access token"), "{account}: {trial}");
+        assert!(trial.contains("token: the provider gave one"), "{account}: {trial}");
     }
 
     // The provider ends everything: the command to run is named, and the program alone goes on.
