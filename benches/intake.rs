@@ -9,6 +9,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../tests/it/listing.rs"]
+mod listing;
 #[path = "../tests/it/peers.rs"]
 #[allow(dead_code)]
 mod peers;
@@ -20,6 +22,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use listing::List;
 use peers::Dovecot;
 use postroom::config;
 use postroom::core::config::Account;

@@ -217,7 +217,9 @@ fn judge(mut files: Files, memory: &mut Memory, running: Option<(&str, &Config)>
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems.dedup();
     let good = !problems.iter().any(|problem| problem.severity == Severity::Error);
-    let (problems, allowed) = allow::sort_out(problems, &contents, &places);
+    let by_rules = problems.iter().any(|problem| problem.rule.is_some());
+    let allowances = if by_rules { allow::read(&contents) } else { Vec::new() };
+    let (problems, allowed) = allow::sort_out(problems, &allowances, &places);
     let tests = declared_tests(&united, &homes, &files);
     memory.remember(&hash, read, good.then_some(noted));
     let config = if good { config } else { None };

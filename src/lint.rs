@@ -133,12 +133,13 @@ pub fn add(loaded: &mut Loaded, around: &Around) {
         find(&subject, &mut found);
         problems.extend(found.into_iter().map(|found| placed(found, rule, &places)));
     }
-    let (kept, allowed) = allow::sort_out(problems, &files, &places);
+    let allowances = allow::read(&files);
+    let (kept, allowed) = allow::sort_out(problems, &allowances, &places);
     loaded.allowed.extend(allowed);
     for found in kept.chunk_by(|a, b| a.rule == b.rule) {
         tell(found, &mut loaded.problems);
     }
-    let about_allowances = stale_allow::find(loaded, &files, &places);
+    let about_allowances = stale_allow::find(loaded, &allowances, &places);
     loaded.problems.extend(about_allowances);
     let place = |problem: &Problem| (problem.file.clone(), problem.line, problem.column);
     loaded.problems.sort_by_key(place);

@@ -57,15 +57,6 @@ pub enum Scope {
     News,
 }
 
-/// A whole mailbox; an incomplete listing is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
-    /// Everything that lies there, oldest first.
-    pub entries: Vec<Entry>,
-    /// See [`Mailbox::epoch`].
-    pub epoch: String,
-}
-
 /// What became of one fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
@@ -110,19 +101,6 @@ pub trait Mailbox: Send {
 
     /// How many messages of the look are in none of the pages until now.
     fn rest(&self) -> usize;
-
-    /// Looks at everything and keeps it: only for a mailbox that is known to be small.
-    async fn list(&mut self) -> Result<Listing, MailboxError> {
-        self.look(Scope::All).await?;
-        let mut entries = Vec::new();
-        loop {
-            let page = self.page().await?;
-            if page.is_empty() {
-                return Ok(Listing { entries, epoch: self.epoch() });
-            }
-            entries.extend(page);
-        }
-    }
 
     /// Fetches these messages of the last look, in their order, one answer each. The caller
     /// bounds their sum; a single larger one is fetched in pieces.

@@ -53,7 +53,7 @@ use crate::core::desk::DeskFacts;
 use crate::core::intake::{Decision, DeskKey, Effect, Facts, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
-use crate::core::search::fold;
+use crate::core::search::folded_words;
 use crate::core::ticket::{
     Actor, Article, ArticleId, Command, Event, Refused, State, Ticket, TicketId,
 };
@@ -825,7 +825,7 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<RememberedCustomer, String>, StoreError> {
-        let words: Vec<String> = fold(words).split_whitespace().map(str::to_owned).collect();
+        let words = folded_words(words);
         self.view(|view| customers::list(view, &words, after, limit))
     }
 

@@ -213,10 +213,8 @@ struct Place<'a> {
 impl Place<'_> {
     fn of_account(account: &Account) -> Place<'_> {
         let (endpoint, login, folder) = match &account.connection {
-            Source::Imap { endpoint, login, folder } => (endpoint, login, Some(folder.clone())),
-            Source::Graph { endpoint, login, folder, .. } => {
-                (endpoint, login, Some(folder.clone()))
-            }
+            Source::Imap { endpoint, login, folder }
+            | Source::Graph { endpoint, login, folder } => (endpoint, login, Some(folder.clone())),
             Source::Pop3 { endpoint, login } => (endpoint, login, None),
             Source::Maildir { path } => {
                 return Place { folder: Some(path.display().to_string()), ..Place::default() };

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::client::{ServerArgs, segment};
+use super::client::{ServerArgs, query, segment};
 use super::output::{Format, clean};
 use super::{Exit, Failure, output, wait_for};
 use crate::http::dto::audience::{AudienceView, PersonView};
@@ -40,11 +40,8 @@ enum NotifyCommand {
 /// Explains.
 pub fn run(args: NotifyArgs) -> Result<Exit, Failure> {
     let NotifyCommand::Explain { number, event, by, server, format } = args.command;
-    let mut path =
-        format!("/api/v1/tickets/{}/audience?event={}", segment(&number), segment(&event));
-    if let Some(by) = &by {
-        path.push_str(&format!("&by={}", segment(by)));
-    }
+    let path = format!("/api/v1/tickets/{}/audience", segment(&number));
+    let path = query(&path, &[("event", Some(event)), ("by", by)]);
     let audience: AudienceView = wait_for(server.client()?.get(&path))?;
     match format {
         Format::Json => output::json(&audience),

@@ -236,15 +236,8 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     failure
 }
 
-/// A part of a path as it may stand in a URL (RFC 3986 section 2.3).
-pub fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let encoded = text.bytes().map(|byte| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    });
-    encoded.collect()
-}
+/// A part of a path as it may stand in a URL.
+pub use crate::net::http::percent_encoded as segment;
 
 /// A path with the given parts of a query, those that are absent left out.
 pub fn query(path: &str, parts: &[(&str, Option<String>)]) -> String {

@@ -28,11 +28,6 @@ pub fn locate(
     error.location().map(|at| (at.line(), at.column()))
 }
 
-/// How many documents a file can have at most.
-pub fn documents(text: &str) -> usize {
-    1 + text.lines().filter(|line| line.starts_with("---")).count()
-}
-
 const ARRIVED: &str = "\u{1}arrived";
 const ABSENT: &str = "\u{1}absent";
 

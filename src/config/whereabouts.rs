@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{document, place};
+use super::document;
+use super::places::Places;
 
 /// A place in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,26 +18,41 @@ pub struct Spot {
     pub column: usize,
 }
 
-/// Where this path stands, or as much of it as is written: what is left to a default stands
-/// nowhere, and its object is the nearest place. An entry of a list counts as a key.
-///
-/// `files` are paths and contents. `None` if not even the object is written.
-pub fn find(files: &[(String, String)], path: &[String]) -> Option<Spot> {
-    let mut best: Option<(Spot, usize)> = None;
-    for (file, text) in files {
-        let Ok(documents) = document::parse(text) else { continue };
-        for (number, value) in documents.iter().enumerate() {
-            let written = written(value, path);
-            let depth = written.len();
-            if depth < OBJECT_DEPTH || best.as_ref().is_some_and(|(_, found)| *found >= depth) {
-                continue;
-            }
-            if let Some((line, column)) = place::locate(text, number, &written, true) {
+/// A set of files in which things are looked for.
+pub struct Whereabouts<'a> {
+    files: &'a [(String, String)],
+    /// What each file holds; nothing if it cannot be read.
+    documents: Vec<Vec<Value>>,
+    places: Places<'a>,
+}
+
+impl<'a> Whereabouts<'a> {
+    /// Reads these paths and contents.
+    pub fn of(files: &'a [(String, String)]) -> Whereabouts<'a> {
+        let read = |(_, text): &(String, String)| document::parse(text).unwrap_or_default();
+        let documents = files.iter().map(read).collect();
+        Whereabouts { files, documents, places: Places::of(files) }
+    }
+
+    /// Where this path stands, or as much of it as is written: what is left to a default stands
+    /// nowhere, and its object is the nearest place. An entry of a list counts as a key.
+    ///
+    /// `None` if not even the object is written.
+    pub fn find(&self, path: &[String]) -> Option<Spot> {
+        let mut best: Option<(Spot, usize)> = None;
+        for ((file, _), documents) in self.files.iter().zip(&self.documents) {
+            for (number, value) in documents.iter().enumerate() {
+                let written = written(value, path);
+                let depth = written.len();
+                if depth < OBJECT_DEPTH || best.as_ref().is_some_and(|(_, found)| *found >= depth) {
+                    continue;
+                }
+                let (line, column) = self.places.nearest(file, number, &written, true);
                 best = Some((Spot { file: file.clone(), line, column }, depth));
             }
         }
+        best.map(|(spot, _)| spot)
     }
-    best.map(|(spot, _)| spot)
 }
 
 /// A section and a name.
@@ -80,7 +96,7 @@ mod tests {
             ("people.yaml".to_owned(), USERS.to_owned()),
         ];
         let path: Vec<String> = path.split(' ').map(str::to_owned).collect();
-        let found = find(&files, &path);
+        let found = Whereabouts::of(&files).find(&path);
         assert!(found.as_ref().is_none_or(|spot| spot.file == "people.yaml"));
         assert_eq!(found.map(|spot| (spot.line, spot.column)), expected);
     }

@@ -110,6 +110,16 @@ pub enum Language {
     Ja,
 }
 
+impl Language {
+    /// Its code (ISO 639-1), as in HTML, JSON and YAML.
+    pub fn code(self) -> &'static str {
+        match self {
+            Language::En => "en",
+            Language::Ja => "ja",
+        }
+    }
+}
+
 /// Rules of intake that hold for the whole desk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intake {

@@ -50,6 +50,17 @@ pub enum Lookup {
     Beginning(String),
 }
 
+/// Whether each of these words, folded, stands in one of these texts.
+pub fn all_stand_in(words: &[String], texts: [&str; 3]) -> bool {
+    let texts = texts.map(fold);
+    words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+}
+
+/// Words in the form in which texts are compared.
+pub fn folded_words(words: &str) -> Vec<String> {
+    fold(words).split_whitespace().map(str::to_owned).collect()
+}
+
 /// A text in the form in which texts are compared.
 pub fn fold(text: &str) -> String {
     let text = beginning(text, TEXT_CHARS_MAX);

@@ -49,17 +49,7 @@ pub fn link(path: &str, fields: &[(&str, &str)]) -> String {
 }
 
 /// A name as one part of a path.
-pub fn segment(name: &str) -> String {
-    let mut segment = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    segment
-}
+pub use crate::net::http::percent_encoded as segment;
 
 impl<S: Send + Sync> FromRequestParts<S> for Form {
     type Rejection = Infallible;

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::routes::role_name;
 use crate::core::config::{
-    Account, AfterFetch, Config, Dispatch, Endpoint, Language, Login, Poll, Queue, SecretRef,
-    Security, SmtpRoute, SmtpServer, Source, Switch, Text, WebhookTexts,
+    Account, AfterFetch, Config, Dispatch, Endpoint, Login, Poll, Queue, SecretRef, Security,
+    SmtpRoute, SmtpServer, Source, Switch, Text, WebhookTexts,
 };
 
 /// The whole configuration.
@@ -205,17 +205,10 @@ fn queue(queue: &Queue) -> Value {
             "reject": queue.auto_replies.reject,
             "newTicket": queue.auto_replies.new_ticket,
         },
-        "answer": queue.answer.keys().map(|language| code(*language)).collect::<Vec<_>>(),
+        "answer": queue.answer.keys().map(|language| language.code()).collect::<Vec<_>>(),
         "lockTimeoutSeconds": queue.lock_timeout.map(|timeout| timeout.as_secs()),
         "state": switch(queue.state),
     })
-}
-
-fn code(language: Language) -> &'static str {
-    match language {
-        Language::En => "en",
-        Language::Ja => "ja",
-    }
 }
 
 fn text(text: &Text) -> Value {

@@ -1,7 +1,7 @@
 //! Allowances that say nothing, or that are no longer needed.
 
 use super::{Rule, hint_of_rules, rule};
-use crate::config::allow::{self, Allowance};
+use crate::config::allow::Allowance;
 use crate::config::places::Places;
 use crate::config::{Loaded, Problem, Severity};
 
@@ -42,9 +42,8 @@ pub const BAD: Rule = Rule {
 const NOT_EVERYWHERE: [&str; 3] = ["secret-missing", "secret-readable", "near-its-end"];
 
 /// What is wrong with the allowances of these files, once all rules were heard.
-pub fn find(loaded: &Loaded, files: &[(String, String)], places: &Places<'_>) -> Vec<Problem> {
-    let judged = allow::read(files).into_iter();
-    judged.filter_map(|allowance| judge(loaded, places, &allowance)).collect()
+pub fn find(loaded: &Loaded, allowances: &[Allowance], places: &Places<'_>) -> Vec<Problem> {
+    allowances.iter().filter_map(|allowance| judge(loaded, places, allowance)).collect()
 }
 
 fn judge(loaded: &Loaded, places: &Places<'_>, allowance: &Allowance) -> Option<Problem> {

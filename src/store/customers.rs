@@ -17,10 +17,9 @@ use super::tables::{Tables, View};
 use super::tickets::{articles, by_id};
 use super::{Page, RememberedCustomer};
 use crate::core::address::Address;
-use crate::core::{header, language};
-
-use crate::core::search::fold;
+use crate::core::search::all_stand_in;
 use crate::core::ticket::{Article, ArticleKind, AuthorKind, Customer, Ticket};
+use crate::core::{header, language};
 
 /// Rows that are looked at for one page; the next page goes on from there.
 const LOOKED_AT_MAX: usize = 20_000;
@@ -158,8 +157,7 @@ impl RememberedCustomer {
     /// Whether each of these words, folded, stands in address, name or company.
     fn is_found_by(&self, words: &[String]) -> bool {
         let texts = [self.address.as_str(), &self.name, self.company.as_deref().unwrap_or("")];
-        let texts = texts.map(fold);
-        words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+        all_stand_in(words, texts)
     }
 }
 

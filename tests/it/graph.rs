@@ -14,6 +14,7 @@ use postroom::transport;
 use secrecy::SecretString;
 
 use crate::daemon::{Daemon, until};
+use crate::listing::List;
 use crate::server::certificates::Authority;
 use crate::server::graph::{Fault, StandIn, TOKEN, refusal, wait};
 use crate::server::issuer::Issuer;

@@ -8,6 +8,7 @@ use postroom::mailbox::{
 };
 use postroom::secret::Secrets;
 
+use crate::listing::List;
 use crate::server::certificates::Authority;
 use crate::server::imap::capabilities;
 use crate::server::{Act, Behaviour, PASSWORD, Server, account, endpoint, imap, login, pop3, say};

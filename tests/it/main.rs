@@ -28,6 +28,7 @@ mod import;
 mod intake;
 mod issuer;
 mod lint;
+mod listing;
 mod mail;
 mod mailbox;
 mod metrics;

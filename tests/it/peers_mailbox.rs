@@ -6,6 +6,7 @@ use postroom::core::config::{Account, AfterFetch, Endpoint, Security, Source};
 use postroom::mailbox::{self, Fetched, Mailbox, MailboxError, Woken};
 use postroom::secret::Secrets;
 
+use crate::listing::{List, Listing};
 use crate::peers::Dovecot;
 use crate::server::{PASSWORD, account, endpoint, login};
 
@@ -111,7 +112,7 @@ async fn all_six_types_fetch_the_same() {
         mailbox.close().await.unwrap();
         // A second session knows the messages by the same names.
         let again = desk.opened(&account).await.list().await.unwrap();
-        let names = |listing: &mailbox::Listing| {
+        let names = |listing: &Listing| {
             listing.entries.iter().map(|entry| entry.location.clone()).collect::<Vec<_>>()
         };
         assert_eq!(names(&again), names(&listing));

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use crate::browser::Browser;
 use crate::daemon::until;
 use crate::issuer::{Introspecting, Issuer, browse};
+use crate::listing::List;
 use crate::peers::Dovecot;
 use crate::process::{Program, ask};
 use crate::server::{account, endpoint};

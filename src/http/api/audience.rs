@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::{Path, Query};
+use crate::config::whereabouts::Whereabouts;
 use crate::core::notify::{EventKind, Verdict, explain};
 use crate::core::ticket::{Actor, Ticket};
 use crate::http::Web;
@@ -27,15 +28,9 @@ pub async fn show(
 ) -> Result<Json<AudienceView>, Problem> {
     let kind = EventKind::from_label(&query.event).ok_or_else(|| unknown_event(&query.event))?;
     let asked = judge(&web, &number, kind, query.by).await?;
-    Ok(Json(AudienceView {
-        ticket: asked.ticket.number,
-        event: kind.label().into(),
-        people: asked
-            .verdicts
-            .iter()
-            .map(|verdict| PersonView::of(verdict, &asked.files))
-            .collect(),
-    }))
+    let files = Whereabouts::of(&asked.files);
+    let people = asked.verdicts.iter().map(|verdict| PersonView::of(verdict, &files)).collect();
+    Ok(Json(AudienceView { ticket: asked.ticket.number, event: kind.label().into(), people }))
 }
 
 /// What was found about an event on a ticket.

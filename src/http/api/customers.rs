@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Path, Query};
 use crate::core::address::Address;
 use crate::core::config::Config;
-use crate::core::search::fold;
+use crate::core::search::{all_stand_in, folded_words};
 use crate::http::Web;
 use crate::http::api::tickets;
 use crate::http::dto::PageView;
@@ -122,7 +122,7 @@ fn declared(
     after: Option<&str>,
     until: Option<&str>,
 ) -> Vec<Address> {
-    let words = fold(words);
+    let words = folded_words(words);
     let bound = |text: Option<&str>| text.and_then(Address::parse);
     let from = bound(after).map_or(Bound::Unbounded, Bound::Excluded);
     let until = bound(until);
@@ -134,8 +134,7 @@ fn declared(
                 profile.name.as_deref().unwrap_or(""),
                 profile.company.as_deref().unwrap_or(""),
             ];
-            let texts = texts.map(fold);
-            words.split_whitespace().all(|word| texts.iter().any(|text| text.contains(word)))
+            all_stand_in(&words, texts)
         })
         .map(|(address, _)| address.clone())
         .collect()

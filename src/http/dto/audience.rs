@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::whereabouts;
+use crate::config::whereabouts::Whereabouts;
 use crate::core::config::Language;
 use crate::core::notify::{Rule, Verdict, Wait};
 use crate::core::render;
@@ -55,8 +55,8 @@ pub struct RuleView {
 }
 
 impl PersonView {
-    /// What was decided for one person, with places in these files.
-    pub fn of(verdict: &Verdict, files: &[(String, String)]) -> PersonView {
+    /// What was decided for one person, with places in the files.
+    pub fn of(verdict: &Verdict, files: &Whereabouts<'_>) -> PersonView {
         let (reason, why) = reason(verdict);
         let told = verdict.told.as_ref().ok();
         let channels = told.map(|notice| notice.channels);
@@ -98,9 +98,9 @@ fn reason(verdict: &Verdict) -> (&'static str, String) {
 }
 
 impl RuleView {
-    /// With its place in these files.
-    pub(in crate::http) fn of(rule: &Rule, files: &[(String, String)]) -> RuleView {
-        let spot = whereabouts::find(files, &rule.0);
+    /// With its place in the files.
+    pub(in crate::http) fn of(rule: &Rule, files: &Whereabouts<'_>) -> RuleView {
+        let spot = files.find(&rule.0);
         let place = spot.map(|spot| format!("{}:{}", spot.file, spot.line));
         RuleView { path: rule.to_string(), place }
     }

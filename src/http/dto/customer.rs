@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::PageView;
 use super::ticket::TicketView;
 use crate::core::address::Address;
-use crate::core::config::{CustomerProfile, Language};
+use crate::core::config::CustomerProfile;
 use crate::store::RememberedCustomer;
 
 /// What is known of a customer.
@@ -59,18 +59,13 @@ impl KnownCustomerView {
             address: address.to_string(),
             name: name.or(remembered.map(|known| known.name.clone())).unwrap_or_default(),
             company: company.or(remembered.and_then(|known| known.company.clone())),
-            language: language.or(remembered.and_then(|known| known.language)).map(code),
+            language: language
+                .or(remembered.and_then(|known| known.language))
+                .map(|language| language.code().into()),
             declared: declared.is_some(),
             first_seen,
             last_seen,
             tickets: remembered.map_or(0, |known| known.tickets),
         }
-    }
-}
-
-fn code(language: Language) -> String {
-    match language {
-        Language::En => "en".into(),
-        Language::Ja => "ja".into(),
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::core::address::Address;
-use crate::core::config::{Config, Language};
+use crate::core::config::Config;
 use crate::core::desk::Composed;
 use crate::core::permission::Asker;
 use crate::core::render;
@@ -217,17 +217,13 @@ impl PreviewView {
             let others = all.iter().filter(|one| !config.system_addresses.contains_key(*one));
             others.map(ToString::to_string).collect()
         };
-        let language = match composed.language {
-            Language::En => "en",
-            Language::Ja => "ja",
-        };
         PreviewView {
             from: composed.from.as_ref().map(ToString::to_string),
             to: outside(&composed.to),
             cc: outside(&composed.cc),
             subject: render::tagged(config, ticket, &composed.subject),
             text: composed.text.clone(),
-            language: language.into(),
+            language: composed.language.code().into(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::notifications::event_words;
 use super::plain;
 use super::tickets::{full_name, shown_title};
 use super::words::{Audience, Bells, audience as reasons};
+use crate::config::whereabouts::Whereabouts;
 use crate::core::config::Config;
 use crate::core::notify::{EventKind, Notice, Rule, Verdict, Wait};
 use crate::core::render;
@@ -81,6 +82,7 @@ fn question(
 fn answer(judged: &Judged, config: &Config, reader: &SignedIn) -> Markup {
     let words = Audience::of(reader.language);
     let told = |verdict: &&Verdict| verdict.told.is_ok();
+    let files = Whereabouts::of(&judged.files);
     let (first, rest): (Vec<_>, Vec<_>) = judged.verdicts.iter().partition(told);
     html! {
         div.scroll tabindex="0" role="region" aria-label=(words.title) {
@@ -94,7 +96,7 @@ fn answer(judged: &Judged, config: &Config, reader: &SignedIn) -> Markup {
                 } }
                 tbody {
                     @for verdict in first.iter().chain(&rest) {
-                        (line(verdict, &judged.files, config, reader))
+                        (line(verdict, &files, config, reader))
                     }
                 }
             }
@@ -102,12 +104,7 @@ fn answer(judged: &Judged, config: &Config, reader: &SignedIn) -> Markup {
     }
 }
 
-fn line(
-    verdict: &Verdict,
-    files: &[(String, String)],
-    config: &Config,
-    reader: &SignedIn,
-) -> Markup {
+fn line(verdict: &Verdict, files: &Whereabouts<'_>, config: &Config, reader: &SignedIn) -> Markup {
     let words = Audience::of(reader.language);
     html! {
         tr {
@@ -154,7 +151,7 @@ fn when(notice: &Notice, reader: &SignedIn) -> Markup {
 }
 
 /// The line that decided, where it stands.
-fn decided(rule: &Rule, files: &[(String, String)]) -> Markup {
+fn decided(rule: &Rule, files: &Whereabouts<'_>) -> Markup {
     let rule = RuleView::of(rule, files);
     html! {
         code { (plain::line(&rule.path)) }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets;
-use super::words::{Frame, code};
+use super::words::Frame;
 use crate::core::config::{Language, Role};
 use crate::http::session::{SignedIn, UNREAD_MAX};
 
@@ -176,7 +176,7 @@ pub fn alphabet(reader: &SignedIn, first: Option<&str>, next: Option<&str>) -> M
 fn document(language: Language, desk: &str, title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
-        html lang=(code(language)) {
+        html lang=(language.code()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";

@@ -85,14 +85,6 @@ pub fn accepted(header: Option<&str>, default: Language) -> Language {
     best.map_or(default, |(language, _)| language)
 }
 
-/// Code of a language in HTML.
-pub fn code(language: Language) -> &'static str {
-    match language {
-        Language::En => "en",
-        Language::Ja => "ja",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

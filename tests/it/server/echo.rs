@@ -4,10 +4,9 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::graph::read_request;
+use super::json;
 
 /// A running one.
 pub struct Echo {
@@ -24,25 +23,10 @@ impl Echo {
         let port = listener.local_addr().unwrap().port();
         let heard: Arc<Mutex<String>> = Arc::default();
         let shared = heard.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let heard = shared.clone();
-                tokio::spawn(async move {
-                    while let Some(request) = read_request(&mut stream).await {
-                        let asked = request.whole();
-                        heard.lock().unwrap().push_str(&asked);
-                        let (status, body) = answer(port, &asked);
-                        let answer = format!(
-                            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n\
-                             content-length: {}\r\n\r\n{body}",
-                            body.len()
-                        );
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
+        let task = json::serve(listener, move |request| {
+            let asked = request.whole();
+            shared.lock().unwrap().push_str(&asked);
+            answer(port, &asked)
         });
         Echo { port, heard, task }
     }

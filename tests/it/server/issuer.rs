@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::graph::{TOKEN, read_request};
+use super::graph::TOKEN;
+use super::json;
 
 /// A running one. Its access tokens are those of the Graph stand-in.
 pub struct Issuer {
@@ -45,24 +45,9 @@ impl Issuer {
         };
         let state = Arc::new(Mutex::new(state));
         let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let state = shared.clone();
-                tokio::spawn(async move {
-                    while let Some(request) = read_request(&mut stream).await {
-                        let form = String::from_utf8_lossy(&request.body).into_owned();
-                        let (status, body) = state.lock().unwrap().answer(&form);
-                        let answer = format!(
-                            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n\
-                             content-length: {}\r\n\r\n{body}",
-                            body.len()
-                        );
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
+        let task = json::serve(listener, move |request| {
+            let form = String::from_utf8_lossy(&request.body);
+            shared.lock().unwrap().answer(&form)
         });
         Issuer { port, state, task }
     }

@@ -8,6 +8,7 @@ pub mod echo;
 pub mod graph;
 pub mod imap;
 pub mod issuer;
+pub mod json;
 pub mod pop3;
 
 use std::path::Path;

@@ -85,7 +85,7 @@ pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Dr
                 }
             }
             label for="reply-text" { (words.text) }
-            textarea #reply-text name="text" required maxlength="200000" lang=(code(language)) data-key="r" { (draft.reply) }
+            textarea #reply-text name="text" required maxlength="200000" lang=(language.code()) data-key="r" { (draft.reply) }
             (around(ticket, config, reader, language))
             div.row {
                 label.inline { (words.then)
@@ -132,7 +132,7 @@ fn around(ticket: &Ticket, config: &Config, reader: &SignedIn, language: Languag
         @if !before.is_empty() || !after.is_empty() {
             details.around {
                 summary { (words.around) }
-                p.letter lang=(code(language)) {
+                p.letter lang=(language.code()) {
                     (foreign::plain(&before)) span.soft data-mirror="reply-text" { "…" } (foreign::plain(&after))
                 }
             }
@@ -145,10 +145,6 @@ fn language_name(language: Language) -> &'static str {
         Language::En => "English",
         Language::Ja => "日本語",
     }
-}
-
-fn code(language: Language) -> &'static str {
-    crate::http::pages::words::code(language)
 }
 
 /// A note.
