@@ -23,7 +23,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::core::config::{ClientAuth, Grant, OAuth2, OAuthProvider, TENANT};
+use crate::core::config::{ClientAuth, Grant, OAuth2, OAuthProfile, OAuthProvider, TENANT};
+use crate::net::NetError;
 use crate::net::http::{Client, HttpError, Request, percent_encoded};
 use crate::net::reach::Reach;
 use crate::secret::{SecretError, Secrets};
@@ -122,6 +123,9 @@ impl OAuthError {
             OAuthError::Http(HttpError::Private(..)) => {
                 "set `allowPrivate: true` on the provider if that is meant"
             }
+            OAuthError::Http(HttpError::Net(NetError::Certificate(..))) => {
+                "trust the provider's own root with `tls: {ca: FILE}` at the provider"
+            }
             OAuthError::Http(_) => "is `tokenUrl` right, and does a firewall let us out?",
             OAuthError::Secret(_) => {
                 "secrets of `{secret: NAME}` lie in the directory --secrets-dir"
@@ -134,7 +138,7 @@ impl OAuthError {
                 "is clientSecret the value, not its identifier, and still valid?"
             }
             OAuthError::Pending { .. } => "open the page and type the code",
-            OAuthError::Refused(_) => "compare scopes and permissions of the registration",
+            OAuthError::Refused(_) => "compare `tokenUrl`, the scopes and the permissions of the registration",
         }
     }
 }
@@ -166,12 +170,11 @@ pub fn registration(
         Grant::ClientCredentials => offered.app_scopes.clone(),
         Grant::AuthorizationCode | Grant::DeviceCode => offered.scopes.clone(),
     });
-    let tenant = declared.tenant.as_deref().unwrap_or(TENANT_DEFAULT);
-    let of_tenant = |url: &String| url.replace(TENANT, tenant);
+    let of_tenant = |url: &String| at_tenant(url, declared);
     let params = provider.auth_params.iter();
     Ok(Registration {
         auth_url: of_tenant(&provider.auth_url),
-        token_url: of_tenant(&provider.token_url),
+        token_url: token_url(declared, provider),
         device_url: provider.device_url.as_ref().map(of_tenant),
         client_auth: provider.client_auth,
         auth_params: params.map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -179,6 +182,15 @@ pub fn registration(
         client_secret: declared.client_secret.as_ref().map(|it| secrets.read(it)).transpose()?,
         scopes: scopes.unwrap_or_default(),
     })
+}
+
+/// Where a profile's tokens come from.
+pub fn token_url(profile: &OAuthProfile, provider: &OAuthProvider) -> String {
+    at_tenant(&provider.token_url, profile)
+}
+
+fn at_tenant(url: &str, profile: &OAuthProfile) -> String {
+    url.replace(TENANT, profile.tenant.as_deref().unwrap_or(TENANT_DEFAULT))
 }
 
 /// RFC 6749 section 4.4: a token for ourselves.

@@ -1,9 +1,9 @@
 //! Tries an account or an SMTP server step by step, for `postroom probe` and for the page.
 //!
 //! ```text
-//! profile, token     who needs one                     road.rs     name, TCP, TLS: walked by ourselves
-//! name, tcp, tls     every server                      advice.rs   what to do about each
-//! login, folder      as the protocol passes them
+//! discovery, token   who needs one                     discovery.rs  where it comes from
+//! name, tcp, tls     every server                      road.rs       walked by ourselves
+//! login, folder      as the protocol passes them       advice.rs     what to do about each
 //! messages, news     accounts
 //! mail               servers, if one is given
 //! ```
@@ -11,6 +11,7 @@
 //! given.
 
 mod advice;
+mod discovery;
 mod road;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub struct Probe {
 /// A step that worked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Which: `token`, `name`, `tcp`, `tls`, `login`, `folder` and so on.
+    /// Which: `discovery`, `token`, `name`, `tcp`, `tls`, `login`, `folder` and so on.
     pub name: &'static str,
     /// What was found.
     pub said: String,
@@ -103,10 +104,12 @@ impl Means {
         steps: &mut Vec<Step>,
     ) -> Result<Option<SecretString>, ProbeFailure> {
         let Some(holder) = holder else { return Ok(None) };
-        let profile = self.config.oauth2.profiles.get(&holder.profile);
-        let provider = profile.and_then(|it| self.config.oauth2.providers.get(&it.provider));
-        let asked = provider.map_or("", |provider| provider.token_url.as_str());
-        steps.push(Step::new("profile", format!("{}, which asks {asked}", holder.profile)));
+        let oauth2 = &self.config.oauth2;
+        if let Some(profile) = oauth2.profiles.get(&holder.profile)
+            && let Some(provider) = oauth2.providers.get(&profile.provider)
+        {
+            steps.push(discovery::provider(&holder.profile, profile, provider).await?);
+        }
         match self.tokens.access(&self.config, &holder).await {
             Ok(token) => {
                 steps.push(Step::new("token", "the provider gave one"));

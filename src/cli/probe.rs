@@ -3,64 +3,104 @@
 //! Architecture invariant: nothing is fetched, deleted or marked; a mail is sent only with
 //! `--send`.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use hyper::Method;
 use jiff::Timestamp;
 
+use super::client::{Client, ServerArgs, segment};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
-use crate::app::probe::{self, Means, Probe};
+use crate::app::probe::{self, Means};
 use crate::core::address::Address;
 use crate::core::config::Config;
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
+use crate::http::dto::status::{StatusView, TrialView};
 
 /// Options of `probe`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  postroom probe support -c config/\n  \
-                        postroom probe relay --send me@example.com -c config/")]
+#[command(
+    after_help = "Without --daemon it needs no daemon, and no sign-in: it tries what the files declare. What a \
+                  person\nhas signed in for is tried by the daemon, which keeps the tokens.\n\n\
+                  Examples:\n  postroom probe support -c config/\n  \
+                  postroom probe relay --send me@example.com -c config/\n  \
+                  postroom probe support --daemon"
+)]
 pub struct ProbeArgs {
     /// Name of a mail account or of an SMTP server
     #[arg(value_name = "ACCOUNT|SMTP")]
     name: String,
     /// Send a test mail to this address through the SMTP server
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "daemon")]
     send: Option<String>,
+    /// Have the running daemon try it, as it knows it and with the sign-ins it keeps
+    #[arg(long)]
+    daemon: bool,
+    /// Configuration file, or directory read recursively for *.yaml and *.yml; may be repeated
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        env = "POSTROOM_CONFIG",
+        required_unless_present = "daemon"
+    )]
+    config: Vec<PathBuf>,
+    /// Directory in which `{secret: NAME}` is looked for
+    #[arg(long, value_name = "DIR", env = "POSTROOM_SECRETS_DIR")]
+    secrets_dir: Option<PathBuf>,
     #[command(flatten)]
-    files: FilesArgs,
+    server: ServerArgs,
 }
 
 /// Tries and says each step.
 pub fn run(args: ProbeArgs) -> Result<Exit, Failure> {
-    let config = match args.files.load_valid() {
+    if args.daemon {
+        let client = args.server.client()?;
+        return report(wait_for(by_daemon(&client, &args.name))?);
+    }
+    let files = FilesArgs { config: args.config, secrets_dir: args.secrets_dir };
+    let config = match files.load_valid() {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };
-    let means = Means::of_command(config.clone(), args.files.secrets());
+    let means = Means::of_command(config.clone(), files.secrets());
     if let Some(account) = config.accounts.get(&args.name) {
         if args.send.is_some() {
             let message = format!("{:?} is a mail account; --send needs an SMTP server", args.name);
             return Err(Failure::new(message).exit(Exit::Usage));
         }
         let tried = async { Ok(probe::account(account, &means).await) };
-        return report(wait_for(tried)?);
+        return report(wait_for(tried)?.into());
     }
     if let Some(server) = config.smtp.get(&args.name) {
         let mail = args.send.as_deref().map(|to| test_mail(&config, to)).transpose()?;
         let tried = async { Ok(probe::server(server, mail.as_ref(), &means).await) };
-        return report(wait_for(tried)?);
+        return report(wait_for(tried)?.into());
     }
-    Err(unknown(&config, &args.name))
+    let known = config.accounts.keys().chain(config.smtp.keys()).map(String::as_str);
+    Err(unknown(&args.name, known))
+}
+
+/// The daemon tries what runs under this name.
+async fn by_daemon(client: &Client, name: &str) -> Result<TrialView, Failure> {
+    let running: StatusView = client.get("/api/v1/status").await?;
+    let found = running.objects.iter().find(|object| object.name == name);
+    let Some(found) = found else {
+        return Err(unknown(name, running.objects.iter().map(|object| object.name.as_str())));
+    };
+    let kind = if found.kind == "smtp" { "servers" } else { "accounts" };
+    client.send(Method::POST, &format!("/api/v1/{kind}/{}/test", segment(name)), None).await
 }
 
 /// Says each step, and what failed.
-fn report(probe: Probe) -> Result<Exit, Failure> {
-    for step in &probe.steps {
-        output::print(&format!("ok  {:<9} {}\n", step.name, output::clean(&step.said)));
+fn report(trial: TrialView) -> Result<Exit, Failure> {
+    for step in &trial.steps {
+        let (name, said) = step.split_once(": ").unwrap_or(("", step));
+        output::print(&format!("ok  {name:<9} {}\n", output::clean(said)));
     }
-    match probe.failed {
+    match trial.failed {
         None => Ok(Exit::Fine),
-        Some(failed) => {
-            let message = format!("{}: {}", failed.step, failed.message);
-            Err(Failure::new(message).hint(failed.hint))
-        }
+        Some(failed) => Err(Failure::new(failed).hint(trial.hint.unwrap_or_default())),
     }
 }
 
@@ -97,9 +137,8 @@ fn test_mail(config: &Config, to: &str) -> Result<Outgoing, Failure> {
     })
 }
 
-fn unknown(config: &Config, name: &str) -> Failure {
-    let known: Vec<&str> =
-        config.accounts.keys().chain(config.smtp.keys()).map(String::as_str).collect();
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let known: Vec<&str> = known.collect();
     Failure::new(format!("there is no mail account or SMTP server {name:?}"))
         .hint(format!("declared are {}", known.join(", ")))
         .exit(Exit::Usage)

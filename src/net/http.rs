@@ -212,10 +212,7 @@ impl Client {
 
     /// Asks once. A GET whose kept connection turns out to be closed is asked again on a new one.
     pub async fn ask(&self, request: Request) -> Result<Answer, HttpError> {
-        let uri: Uri = request
-            .url
-            .parse()
-            .map_err(|_| HttpError::Request(shown(&request.url), "the URL cannot be read"))?;
+        let uri = parsed(&request.url)?;
         let origin = origin(&uri)?;
         if let Some(reason) = request.broken {
             return Err(HttpError::Request(origin.host, reason));
@@ -225,6 +222,14 @@ impl Client {
             Ok(answer) => answer,
             Err(_) => Err(HttpError::Timeout(origin.host, request.within)),
         }
+    }
+
+    /// Where a URL leads, as far as it may be reached, in the resolver's order. Nothing is sent.
+    pub async fn addresses(&self, url: &str) -> Result<Vec<IpAddr>, HttpError> {
+        let origin = origin(&parsed(url)?)?;
+        let found = tokio::time::timeout(WITHIN, self.allowed(&origin)).await;
+        let found = found.unwrap_or_else(|_| Err(HttpError::Timeout(origin.host.clone(), WITHIN)));
+        Ok(found?.into_iter().map(|address| address.ip()).collect())
     }
 
     async fn ask_origin(
@@ -290,32 +295,37 @@ impl Client {
 
     /// Connects to the first address that may be reached and answers.
     async fn reach_out(&self, origin: &Origin) -> Result<TcpStream, HttpError> {
-        let shown = format!("{}:{}", origin.host, origin.port);
-        let failed = |error: io::Error| NetError::Connect(shown.clone(), error);
-        let found = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await;
-        let found: Vec<SocketAddr> = found.map_err(failed)?.collect();
-        let mut refused = None;
-        let mut last = None;
-        for address in found {
-            let ip = address.ip().to_canonical();
-            // Plain text may only go to this machine itself.
-            if !self.reach.allows(ip) || !(origin.encrypted || ip.is_loopback()) {
-                refused = Some(ip);
-                continue;
-            }
+        let mut last = io::Error::other("the name has no address");
+        for address in self.allowed(origin).await? {
             match TcpStream::connect(address).await {
                 Ok(tcp) => {
-                    tcp.set_nodelay(true).map_err(failed)?;
+                    tcp.set_nodelay(true).map_err(|error| origin.unreached(error))?;
                     return Ok(tcp);
                 }
-                Err(error) => last = Some(error),
+                Err(error) => last = error,
             }
         }
-        match (last, refused) {
-            (Some(error), _) => Err(failed(error).into()),
-            (None, Some(ip)) => Err(HttpError::Private(origin.host.clone(), ip)),
-            (None, None) => Err(failed(io::Error::other("the name has no address")).into()),
+        Err(origin.unreached(last))
+    }
+
+    /// Addresses of an origin that may be reached. That it has others only is an error of its own.
+    async fn allowed(&self, origin: &Origin) -> Result<Vec<SocketAddr>, HttpError> {
+        let found = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await;
+        let found: Vec<SocketAddr> = found.map_err(|error| origin.unreached(error))?.collect();
+        let allowed: Vec<SocketAddr> =
+            found.iter().copied().filter(|address| self.may_reach(origin, *address)).collect();
+        match found.first() {
+            Some(refused) if allowed.is_empty() => {
+                Err(HttpError::Private(origin.host.clone(), refused.ip().to_canonical()))
+            }
+            Some(_) | None => Ok(allowed),
         }
+    }
+
+    fn may_reach(&self, origin: &Origin, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        // Plain text may only go to this machine itself.
+        self.reach.allows(ip) && (origin.encrypted || ip.is_loopback())
     }
 
     async fn exchange(
@@ -352,6 +362,12 @@ async fn converse(
     let (head, body) = response.into_parts();
     let body = Limited::new(body, answer_bytes_max).collect().await.map_err(Failure::Body)?;
     Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+}
+
+impl Origin {
+    fn unreached(&self, error: io::Error) -> HttpError {
+        NetError::Connect(format!("{}:{}", self.host, self.port), error).into()
+    }
 }
 
 enum Failure {
@@ -419,6 +435,10 @@ fn prepared(
     Ok(prepared)
 }
 
+fn parsed(url: &str) -> Result<Uri, HttpError> {
+    url.parse().map_err(|_| HttpError::Request(shown(url), "the URL cannot be read"))
+}
+
 fn origin(uri: &Uri) -> Result<Origin, HttpError> {
     let odd = |reason| HttpError::Request(shown(&uri.to_string()), reason);
     let encrypted = match uri.scheme_str() {
@@ -436,7 +456,7 @@ fn origin(uri: &Uri) -> Result<Origin, HttpError> {
 }
 
 /// A URL without what may be secret in it.
-fn shown(url: &str) -> String {
+pub fn shown(url: &str) -> String {
     let bare = url.split(['?', '#']).next().unwrap_or_default();
     match bare.split_once('@') {
         Some((_, rest)) => rest.chars().take(200).collect(),
@@ -621,9 +641,25 @@ mod tests {
     #[tokio::test]
     async fn our_own_network_is_not_asked() {
         let client = Client::new(TlsOptions::default(), Reach::Public);
-        for url in ["https://127.0.0.1/", "https://localhost/", "https://[::ffff:7f00:1]:1/"] {
+        let urls = [
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://localhost/",
+            "https://169.254.169.254/latest",
+            "https://[::ffff:7f00:1]:1/",
+            "https://[64:ff9b::a9fe:a9fe]/",
+        ];
+        for url in urls {
             check(client.ask(Request::get(url)).await, "an address of a private network");
+            let error = client.addresses(url).await.unwrap_err().to_string();
+            assert!(error.contains("an address of a private network"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn where_a_url_leads() {
+        let found = near().addresses("http://127.0.0.1:9/?secret").await.unwrap();
+        assert_eq!(found, [IpAddr::from([127, 0, 0, 1])]);
     }
 
     #[tokio::test]

@@ -328,12 +328,20 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
     let stands = String::from_utf8_lossy(&stands.stdout).into_owned();
     assert!(stands.contains("authorizationCode") && !stands.contains("Reauth"), "{stands}");
 
-    // The page and the interface try an account with the tokens that the daemon holds.
+    // The daemon tries an account with the tokens that it holds, for the interface and the command.
     for account in ["alice", "bob", "app"] {
         let path = format!("/api/v1/accounts/{account}/test");
         let (status, trial) = ask(program.addr, "POST", &path, &program.token(), "").await;
         assert!(status == 200 && trial.contains("\"works\":true"), "{account}: {trial}");
-        assert!(trial.contains("token: the provider gave one"), "{account}: {trial}");
+        assert!(trial.contains("discovery: profile "), "{account}: {trial}");
+        let tried = command(program.addr, &data, &["probe", account, "--daemon"]).output().unwrap();
+        let trial = String::from_utf8_lossy(&tried.stdout).into_owned();
+        assert!(tried.status.success(), "{account}: {trial}");
+        for step in ["discovery", "token     the provider gave", "login     with the access token"]
+        {
+            assert!(trial.contains(&format!("ok  {step}")), "{account}: {trial}");
+        }
+        said.push_str(&trial);
     }
 
     // The provider ends everything: the command to run is named, and the program alone goes on.

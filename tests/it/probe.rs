@@ -20,8 +20,13 @@ use crate::transport::run;
 #[track_caller]
 fn check(case: &str, yaml: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let secrets =
-        [("right", "pass"), ("wrong", "CANARY-wrong"), ("robot", "CANARY-robot"), ("npm", "right")];
+    let secrets = [
+        ("right", "pass"),
+        ("wrong", "CANARY-wrong"),
+        ("robot", "CANARY-robot"),
+        ("npm", "right"),
+        ("seal", "CANARY-seal-key-0123456789abcdef"),
+    ];
     for (name, value) in secrets {
         std::fs::write(folder.path().join(name), value).unwrap();
     }
@@ -57,19 +62,25 @@ fn check(case: &str, yaml: &str) {
 /// What differs from run to run, and from resolver to resolver, made the same.
 fn without_ports(said: &str) -> String {
     let line = |line: &str| {
-        let mut parts = line.split("127.0.0.1:");
-        let mut text = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            text += "127.0.0.1:PORT";
-            text += part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let text = ["127.0.0.1:", "localhost:"].iter().fold(line.to_owned(), without_port);
+        for unknown in ["has no address: ", "failed to lookup address information: "] {
+            if let Some((start, _)) = text.split_once(unknown) {
+                return format!("{start}{unknown}REASON\n");
+            }
         }
-        match text.split_once("has no address: ") {
-            Some((start, _)) => format!("{start}has no address: REASON\n"),
-            // How long Dovecot took.
-            None => text.split(" (0.").next().unwrap_or_default().to_owned() + "\n",
-        }
+        // How long Dovecot took.
+        text.split(" (0.").next().unwrap_or_default().to_owned() + "\n"
     };
     said.lines().map(line).collect()
+}
+
+fn without_port(line: String, host: &&str) -> String {
+    let mut parts = line.split(host);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text += &format!("{host}PORT{}", part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    text
 }
 
 fn account(kind: &str, port: u16, more: &str) -> String {
@@ -178,6 +189,17 @@ fn tokens_at_dovecot() {
         check("refused-client", &(oauth2(&provider, "wrong") + &imap("support@mail.test")));
         let public = right.replace("allowPrivate: true, ", "");
         check("private-provider", &(public + &imap("support@mail.test")));
+        // The name of the provider is wrong, and nothing is asked.
+        let nobody =
+            right.replace(&format!("{}/token", issuer.url("")), "https://nobody.invalid/token");
+        check("unknown-provider", &(nobody + &imap("support@mail.test")));
+        // The page of the provider that people see: no token endpoint.
+        let page = right.replace("/token", "/test/none");
+        check("no-token-endpoint", &(page + &imap("support@mail.test")));
+        // What a person has signed in for is in the hands of the daemon.
+        let person = right.replace("oauth2:\n", "oauth2:\n  sealKey: {file: \"{dir}/seal\"}\n");
+        let person = person.replace("clientCredentials", "authorizationCode");
+        check("token-of-a-person", &(person + &imap("support@mail.test")));
     });
 }
 
@@ -203,7 +225,12 @@ async fn graph() {
     );
     check("graph-unknown-mailbox", &(right.clone() + &graph("nobody@example.com", "")));
     service.state().token = "another".into();
-    check("graph-refused-token", &(right + &graph("desk@example.com", "")));
+    check("graph-refused-token", &(right.clone() + &graph("desk@example.com", "")));
+    // A provider whose certificate nobody vouches for.
+    let strange = format!("tokenUrl: https://localhost:{}/token", service.port);
+    let strange =
+        right.replace(&format!("tokenUrl: http://127.0.0.1:{}/token", issuer.port), &strange);
+    check("provider-wrong-authority", &(strange + &graph("desk@example.com", "")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,5 +259,37 @@ fn servers_of_npm() {
         check(&format!("{kind}-wrong-password"), &with("wrong"));
         let other = "tls: {ca: \"{dir}/other.pem\", serverName: localhost}";
         check(&format!("{kind}-wrong-authority"), &server(kind, peer.port, other));
+    }
+}
+
+/// docs/oauth2.md shows what the tests above saw, with names in the place of this machine's.
+#[test]
+fn the_documentation_shows_what_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/oauth2.md")).unwrap();
+    let (_, section) = page.split_once("## Trying it").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let shown: Vec<&str> =
+        section.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let cases = ["token", "private-provider", "refused-token"];
+    assert_eq!(shown.len(), cases.len());
+    let said_here = [
+        ("https://login.example.com/token (192.0.2.7)", "http://127.0.0.1:PORT/token (127.0.0.1)"),
+        (
+            "https://login.example.com/token: login.example.com leads to 10.0.0.7",
+            "http://127.0.0.1:PORT/token: 127.0.0.1 leads to 127.0.0.1",
+        ),
+        ("192.0.2.8:993", "127.0.0.1:PORT"),
+        ("asks company", "asks p"),
+        ("providers.company", "providers.p"),
+    ];
+    for (case, shown) in cases.iter().zip(shown) {
+        let shown = said_here
+            .iter()
+            .fold(shown.to_owned(), |text, (there, here)| text.replace(there, here));
+        let golden = std::fs::read_to_string(root.join(format!("tests/golden/probe/{case}.txt")));
+        let golden = golden.unwrap();
+        let (said, _) = golden.split_once("exit ").unwrap();
+        assert_eq!(shown, said, "{case}");
     }
 }

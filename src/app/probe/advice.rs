@@ -6,6 +6,9 @@ use crate::net::NetError;
 /// The name has no address.
 pub(super) const NAME: &str =
     "is `host` spelt as in DNS, and does this machine ask the right resolver?";
+/// The name of a provider has no address.
+pub(super) const PROVIDER: &str =
+    "is `tokenUrl` spelt right, and does this machine ask the right resolver?";
 /// Nobody answers there.
 pub(super) const CONNECT: &str = "are `host` and `port` right, and does a firewall let us out?";
 const TYPE: &str = "does the type fit the port?";

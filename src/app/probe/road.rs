@@ -39,7 +39,8 @@ pub(super) async fn walk(
     Ok(())
 }
 
-fn listed(found: &[IpAddr]) -> String {
+/// The first of several addresses.
+pub(super) fn listed(found: &[IpAddr]) -> String {
     let shown: Vec<String> = found.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
     let more = if found.len() > ADDRESSES_SHOWN { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))

@@ -9,6 +9,7 @@
 
 use crate::config::spec::oauth2::{ClientAuth, Provider, Service};
 use crate::config::spec::text::DurationText;
+use crate::core::config::OAuthProvider;
 
 /// Their names.
 pub const NAMES: [&str; 2] = ["microsoft", "google"];
@@ -20,6 +21,11 @@ pub fn preset(name: &str) -> Option<Provider> {
         "google" => Some(google()),
         _ => None,
     }
+}
+
+/// Whether a provider's tokens come from where we know that they do, and not from a declared URL.
+pub fn knows(name: &str, provider: &OAuthProvider) -> bool {
+    preset(name).is_some_and(|known| known.token_url.as_ref() == Some(&provider.token_url))
 }
 
 /// What is written goes before what is known.

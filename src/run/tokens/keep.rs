@@ -102,7 +102,8 @@ impl Tokens {
     fn store(&self) -> Result<&Store, TokenError> {
         self.0.parts.store.as_ref().ok_or_else(|| {
             let message = "its tokens belong to a person and are kept by the daemon".to_owned();
-            let hint = "ask `postroom oauth status`, or try it on the page of the account";
+            let hint =
+                "let the daemon try: `postroom probe NAME --daemon`, or the page of accounts";
             TokenError::new(Why::Declared, message, hint)
         })
     }
