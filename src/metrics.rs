@@ -112,7 +112,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_outbox_delivery_seconds", Histogram(Buckets::Waits), &[], "Time from enqueueing a mail to a server taking it"),
     row("postroom_webhook_messages", Gauge, &["state"], "Messages on record that are owed to webhooks, by state"),
     row("postroom_webhook_attempts_total", Counter, &["webhook", "result"], "Attempts to tell a webhook by result"),
-    row("postroom_oauth_access_token_expiry_timestamp_seconds", Gauge, &["profile"], "When the access token of an OAuth2 profile expires"),
+    row("postroom_oauth_access_token_expiry_timestamp_seconds", Gauge, &["profile"], "When the first access token in use of an OAuth2 profile expires"),
     row("postroom_oauth_refreshes_total", Counter, &["profile", "result"], "Requests for an access token by result"),
     row("postroom_oauth_refresh_token_issued_timestamp_seconds", Gauge, &["kind", "name"], "When the refresh token of an account or server was issued"),
     row("postroom_oauth_refresh_token_expiry_timestamp_seconds", Gauge, &["kind", "name"], "When the refresh token of an account or server ends: as the provider says, or if nobody uses it"),
@@ -362,10 +362,14 @@ impl Metrics {
 
 // Trust, store, HTTP.
 impl Metrics {
-    /// When the access token of a profile expires.
-    pub fn oauth_token_expiry(&self, profile: &str, at: Timestamp) {
+    /// When the access token of a profile expires, the first one of several; `None` if nobody who
+    /// is in use has one.
+    pub fn oauth_token_expiry(&self, profile: &str, at: Option<Timestamp>) {
         let name = "postroom_oauth_access_token_expiry_timestamp_seconds";
-        self.set(name, &[profile], seconds(at));
+        match at {
+            Some(at) => self.set(name, &[profile], seconds(at)),
+            None => self.unset(name, &[profile]),
+        }
     }
 
     /// When the refresh token of an account or server was issued.
@@ -384,6 +388,18 @@ impl Metrics {
     pub fn oauth_sign_in_required(&self, kind: &'static str, name: &str, wanted: bool) {
         let metric = "postroom_oauth_sign_in_required";
         self.set(metric, &[kind, name], f64::from(u8::from(wanted)));
+    }
+
+    /// Nobody needs to sign in for an account or server that is not in use.
+    pub fn oauth_no_sign_in_required(&self, kind: &'static str, name: &str) {
+        self.unset("postroom_oauth_sign_in_required", &[kind, name]);
+    }
+
+    /// Nobody wants to know how the sign-in of this account or server is.
+    pub fn oauth_unwatched(&self, kind: &'static str, name: &str) {
+        self.oauth_no_sign_in_required(kind, name);
+        self.unset("postroom_oauth_refresh_token_issued_timestamp_seconds", &[kind, name]);
+        self.unset("postroom_oauth_refresh_token_expiry_timestamp_seconds", &[kind, name]);
     }
 
     /// An access token was asked for: `ok`, or the label of the error.
@@ -520,6 +536,11 @@ impl Metrics {
 
     fn set(&self, name: &str, labels: &[&str], value: f64) {
         self.0.gauges[name].with_label_values(labels).set(value);
+    }
+
+    fn unset(&self, name: &str, labels: &[&str]) {
+        // Absent is just as well.
+        let _ = self.0.gauges[name].remove_label_values(labels);
     }
 
     fn count_account(&self, name: &str, account: &str, more: &[&'static str]) {

@@ -138,7 +138,9 @@ impl OAuthError {
                 "is clientSecret the value, not its identifier, and still valid?"
             }
             OAuthError::Pending { .. } => "open the page and type the code",
-            OAuthError::Refused(_) => "compare `tokenUrl`, the scopes and the permissions of the registration",
+            OAuthError::Refused(_) => {
+                "compare `tokenUrl`, the scopes and the permissions of the registration"
+            }
         }
     }
 }

@@ -255,7 +255,7 @@ fn table(all: &[StandingView]) -> String {
             or_none(&one.access_ends),
             or_none(&one.refresh_ends),
             or_none(&one.secret_expires),
-            one.reason.clone().unwrap_or_else(|| "ok".into()),
+            one.reason.clone().unwrap_or_else(|| if one.paused { "paused" } else { "ok" }.into()),
         ]
     };
     let head = [

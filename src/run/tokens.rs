@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use super::backoff;
 use super::clock::Clock;
-use crate::core::config::{Config, OAuth2, OAuthProfile, OAuthProvider};
+use crate::core::config::{Config, OAuth2, OAuthProfile, OAuthProvider, Switch};
 use crate::metrics::Metrics;
 use crate::net::http::Client;
 use crate::oauth::{self, answer};
@@ -212,7 +212,6 @@ impl Tokens {
         slot.grant = Some(grant);
         slot.failed = None;
         slot.failures = 0;
-        self.measure(holder, &slot);
         self.measure_sign_in(holder, false);
         self.bell(config, holder).notify_one();
         tracing::info!(
@@ -226,7 +225,7 @@ impl Tokens {
 
     /// Replaces, without being waited for, tokens of which most of the life is over.
     pub fn refresh_ahead(&self, config: &Arc<Config>) {
-        for holder in holder::all(config) {
+        for holder in holder::all(config, Switch::Enabled) {
             let (tokens, config) = (self.clone(), config.clone());
             let due = self.slot(&config, &holder).try_lock().is_ok_and(|slot| {
                 let now = tokens.0.parts.clock.now();
@@ -258,7 +257,6 @@ impl Tokens {
         let work = self.0.tasks.spawn(async move {
             let mut slot = slot.lock_owned().await;
             let token = tokens.token(&config, &holder, &mut slot, refused.as_ref()).await;
-            tokens.measure(&holder, &slot);
             // Also while the last access token still lives: it is the time to sign in.
             let wants_person = |error: &TokenError| error.why == Why::SignIn;
             let failed = slot.failed.as_ref().map(|(error, _)| error);
@@ -325,13 +323,6 @@ impl Tokens {
     fn slot(&self, config: &Config, holder: &Holder) -> Arc<tokio::sync::Mutex<Slot>> {
         let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(holder.key(&config.oauth2)).or_default().clone()
-    }
-
-    fn measure(&self, holder: &Holder, slot: &Slot) {
-        let metrics = &self.0.parts.metrics;
-        if let Some(access) = &slot.access {
-            metrics.oauth_token_expiry(&holder.profile, access.ends);
-        }
     }
 
     fn measure_sign_in(&self, holder: &Holder, wanted: bool) {

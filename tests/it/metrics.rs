@@ -50,7 +50,7 @@ fn busy() -> Metrics {
     metrics.outbox_delivery_seconds(1.5);
     metrics.webhooks(&HookCounts::default());
     metrics.webhook_attempt("chat", "sent");
-    metrics.oauth_token_expiry("m365", Timestamp::UNIX_EPOCH);
+    metrics.oauth_token_expiry("m365", Some(Timestamp::UNIX_EPOCH));
     metrics.oauth_refresh("m365", "ok");
     metrics.oauth_refresh_issued("mailAccount", "a", Timestamp::UNIX_EPOCH);
     metrics.oauth_refresh_expiry("mailAccount", "a", Timestamp::UNIX_EPOCH);

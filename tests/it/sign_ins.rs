@@ -48,6 +48,24 @@ fn yaml(issuer: &Issuer, more: &str, accounts: &str) -> String {
     )
 }
 
+/// Accounts with a sign-in, by name and state.
+fn declared(accounts: &[(&str, &str)]) -> String {
+    let line = |(name, state): &(&str, &str)| {
+        format!(
+            "  {name}: {{type: graph, host: localhost, oauth2Profile: m, username: {name}@example.com, \
+             dispatch: {{by: recipient}}, afterFetch: delete, state: {state}}}\n"
+        )
+    };
+    accounts.iter().map(line).collect()
+}
+
+fn loaded(folder: &Path, yaml: &str) -> Arc<Config> {
+    let file = folder.join("desk.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let loaded = config::load(&[file]);
+    Arc::new(loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems)))
+}
+
 /// Tokens with a clock that a test turns.
 struct World {
     issuer: Issuer,
@@ -55,7 +73,7 @@ struct World {
     metrics: Metrics,
     tokens: Tokens,
     config: Arc<Config>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -64,12 +82,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         write_secrets(folder.path());
         let issuer = Issuer::start(3600, true).await;
-        let account = "  box: {type: graph, host: localhost, oauth2Profile: m, username: \
-                       desk@example.com, dispatch: {by: recipient}, afterFetch: delete}\n";
-        let file = folder.path().join("desk.yaml");
-        std::fs::write(&file, yaml(&issuer, more, account)).unwrap();
-        let loaded = config::load(&[file]);
-        let config = Arc::new(loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems)));
+        let config = loaded(folder.path(), &yaml(&issuer, more, &declared(&[("box", "enabled")])));
         let clock = Clock::standing_at("2027-01-01T00:00:00Z".parse().unwrap());
         let metrics = Metrics::default();
         let tokens = Tokens::new(TokenParts {
@@ -78,7 +91,24 @@ impl World {
             metrics: metrics.clone(),
             clock: clock.clone(),
         });
-        World { issuer, clock, metrics, tokens, config, _folder: folder }
+        World { issuer, clock, metrics, tokens, config, folder }
+    }
+
+    /// From now on these accounts are declared, each in this state.
+    fn declare(&mut self, more: &str, accounts: &[(&str, &str)]) {
+        self.config = loaded(self.folder.path(), &yaml(&self.issuer, more, &declared(accounts)));
+    }
+
+    async fn wants_token(&self, account: &str) -> bool {
+        let holder = Holder::of_account(&self.config.accounts[account]).unwrap();
+        self.tokens.access(&self.config, &holder).await.is_ok()
+    }
+
+    /// Lines of the metrics that begin like this.
+    async fn measured(&self, start: &str) -> Vec<String> {
+        self.tokens.look_ahead(&self.config).await;
+        let text = self.metrics.text();
+        text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
     }
 
     async fn sign_in(&self) {
@@ -143,6 +173,66 @@ async fn what_the_provider_says_counts_and_what_is_renewed_each_hour_is_no_news(
         world.warnings_at(day).await,
         [format!("the sign-in of mailAccount \"box\" has ended ({day}): {COMMAND}")]
     );
+}
+
+/// What lasts for months, so that its end is told.
+const MONTHS: &str = "      refreshTokenLife: 90d\n";
+const REQUIRED: &str = "postroom_oauth_sign_in_required{";
+const ACCESS: &str = "postroom_oauth_access_token_expiry_timestamp_seconds{";
+const REFRESH: &str = "postroom_oauth_refresh_token_";
+
+#[tokio::test]
+async fn a_paused_account_is_told_of_and_a_disabled_one_is_not() {
+    let mut world = World::new(MONTHS).await;
+    world.sign_in().await;
+    assert_eq!(world.measured(ACCESS).await.len(), 1);
+    world.declare(MONTHS, &[("box", "paused")]);
+    // Its access token ends, which is no trouble to anybody.
+    assert_eq!(world.measured(ACCESS).await, Vec::<String>::new());
+    assert_eq!(world.measured(REFRESH).await.len(), 2);
+    let words = "the sign-in of mailAccount \"box\", which is paused, ends in 26 days (2027-04-01)";
+    assert_eq!(world.warnings_at("2027-03-05").await, [format!("{words}: {COMMAND}")]);
+    assert_eq!(world.issuer.asked(), ["authorization_code"], "nobody refreshes for it");
+    world.declare(MONTHS, &[("box", "disabled")]);
+    assert_eq!(world.warnings_at("2027-03-06").await, Vec::<String>::new());
+    assert_eq!(world.measured(REFRESH).await, Vec::<String>::new());
+    // What the command advises works while it is paused, and it goes on where it was.
+    world.declare(MONTHS, &[("box", "paused")]);
+    world.sign_in().await;
+    assert_eq!(world.warnings_at("2027-03-07").await, Vec::<String>::new());
+    world.declare(MONTHS, &[("box", "enabled")]);
+    assert!(world.wants_token("box").await);
+}
+
+#[tokio::test]
+async fn nobody_must_sign_in_for_a_paused_account() {
+    let mut world = World::new("").await;
+    for state in ["paused", "disabled"] {
+        world.declare("", &[("box", "enabled")]);
+        assert!(!world.wants_token("box").await);
+        let required = "postroom_oauth_sign_in_required{kind=\"mailAccount\",name=\"box\"} 1";
+        assert_eq!(world.measured(REQUIRED).await, [required]);
+        assert!(world.tokens.standing(&world.config).await[0].failed.is_some());
+        world.declare("", &[("box", state)]);
+        assert_eq!(world.measured(REQUIRED).await, Vec::<String>::new(), "{state}");
+        let standing = world.tokens.standing(&world.config).await;
+        assert!(standing.iter().all(|it| it.paused && it.failed.is_none()), "{state}");
+        assert_eq!(standing.len(), usize::from(state == "paused"));
+    }
+}
+
+/// One account of a profile whose token cannot be renewed is not hidden by another one's.
+#[tokio::test]
+async fn the_first_token_of_a_profile_to_end_is_measured() {
+    let mut world = World::new("").await;
+    world.declare("", &[("box", "enabled"), ("late", "enabled")]);
+    world.sign_in().await;
+    let first = world.measured(ACCESS).await;
+    world.clock.turn(SignedDuration::from_mins(30));
+    sign_in(&world.tokens, &world.config, "late").await;
+    assert_eq!(world.measured(ACCESS).await, first);
+    world.declare("", &[("box", "paused"), ("late", "enabled")]);
+    assert_ne!(world.measured(ACCESS).await, first);
 }
 
 /// A mailbox at the stand-in for Microsoft Graph, read as a person who has signed in.

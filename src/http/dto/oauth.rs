@@ -91,6 +91,9 @@ pub struct StandingView {
     /// What has ended or ends soon, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whether it is paused, so that it needs no token now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Why there is no token: a word as in conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -137,6 +140,7 @@ impl StandingView {
                 .and_then(|profile| profile.secret_expires)
                 .map(|day| day.to_string()),
             warnings: warnings.into_iter().map(|warning| warning.text).collect(),
+            paused: standing.paused,
             reason: standing.failed.as_ref().map(|error| error.why.reason().into()),
             message: standing.failed.as_ref().map(|error| error.message.clone()),
         }

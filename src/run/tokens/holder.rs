@@ -2,9 +2,9 @@
 
 use super::failure::{TokenError, Why};
 use crate::core::config::{
-    Account, Config, Grant, Login, Moved, MovedKind, OAuth2, SmtpRoute, SmtpServer, Source, Text,
+    Account, Config, Grant, Login, Moved, MovedKind, OAuth2, SmtpRoute, SmtpServer, Source, Switch,
+    Text,
 };
-use crate::core::plan::{idle_account, idle_server};
 use crate::run::board::Kind;
 
 /// Who needs a token, and for what.
@@ -97,10 +97,10 @@ impl Holder {
     }
 }
 
-/// All that are in use.
-pub fn all(config: &Config) -> Vec<Holder> {
-    let accounts = config.accounts.values().filter(|account| idle_account(account).is_none());
-    let servers = config.smtp.values().filter(|server| idle_server(server).is_none());
+/// All that are in this state.
+pub fn all(config: &Config, state: Switch) -> Vec<Holder> {
+    let accounts = config.accounts.values().filter(|account| account.state == state);
+    let servers = config.smtp.values().filter(|server| server.state == state);
     let accounts = accounts.filter_map(|account| Holder::of_account(account));
     accounts.chain(servers.filter_map(Holder::of_server)).collect()
 }

@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 
 use super::failure::{TokenError, not_signed_in};
 use super::{Grant, Holder, Slot, Tokens, holder};
-use crate::core::config::{Config, Grant as Way, OAuth2, OAuthProfile};
+use crate::core::config::{Config, Grant as Way, OAuth2, OAuthProfile, Switch};
 use crate::core::ending::{self, Stage};
+use crate::metrics::Metrics;
 
 /// What `postroom oauth status` tells of one holder.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Standing {
     pub access_ends: Option<Timestamp>,
     /// Why there is none.
     pub failed: Option<TokenError>,
+    /// Whether it is paused: it needs no token now, and its sign-in ends all the same.
+    pub paused: bool,
 }
 
 /// Something that ends soon.
@@ -41,18 +44,24 @@ pub struct Warning {
 pub(super) type Warnings = BTreeMap<String, Warning>;
 
 impl Tokens {
-    /// How every holder stands.
+    /// How every holder stands that is in use, or is paused and will be.
     pub async fn standing(&self, config: &Arc<Config>) -> Vec<Standing> {
         let mut all = Vec::new();
-        for holder in holder::all(config) {
+        for (holder, paused) in watched(config) {
             let slot = self.slot(config, &holder);
             let mut slot = slot.lock().await;
-            all.push(self.standing_of(config, holder, &mut slot).await);
+            all.push(self.standing_of(config, holder, paused, &mut slot).await);
         }
         all
     }
 
-    async fn standing_of(&self, config: &Config, holder: Holder, slot: &mut Slot) -> Standing {
+    async fn standing_of(
+        &self,
+        config: &Config,
+        holder: Holder,
+        paused: bool,
+        slot: &mut Slot,
+    ) -> Standing {
         let oauth2 = &config.oauth2;
         let loaded = self.load(config, &holder, slot).await;
         let grant = slot.grant.as_ref();
@@ -67,7 +76,8 @@ impl Tokens {
             issued: grant.map(|grant| grant.refresh_issued),
             refresh_ends: grant.and_then(|grant| ends(oauth2, &holder, grant)),
             access_ends: slot.access.as_ref().map(|access| access.ends),
-            failed: failed.or_else(missing),
+            failed: failed.or_else(missing).filter(|_| !paused),
+            paused,
             holder,
         }
     }
@@ -82,18 +92,27 @@ impl Tokens {
             Some((format!("profile {name}"), secret_warning(name, profile, now)?))
         });
         let mut after: Warnings = secrets.collect();
-        for holder in holder::all(config) {
+        let mut access = AccessEnds::of(config);
+        for (holder, paused) in watched(config) {
             let subject = format!("{} {}", holder.kind.word(), holder.name);
             let slot = self.slot(config, &holder);
             let warning = match slot.try_lock() {
                 Ok(mut slot) => {
-                    let standing = self.standing_of(config, holder, &mut slot).await;
+                    let standing = self.standing_of(config, holder, paused, &mut slot).await;
                     self.measure_refresh(&standing);
+                    access.note(&standing);
                     standing.sign_in_warning(now)
                 }
-                Err(_) => before.get(&subject).cloned(),
+                Err(_) => {
+                    access.busy(&holder);
+                    before.get(&subject).cloned()
+                }
             };
             after.extend(warning.map(|warning| (subject, warning)));
+        }
+        access.measure(&self.0.parts.metrics);
+        for holder in holder::all(config, Switch::Disabled) {
+            self.0.parts.metrics.oauth_unwatched(holder.kind.word(), &holder.name);
         }
         for (subject, warning) in &after {
             if before.get(subject).is_none_or(|before| before.stage < warning.stage) {
@@ -121,6 +140,59 @@ impl Tokens {
         if let Some(ends) = standing.refresh_ends {
             metrics.oauth_refresh_expiry(kind, name, ends);
         }
+        if standing.paused {
+            metrics.oauth_no_sign_in_required(kind, name);
+        }
+    }
+}
+
+/// Those in use, and those that are paused, with whether they are. A sign-in ends also while nobody
+/// uses it; what is disabled is not meant to come back.
+fn watched(config: &Config) -> impl Iterator<Item = (Holder, bool)> {
+    let used = holder::all(config, Switch::Enabled).into_iter().map(|holder| (holder, false));
+    used.chain(holder::all(config, Switch::Paused).into_iter().map(|holder| (holder, true)))
+}
+
+/// When the access tokens of each profile end: the first one of those in use counts.
+struct AccessEnds<'a>(BTreeMap<&'a str, Ends>);
+
+enum Ends {
+    /// Nobody has one.
+    Never,
+    At(Timestamp),
+    /// Somebody is asking: it stays as it was.
+    Unknown,
+}
+
+impl<'a> AccessEnds<'a> {
+    fn of(config: &'a Config) -> AccessEnds<'a> {
+        AccessEnds(config.oauth2.profiles.keys().map(|name| (name.as_str(), Ends::Never)).collect())
+    }
+
+    fn note(&mut self, standing: &Standing) {
+        let Some(at) = standing.access_ends.filter(|_| !standing.paused) else { return };
+        let Some(ends) = self.0.get_mut(standing.holder.profile.as_str()) else { return };
+        match ends {
+            Ends::Never => *ends = Ends::At(at),
+            Ends::At(first) => *first = at.min(*first),
+            Ends::Unknown => {}
+        }
+    }
+
+    fn busy(&mut self, holder: &Holder) {
+        if let Some(ends) = self.0.get_mut(holder.profile.as_str()) {
+            *ends = Ends::Unknown;
+        }
+    }
+
+    fn measure(&self, metrics: &Metrics) {
+        for (profile, ends) in &self.0 {
+            match ends {
+                Ends::Never => metrics.oauth_token_expiry(profile, None),
+                Ends::At(at) => metrics.oauth_token_expiry(profile, Some(*at)),
+                Ends::Unknown => {}
+            }
+        }
     }
 }
 
@@ -137,9 +209,10 @@ impl Standing {
         let ends = self.refresh_ends?;
         let days = ending::days_left(self.issued?, ends, now)?;
         let text = format!(
-            "the sign-in of {} {:?} {} ({}): run `{}`",
+            "the sign-in of {} {:?}{} {} ({}): run `{}`",
             self.holder.kind.word(),
             self.holder.name,
+            if self.paused { ", which is paused," } else { "" },
             ending::words(days),
             day(ends),
             self.holder.command()
