@@ -26,6 +26,7 @@ pub mod reply;
 pub mod route;
 pub mod sasl;
 pub mod search;
+pub mod subject;
 pub mod thread;
 pub mod ticket;
 pub mod webhook;

@@ -188,6 +188,8 @@ pub struct Limits {
     pub auto_replies_per_address: BTreeMap<Address, u32>,
     /// Automatic answers to one address about one ticket in one hour.
     pub auto_replies_per_ticket: u32,
+    /// New tickets of one address and subject that are answered in 24 hours.
+    pub auto_replies_per_subject: u32,
     /// Automatic answers of the whole desk in one hour.
     pub auto_replies_per_hour: u32,
     /// Connections at a time to one mail host.
@@ -201,6 +203,7 @@ impl Default for Limits {
             auto_replies_per_three_hours: 10,
             auto_replies_per_address: BTreeMap::new(),
             auto_replies_per_ticket: 5,
+            auto_replies_per_subject: 2,
             auto_replies_per_hour: 1_000,
             connections_per_host: 8,
         }

@@ -194,6 +194,9 @@ pub struct Answered {
     /// Tickets of those to the address of this mail in the last hour, as often as they were
     /// answered. The store looks no further back than some hundred.
     pub tickets: Vec<TicketId>,
+    /// Titles of the tickets in which the address of this mail was answered in the last 24 hours,
+    /// each ticket once. Not looked up while there are fewer than the bound anyway.
+    pub subjects: Vec<String>,
     /// To anybody, in the last hour, give or take a minute.
     pub desk: u32,
 }

@@ -10,6 +10,7 @@ use super::config::{Config, Sender, Switch};
 use super::header;
 use super::intake::{Answered, SenderOfMail};
 use super::mail::Mail;
+use super::subject;
 use super::ticket::TicketId;
 
 /// Headers by which programs other than mail servers ask not to be answered, or say that they
@@ -59,6 +60,8 @@ pub enum Suppression {
     PerThreeHours,
     /// The hourly bound of this address in this ticket is reached.
     PerTicket,
+    /// So many tickets of this address and subject were answered in a day.
+    PerSubject,
     /// The hourly bound of the whole desk is reached.
     PerHour,
     /// Mail to this address failed for good before.
@@ -87,6 +90,7 @@ impl Suppression {
             Suppression::PerDay => "perDay",
             Suppression::PerThreeHours => "perThreeHours",
             Suppression::PerTicket => "perTicket",
+            Suppression::PerSubject => "perSubject",
             Suppression::PerHour => "perHour",
             Suppression::Undeliverable => "undeliverable",
             Suppression::UnknownReplyTo => "unknownReplyTo",
@@ -133,6 +137,15 @@ pub fn over_limit(
     } else {
         None
     }
+}
+
+/// What speaks against the answer to a new ticket: an answering machine that shows no sign of
+/// being one says the same again and again, and each time it would be answered anew.
+pub fn over_subject(config: &Config, subject: &str, answered: &Answered) -> Option<Suppression> {
+    let this = subject::bare(&config.desk, subject);
+    let same = |one: &&String| subject::bare(&config.desk, one) == this;
+    let count = answered.subjects.iter().filter(same).count();
+    (count >= config.limits.auto_replies_per_subject as usize).then_some(Suppression::PerSubject)
 }
 
 fn in_ticket(answered: &Answered, ticket: TicketId) -> usize {
@@ -393,6 +406,21 @@ mod tests {
         check_limit(39, 9, None);
         check_limit(40, 0, Some(Suppression::PerDay));
         check_limit(39, 10, Some(Suppression::PerThreeHours));
+    }
+
+    #[track_caller]
+    fn check_subject(subject: &str, answered: &[&str], expected: Option<Suppression>) {
+        let subjects = answered.iter().map(|one| (*one).to_owned()).collect();
+        let answered = Answered { subjects, ..Answered::default() };
+        assert_eq!(over_subject(&config(), subject, &answered), expected);
+    }
+
+    #[test]
+    fn limit_of_a_subject() {
+        check_subject("Away", &["Printer", "Away"], None);
+        check_subject("Away", &["Away", "Re: away"], Some(Suppression::PerSubject));
+        check_subject("AW: Away", &["Away", "Away"], Some(Suppression::PerSubject));
+        check_subject("", &["", "x"], None);
     }
 
     #[track_caller]

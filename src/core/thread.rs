@@ -53,6 +53,15 @@ pub fn tag(desk: &Desk, number: &str) -> String {
     format!("[{}{number}]", desk.hook)
 }
 
+/// A text without the tags with this hook, whoever's numbers they carry.
+pub fn without_tags(desk: &Desk, text: &str) -> String {
+    let mut rest = text.to_owned();
+    for number in numbers(&desk.hook, text).take(TAGS_MAX) {
+        rest = rest.replacen(&tag(desk, number), "", 1);
+    }
+    rest
+}
+
 /// Number in the first tag of ours in a text. Case and blanks around the hook do not matter.
 ///
 /// Without brackets the number must follow the hook at once (`Ticket#2026112210000013`). Tags

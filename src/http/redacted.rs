@@ -23,6 +23,7 @@ pub fn config(config: &Config) -> Value {
             "autoRepliesPerDay": config.limits.auto_replies_per_day,
             "autoRepliesPerThreeHours": config.limits.auto_replies_per_three_hours,
             "autoRepliesPerTicket": config.limits.auto_replies_per_ticket,
+            "autoRepliesPerSubject": config.limits.auto_replies_per_subject,
             "autoRepliesPerHour": config.limits.auto_replies_per_hour,
             "connectionsPerHost": config.limits.connections_per_host,
         },

@@ -11,7 +11,7 @@ use redb::ReadableTable;
 use super::fault::Fault;
 use super::outbox::micros;
 use super::rows::{MailRow, OutgoingRow, decode};
-use super::tickets::{id_key, main};
+use super::tickets::{by_id, id_key, main};
 use super::transaction::Tx;
 use super::{MailId, Rules};
 use crate::core::address::Address;
@@ -22,8 +22,10 @@ use crate::core::ticket::{Ticket, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
-/// Automatic answers to one address in an hour of which the ticket is looked up.
-const ANSWERS_OF_AN_HOUR_MAX: usize = 200;
+/// Automatic answers to one address of which the ticket is looked up.
+const ANSWERS_LOOKED_UP_MAX: usize = 200;
+/// Over which answers to one address are counted.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Over which answers of the desk and of a ticket are counted.
 pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -69,7 +71,7 @@ impl Tx<'_> {
                 Some(report) => self.bounced(subject, report)?,
                 None => None,
             },
-            answered: self.answered(judgement, subject.now)?,
+            answered: self.answered(subject.config, judgement, subject.now)?,
             desk_key: self.desk_key.clone(),
             next: NextIds {
                 tickets_today: self.tickets_on(&day(subject.config, subject.now))?,
@@ -167,27 +169,52 @@ impl Tx<'_> {
         number.map_or(Ok(None), |number| self.main_by_number(&number))
     }
 
-    fn answered(&self, judgement: &Judgement, now: Timestamp) -> Result<Answered, Fault> {
+    fn answered(
+        &self,
+        config: &Config,
+        judgement: &Judgement,
+        now: Timestamp,
+    ) -> Result<Answered, Fault> {
         let sender = &judgement.sender;
         let Some(address) = sender.answer_to.as_ref().or(sender.mailbox.address.as_ref()) else {
             return Ok(Answered::default());
         };
+        let day = self.answers_since(address, now, DAY)?;
+        // Most people are answered less often than that, whatever they write about.
+        let many = judgement.suppression.is_none() && day >= config.limits.auto_replies_per_subject;
         Ok(Answered {
-            day: self.answers_since(address, now, SignedDuration::from_hours(24))?,
+            day,
             three_hours: self.answers_since(address, now, SignedDuration::from_hours(3))?,
-            tickets: self.answered_tickets(address, now)?,
+            tickets: self.answered_tickets(address, now, HOUR)?,
+            subjects: if many { self.answered_subjects(address, now)? } else { Vec::new() },
             desk: self.answers_of_the_desk(now)?,
         })
     }
 
-    /// Tickets in which an address was answered in the last hour.
-    fn answered_tickets(&self, address: &Address, now: Timestamp) -> Result<Vec<TicketId>, Fault> {
-        let since = micros(now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN));
+    /// Titles of the tickets in which an address was answered in the last day.
+    fn answered_subjects(&self, address: &Address, now: Timestamp) -> Result<Vec<String>, Fault> {
+        let tickets: BTreeSet<TicketId> =
+            self.answered_tickets(address, now, DAY)?.into_iter().collect();
+        let mut titles = Vec::new();
+        for ticket in tickets {
+            titles.extend(by_id(&self.tables.tickets, ticket.0)?.map(|ticket| ticket.title));
+        }
+        Ok(titles)
+    }
+
+    /// Tickets in which an address was answered lately, the latest answers first.
+    fn answered_tickets(
+        &self,
+        address: &Address,
+        now: Timestamp,
+        lately: SignedDuration,
+    ) -> Result<Vec<TicketId>, Fault> {
+        let since = micros(now.saturating_sub(lately).unwrap_or(Timestamp::MIN));
         let keys = (address.as_str(), since, 0)..=(address.as_str(), i64::MAX, u64::MAX);
         let mut tickets = Vec::new();
-        for row in self.tables.answers.range(keys)?.rev().take(ANSWERS_OF_AN_HOUR_MAX) {
+        for row in self.tables.answers.range(keys)?.rev().take(ANSWERS_LOOKED_UP_MAX) {
             let id = row?.0.value().2;
-            // One that was sent and cleaned is older than an hour.
+            // One that was sent and cleaned is older than a day.
             let Some(row) = self.tables.outbox.get(id)? else { continue };
             tickets.extend(decode::<OutgoingRow>(row.value())?.ticket.map(TicketId));
         }

@@ -375,13 +375,14 @@ async fn automatic_answers_are_counted_per_address_and_window() {
     }
     let mut ask = letter("support", "ask");
     ask.now = at(22 * 3600 + 60);
-    assert_eq!(ask.take(&store).await.why[0].text, "answered (3, 2)");
+    assert_eq!(ask.take(&store).await.why[0].text, "answered (3, 2) answer a, answer b, answer c");
     let mut later = letter("support", "later");
     later.now = at(24 * 3600 + 60);
-    assert_eq!(later.take(&store).await.why[0].text, "answered (2, 1)");
+    // What was answered more than a day ago is not looked at.
+    assert_eq!(later.take(&store).await.why[0].text, "answered (2, 1) answer b, answer c");
     let mut other = letter("support", "other");
     (other.now, other.judgement.sender.answer_to) = (ask.now, Some(address("bob@cust.test")));
-    assert_eq!(other.take(&store).await.why[0].text, "answered (0, 0)");
+    assert_eq!(other.take(&store).await.why[0].text, "answered (0, 0) ");
 }
 
 #[tokio::test]

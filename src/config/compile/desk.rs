@@ -92,6 +92,9 @@ pub fn limits(spec: &spec::Limits, scope: &Scope<'_>) -> Limits {
         auto_replies_per_ticket: spec
             .auto_replies_per_ticket
             .unwrap_or(default.auto_replies_per_ticket),
+        auto_replies_per_subject: spec
+            .auto_replies_per_subject
+            .unwrap_or(default.auto_replies_per_subject),
         auto_replies_per_hour: spec.auto_replies_per_hour.unwrap_or(default.auto_replies_per_hour),
         connections_per_host: spec
             .connections_per_host

@@ -25,6 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("authservId", "mx.example.com"),
     ("autoRepliesPerDay", "40"),
     ("autoRepliesPerHour", "1000"),
+    ("autoRepliesPerSubject", "2"),
     ("autoRepliesPerThreeHours", "10"),
     ("autoRepliesPerTicket", "5"),
     ("autoReply", "thanks"),

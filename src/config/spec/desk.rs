@@ -89,6 +89,10 @@ pub struct Limits {
     pub auto_replies_per_address: BTreeMap<String, u32>,
     /// Automatic answers to one address about one ticket in one hour. Default 5.
     pub auto_replies_per_ticket: Option<u32>,
+    /// New tickets of one address with the same subject that are answered in 24 hours; `Re:` and
+    /// ticket numbers aside. Default 2. It ends the talk with an answering machine that does not say
+    /// that it is one. Follow-ups do not count.
+    pub auto_replies_per_subject: Option<u32>,
     /// Automatic answers of the whole desk in one hour, whoever they go to. Default 1000. Beyond it
     /// mails become tickets as ever, and nobody is answered: a desk that must say so much is most
     /// likely being used, or talks to another machine.

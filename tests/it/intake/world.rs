@@ -1,6 +1,6 @@
 //! A tiny desk in memory that answers the questions of `intake::Facts` as a store must.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use postroom::core::address::Address;
@@ -213,9 +213,19 @@ impl World {
         let hour = self.now - SignedDuration::from_hours(1);
         let latest = |mail: &&Outgoing| mail.created > hour;
         let tickets = self.owed.iter().filter(to).filter(latest).filter_map(|mail| mail.ticket);
+        let today = |mail: &&Outgoing| mail.created > self.now - SignedDuration::from_hours(24);
+        let of_day = self.owed.iter().filter(to).filter(today).filter_map(|mail| mail.ticket);
+        let of_day: BTreeSet<TicketId> = of_day.collect();
+        let subjects = of_day.iter().map(|ticket| self.tickets[ticket].title.clone()).collect();
         let desk = self.owed.iter().filter(is_answer).filter(latest).count();
         let desk = u32::try_from(desk).expect("few");
-        Answered { day: within(24), three_hours: within(3), tickets: tickets.collect(), desk }
+        Answered {
+            day: within(24),
+            three_hours: within(3),
+            tickets: tickets.collect(),
+            subjects,
+            desk,
+        }
     }
 
     fn next(&self, config: &Config) -> NextIds {

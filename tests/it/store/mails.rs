@@ -222,7 +222,9 @@ fn settle(
     } else {
         What::FollowedUp { article: article.id, locked: false }
     };
-    let why = format!("answered {:?}", (facts.answered.day, facts.answered.three_hours));
+    let answered = &facts.answered;
+    let about = answered.subjects.join(", ");
+    let why = format!("answered {:?} {about}", (answered.day, answered.three_hours));
     let event = Event { at: now, actor: Actor::System, what, why: why.clone() };
     let mut owed = Vec::new();
     if subject.starts_with("answer") {
