@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use postroom::core::reply::Suppression;
 use postroom::metrics::{ALL, MetricRow};
 use serde_json::Value;
 
@@ -92,6 +93,74 @@ fn each_has_a_case_and_a_page() {
         .filter(|name| name != "README")
         .collect();
     assert_eq!(names(), pages, "a page without an alert");
+}
+
+/// Each level of each alert, not its name alone: once it is quiet, and once it fires.
+#[test]
+fn each_level_fires_in_its_case_and_is_quiet_in_it() {
+    let cases = yaml(&read("tests/alerts/alerts_test.yaml"));
+    let cases = cases["tests"].as_array().unwrap();
+    for alert in alerts() {
+        let (name, severity) = (&alert["alert"], alert["labels"]["severity"].as_str().unwrap());
+        let case = cases.iter().find(|case| case["name"] == *name).unwrap();
+        let asked = format!("alertname={name}");
+        let looks = case["promql_expr_test"].as_array().unwrap().iter();
+        let looks: Vec<&Value> =
+            looks.filter(|look| look["expr"].as_str().unwrap().contains(&asked)).collect();
+        let samples = |look: &&Value| look["exp_samples"].as_array().unwrap().clone();
+        assert!(looks.iter().any(|look| samples(look).is_empty()), "{name} is never quiet");
+        let level = format!("severity=\"{severity}\"");
+        let fires = |sample: &Value| sample["labels"].as_str().unwrap().contains(&level);
+        let all = looks.iter().flat_map(samples).collect::<Vec<_>>();
+        assert!(all.iter().any(fires), "{name} never fires as {severity}");
+    }
+}
+
+/// Whether an answer that was held back for this reason speaks of a loop. A new reason does not
+/// compile until somebody has thought of that.
+fn speaks_of_a_loop(reason: &Suppression) -> bool {
+    match reason {
+        Suppression::Loop
+        | Suppression::OwnAddress
+        | Suppression::PerDay
+        | Suppression::PerThreeHours
+        | Suppression::PerTicket
+        | Suppression::PerSubject
+        | Suppression::PerHour => true,
+        // Every desk sees these all day.
+        Suppression::AutoSubmitted
+        | Suppression::NullReturnPath
+        | Suppression::MailingList
+        | Suppression::Precedence
+        | Suppression::VendorHeader
+        | Suppression::Report
+        | Suppression::Robot
+        | Suppression::Agent
+        | Suppression::NoAddress
+        | Suppression::Filter
+        | Suppression::Undeliverable
+        | Suppression::UnknownReplyTo => false,
+    }
+}
+
+#[test]
+fn a_loop_is_known_by_each_of_its_reasons() {
+    let all = [
+        Suppression::Loop,
+        Suppression::OwnAddress,
+        Suppression::PerDay,
+        Suppression::PerThreeHours,
+        Suppression::PerTicket,
+        Suppression::PerSubject,
+        Suppression::PerHour,
+    ];
+    assert!(all.iter().all(speaks_of_a_loop));
+    let alerts = alerts();
+    let alert = alerts.iter().find(|alert| alert["alert"] == "PostroomMailLoop").unwrap();
+    let counted = regex::Regex::new("result=~\"([^\"]*)\"").unwrap();
+    let counted = counted.captures(alert["expr"].as_str().unwrap()).unwrap();
+    let labels: Vec<&str> = all.iter().map(Suppression::label).collect();
+    assert_eq!(counted[1], labels.join("|"));
 }
 
 /// The row of the list that a series belongs to.
