@@ -2,6 +2,7 @@
 //! only a look at all of it together can tell.
 
 mod cross;
+mod suites;
 mod values;
 
 use std::collections::BTreeSet;
