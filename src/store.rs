@@ -493,6 +493,9 @@ pub enum StoreError {
     /// The disk failed, or what is stored cannot be read.
     #[error("store failed: {0}")]
     Failed(String),
+    /// Its directory cannot be made or used.
+    #[error("{0}")]
+    Directory(String),
     /// It was written by a newer version.
     #[error("store was written by a newer version ({found}); this one knows {known}")]
     Newer {

@@ -104,6 +104,13 @@ fn advice(error: &StartError) -> &'static str {
         StartError::Listen { .. } => {
             "choose another address with --listen; port 0 takes a free one"
         }
+        StartError::Store(StoreError::Directory(_)) => {
+            "--data names a directory to which the user that runs Postroom may write; it is made \
+             if it is not there"
+        }
+        StartError::Store(StoreError::DiskFull(_)) => {
+            "make room, or choose another disk with --data"
+        }
         StartError::Store(_) | StartError::Invalid(_) | StartError::Failed(_) => "",
     }
 }

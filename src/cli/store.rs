@@ -114,6 +114,7 @@ fn unusable(error: StoreError) -> Failure {
     let failure = Failure::new(format!("could not open the store: {error}"));
     match error {
         StoreError::InUse(_) => failure.hint("end the daemon first, or use a backup of the store"),
+        StoreError::Directory(_) => failure.hint("run it as the user that runs the daemon"),
         StoreError::DiskFull(_)
         | StoreError::Failed(_)
         | StoreError::Newer { .. }

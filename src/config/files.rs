@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -63,7 +63,7 @@ impl Files {
                     files.problem(path, "is not a .yaml or .yml file", "rename it");
                 }
                 Ok(_) => files.file(path, path.parent().unwrap_or(Path::new("."))),
-                Err(error) => files.problem(path, &format!("could not be read: {error}"), ""),
+                Err(error) => files.unread(path, &Unread::from(error)),
             }
         }
         files.yaml.sort_by(|a, b| a.name.cmp(&b.name));
@@ -118,7 +118,7 @@ impl Files {
         if !real.starts_with(&root) {
             return Err("lies outside the configuration directory".into());
         }
-        let text = read_text(&real, TEXT_BYTES_MAX)?;
+        let text = read_text(&real, TEXT_BYTES_MAX).map_err(|unread| unread.message)?;
         self.spent_bytes += text.len() as u64;
         if self.spent_bytes > SET_BYTES_MAX {
             return Err("all files together are larger than 16 MiB".into());
@@ -139,7 +139,7 @@ impl Files {
     fn directory(&mut self, root: &Path, folder: &Path, above: &mut Vec<PathBuf>) {
         let real = match fs::canonicalize(folder) {
             Ok(real) => real,
-            Err(error) => return self.problem(folder, &format!("could not be read: {error}"), ""),
+            Err(error) => return self.unread(folder, &Unread::from(error)),
         };
         // A link to a folder above us would lead in a circle.
         if above.contains(&real) {
@@ -150,7 +150,7 @@ impl Files {
         }
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(error) => return self.problem(folder, &format!("could not be read: {error}"), ""),
+            Err(error) => return self.unread(folder, &Unread::from(error)),
         };
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
@@ -166,9 +166,7 @@ impl Files {
                 Ok(found) if found.is_dir() => self.directory(root, &path, above),
                 Ok(_) if is_yaml(&path) => self.file(&path, root),
                 Ok(_) => {}
-                Err(error) if is_yaml(&path) => {
-                    self.problem(&path, &format!("could not be read: {error}"), "");
-                }
+                Err(error) if is_yaml(&path) => self.unread(&path, &Unread::from(error)),
                 Err(_) => {}
             }
         }
@@ -191,7 +189,7 @@ impl Files {
                 let name = path.display().to_string();
                 self.yaml.push(YamlFile { name, text, root: root.to_owned() });
             }
-            Err(message) => self.problem(path, &message, ""),
+            Err(unread) => self.unread(path, &unread),
         }
         if self.spent_bytes > SET_BYTES_MAX {
             self.problem(path, "makes all files together larger than 16 MiB", "");
@@ -199,6 +197,10 @@ impl Files {
         if self.yaml.len() >= FILES_MAX {
             self.problem(path, "is one file too many", "at most 10000 files are read");
         }
+    }
+
+    fn unread(&mut self, path: &Path, unread: &Unread) {
+        self.problem(path, &unread.message, unread.hint);
     }
 
     fn problem(&mut self, path: &Path, message: &str, hint: &str) {
@@ -255,25 +257,58 @@ fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
+/// Why there is no text of a file, and what to do about it.
+struct Unread {
+    message: String,
+    hint: &'static str,
+}
+
+impl From<String> for Unread {
+    fn from(message: String) -> Unread {
+        Unread { message, hint: "" }
+    }
+}
+
+impl From<&str> for Unread {
+    fn from(message: &str) -> Unread {
+        Unread::from(message.to_owned())
+    }
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Unread {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                "is the path right? One that does not begin with / is looked for where the command \
+                 was started"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "let the user that runs Postroom read it, and enter the folders above it"
+            }
+            _ => "",
+        };
+        Unread { message: format!("could not be read: {error}"), hint }
+    }
+}
+
 /// Reads a regular file of UTF-8 text, at most so many bytes of it.
-fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("could not be read: {error}");
+fn read_text(path: &Path, bytes_max: u64) -> Result<String, Unread> {
     // Opening a FIFO would wait for its writer.
-    let found = fs::metadata(path).map_err(failed)?;
+    let found = fs::metadata(path)?;
     if !found.is_file() {
         return Err("is not a regular file".into());
     }
     let too_large = || format!("is larger than {} KiB", bytes_max / 1024);
     if found.len() > bytes_max {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(failed)?;
-    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let file = fs::File::open(path)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(too_large());
+        return Err(too_large().into());
     }
-    decode(bytes)
+    Ok(decode(bytes)?)
 }
 
 fn decode(bytes: Vec<u8>) -> Result<String, String> {
@@ -296,4 +331,22 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
 
 fn line_of(bytes: &[u8], at: usize) -> usize {
     1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: io::ErrorKind, expected: &str) {
+        let hint = Unread::from(io::Error::from(kind)).hint;
+        assert!(hint.contains(expected) && hint.is_empty() == expected.is_empty(), "{hint}");
+    }
+
+    #[test]
+    fn what_to_do_about_a_file_that_cannot_be_read() {
+        check(io::ErrorKind::NotFound, "is the path right?");
+        check(io::ErrorKind::PermissionDenied, "let the user that runs Postroom read it");
+        check(io::ErrorKind::InvalidData, "");
+    }
 }

@@ -107,9 +107,10 @@ impl From<StoreError> for Problem {
             StoreError::Closed => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is shutting down")
             }
-            StoreError::InUse(_) | StoreError::Failed(_) | StoreError::Newer { .. } => {
-                Problem::internal()
-            }
+            StoreError::InUse(_)
+            | StoreError::Directory(_)
+            | StoreError::Failed(_)
+            | StoreError::Newer { .. } => Problem::internal(),
         }
     }
 }

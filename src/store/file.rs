@@ -52,7 +52,7 @@ pub(super) fn free_bytes(directory: &Path) -> Result<u64, Fault> {
 /// Opens the store in this directory, and makes it if there is none.
 pub(super) fn open(directory: &Path) -> Result<Opened, StoreError> {
     std::fs::create_dir_all(directory)
-        .map_err(Fault::disk(format!("make directory {}", directory.display())))?;
+        .map_err(|error| unusable(format!("make directory {}", directory.display()), error))?;
     let lock = lock(directory)?;
     let path = database_path(directory);
     if !path.exists() {
@@ -64,6 +64,14 @@ pub(super) fn open(directory: &Path) -> Result<Opened, StoreError> {
     Segments::recover(directory, &committed)?;
     mark::count(directory, &database)?;
     Ok(Opened { database, desk_key, lock })
+}
+
+/// A directory in which there is no way to begin, unless only room is missing.
+fn unusable(doing: String, error: std::io::Error) -> StoreError {
+    match StoreError::from(Fault::Disk { doing, error }) {
+        StoreError::Failed(text) => StoreError::Directory(text),
+        other => other,
+    }
 }
 
 /// Opens a database that was made before.
@@ -103,7 +111,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .open(&path)
-        .map_err(Fault::disk(doing.clone()))?;
+        .map_err(|error| unusable(doing.clone(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => {

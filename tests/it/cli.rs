@@ -134,6 +134,25 @@ fn files_that_are_wrong() {
 }
 
 #[test]
+fn places_that_cannot_be_used() {
+    check(&["check", "-c", "nowhere.yaml"], 3, "nowhere.yaml:1:1 could not be read");
+    check(&["check", "-c", "nowhere"], 3, "hint: is the path right?");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("desk.yaml");
+    std::fs::write(&file, "version: 1\n").unwrap();
+    let path = file.to_str().unwrap();
+    check(&["plan", "-c", &format!("{path}/x.yaml")], 3, "hint: is the path right?");
+    // A file is no directory, and holds none.
+    for data in [path, &format!("{path}/data")] {
+        let run = ["run", "-c", path, "--data", data, "--listen", "127.0.0.1:0"];
+        check(&run, 1, &format!("could not open the store: could not make directory {data}"));
+        check(&run, 1, "hint: --data names a directory");
+    }
+    std::os::unix::fs::symlink("gone", folder.path().join("link.yaml")).unwrap();
+    check(&["check", "-c", folder.path().to_str().unwrap()], 3, "link.yaml:1:1 could not be read");
+}
+
+#[test]
 fn files_that_are_good() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("desk.yaml");
