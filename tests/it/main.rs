@@ -5,6 +5,7 @@
 mod alerts;
 mod browser;
 mod browser_desk;
+mod browser_long;
 mod browser_oidc;
 mod browser_pages;
 mod chart;

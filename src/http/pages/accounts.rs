@@ -84,6 +84,8 @@ fn tested(reader: &SignedIn, name: &str, probe: &Probe) -> Page {
 
 fn table(reader: &SignedIn, objects: &[&ObjectStatus], label: &str) -> Markup {
     let words = Objects::of(reader.language);
+    // Nothing is fetched from a server that takes mail.
+    let polled = objects.iter().any(|object| object.kind == Kind::MailAccount);
     html! {
         @if objects.is_empty() {
             p.empty { (Frame::of(reader.language).nothing) }
@@ -94,19 +96,21 @@ fn table(reader: &SignedIn, objects: &[&ObjectStatus], label: &str) -> Markup {
                         th scope="col" { (words.name) }
                         th scope="col" { (words.conditions) }
                         th scope="col" { (words.last_success) }
-                        th.wide scope="col" { (words.next_poll) }
-                        th.number scope="col" { (words.backlog) }
+                        @if polled {
+                            th.wide scope="col" { (words.next_poll) }
+                            th.number scope="col" { (words.backlog) }
+                        }
                         th.number scope="col" { (words.failures) }
                         td { span.hidden { (words.test) } }
                     } }
-                    tbody { @for object in objects { (line(reader, object)) } }
+                    tbody { @for object in objects { (line(reader, object, polled)) } }
                 }
             }
         }
     }
 }
 
-fn line(reader: &SignedIn, object: &ObjectStatus) -> Markup {
+fn line(reader: &SignedIn, object: &ObjectStatus, polled: bool) -> Markup {
     let words = Objects::of(reader.language);
     let time = |at| {
         html! {
@@ -116,11 +120,15 @@ fn line(reader: &SignedIn, object: &ObjectStatus) -> Markup {
     html! {
         tr {
             th scope="row" { (object.name) }
-            td { (conditions(reader, object)) }
-            td { (time(object.last_success)) }
-            td.wide { (time(object.next_poll)) }
-            td.number { @if let Some(backlog) = object.backlog { (backlog) } }
-            td.number { (object.consecutive_failures) }
+            td.grow { (conditions(reader, object)) }
+            td data-label=(words.last_success) { (time(object.last_success)) }
+            @if polled {
+                td.wide { (time(object.next_poll)) }
+                td.number data-label=(words.backlog) {
+                    @if let Some(backlog) = object.backlog { (backlog) } @else { span.soft { "–" } }
+                }
+            }
+            td.number data-label=(words.failures) { (object.consecutive_failures) }
             td.nowrap { (actions(reader, object)) }
         }
     }

@@ -117,15 +117,15 @@ fn line(verdict: &Verdict, files: &Whereabouts<'_>, config: &Config, reader: &Si
                 Ok(notice) => {
                     td { (channels(notice, words)) }
                     td { (when(notice, reader)) }
-                    td { (render::role(reader.language, &notice.role)) }
+                    td.grow { (render::role(reader.language, &notice.role)) }
                 }
                 Err(reason) => {
                     td { span.soft { (words.told_not) } }
                     td { span.soft { "–" } }
-                    td { (reasons::not(reader.language, reason)) }
+                    td.grow { (reasons::not(reader.language, reason)) }
                 }
             }
-            td { @if let Some(rule) = verdict.rules.last() { (decided(rule, files)) } }
+            td.grow { @if let Some(rule) = verdict.rules.last() { (decided(rule, files)) } }
         }
     }
 }

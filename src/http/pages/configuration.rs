@@ -122,8 +122,8 @@ fn problems(words: &Objects, problems: &[crate::config::Problem]) -> Markup {
                     tbody {
                         @for problem in problems.iter().take(ROWS_MAX).map(ProblemView::from) {
                             tr {
-                                td.mono { (problem.file) ":" (problem.line) ":" (problem.column) br; (problem.path) }
-                                td {
+                                td.mono.grow { (problem.file) ":" (problem.line) ":" (problem.column) br; (problem.path) }
+                                td.grow {
                                     @if problem.severity == "error" {
                                         span.badge.bad { (problem.severity) }
                                     } @else {
@@ -158,8 +158,8 @@ fn changes(words: &Objects, changes: &[Change]) -> Markup {
                         @for change in changes.iter().take(ROWS_MAX).map(ChangeView::from) {
                             tr {
                                 td { span.badge.info { (change.action) } }
-                                td.mono { (change.kind) "." (change.name) }
-                                td { (change.effect) }
+                                td.mono.grow { (change.kind) "." (change.name) }
+                                td.grow { (change.effect) }
                             }
                         }
                     }

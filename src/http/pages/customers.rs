@@ -60,18 +60,18 @@ fn table(customers: &[KnownCustomerView], reader: &SignedIn, words: &Customers) 
                     th scope="col" { (words.address) }
                     th.wide scope="col" { (words.company) }
                     th.wide scope="col" { (words.language) }
-                    th scope="col" { (words.tickets) }
+                    th.number scope="col" { (words.tickets) }
                     th.wide scope="col" { (words.first) }
                     th scope="col" { (words.last) }
                 } }
                 tbody {
                     @for one in customers {
                         tr {
-                            td { bdi { (plain::short(&one.name, NAME_COLUMNS_MAX)) } }
-                            td { a href=(path(&one.address)) { (plain::line(&one.address)) } }
-                            td.wide { (plain::short(one.company.as_deref().unwrap_or(""), NAME_COLUMNS_MAX)) }
+                            td.cut { bdi { (plain::short(&one.name, NAME_COLUMNS_MAX)) } }
+                            td.grow { a href=(path(&one.address)) { (plain::line(&one.address)) } }
+                            td.wide.cut { (plain::short(one.company.as_deref().unwrap_or(""), NAME_COLUMNS_MAX)) }
                             td.wide { (language(one)) }
-                            td { (one.tickets) }
+                            td.number data-label=(words.tickets) { (one.tickets) }
                             td.wide { (seen(reader, one.first_seen.as_deref())) }
                             td { (seen(reader, one.last_seen.as_deref())) }
                         }

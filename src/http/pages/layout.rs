@@ -77,7 +77,7 @@ pub fn page(reader: &SignedIn, here: Here, title: &str, content: Markup) -> Page
     let body = html! {
         a.skip href="#content" { (words.skip) }
         header.bar {
-            a.brand href="/" { (icon()) span { (reader.desk) } }
+            a.brand href="/" title=(reader.desk) { (icon()) span { (reader.desk) } }
             nav aria-label=(words.navigation) {
                 ul {
                     @for (entry, _, path) in ENTRIES.iter().filter(|entry| reader.may(entry.1)) {
@@ -211,7 +211,7 @@ fn bell(reader: &SignedIn, here: Here, words: &Frame) -> Markup {
 fn menu(reader: &SignedIn, words: &Frame) -> Markup {
     html! {
         details.menu {
-            summary { (reader.full_name) }
+            summary title=(reader.full_name) { span { (reader.full_name) } }
             div {
                 a href="/me" { (words.me) }
                 (button(reader, "/sign-out", words.sign_out, "plain"))

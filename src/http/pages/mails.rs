@@ -141,14 +141,14 @@ pub(super) fn table(reader: &SignedIn, mails: &[MailRecord]) -> Markup {
                             tr {
                                 td { (layout::time(reader, mail.at)) }
                                 td { (outcome(&mail.outcome, words)) }
-                                td { (short(&mail.from, FROM_COLUMNS_MAX)) }
-                                td {
+                                td.cut { (short(&mail.from, FROM_COLUMNS_MAX)) }
+                                td.grow {
                                     a href={ "/mails/" (mail.id.0) } { (subject(mail, words)) }
                                     @if let Outcome::Quarantined { reason } = &mail.outcome {
                                         br; small { (short(reason, SUBJECT_COLUMNS_MAX)) }
                                     }
                                 }
-                                td.wide { (mail.account) }
+                                td.wide.cut { (mail.account) }
                                 td.nowrap { (ticket(mail)) }
                             }
                         }

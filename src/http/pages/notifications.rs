@@ -89,7 +89,7 @@ fn line(reader: &SignedIn, bell: &Bell) -> Markup {
             td.nowrap {
                 @if let Some(number) = &bell.ticket { a href={ "/tickets/" (number) } { (number) } }
             }
-            td.soft {
+            td.soft.grow {
                 (plain::line(&bell.role))
                 @if !bell.rule.is_empty() { br; code { (plain::line(&bell.rule)) } }
             }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::door;
-use super::foreign::foreign;
+use super::foreign::{foreign, plain};
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Mails};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
@@ -127,12 +127,12 @@ fn line(reader: &SignedIn, (mail, ticket): &Row) -> Markup {
         tr {
             td { (layout::time(reader, mail.created)) }
             td { (state(reader, &mail.delivery)) }
-            td { (foreign(mail.recipient.as_str())) }
+            td.cut title=(plain(mail.recipient.as_str())) { (foreign(mail.recipient.as_str())) }
             td { (kind(&mail.kind, words)) }
             td.nowrap {
                 @if let Some(number) = ticket { a href={ "/tickets/" (number) } { (number) } }
             }
-            td { (last_answer(&mail.delivery)) }
+            td.grow { (last_answer(&mail.delivery)) }
             td.nowrap {
                 @if !matches!(mail.delivery, Delivery::Sent { .. }) {
                     (layout::button(reader, &format!("/outbox/{id}/retry"), words.retry, "small"))

@@ -49,6 +49,14 @@ for (const mirror of document.querySelectorAll("[data-mirror]")) {
   show();
 }
 
+// One box ticks all of a name: <input type="checkbox" hidden data-all="name">.
+for (const all of document.querySelectorAll("[data-all]")) {
+  const boxes = [...all.form.querySelectorAll(`[name="${CSS.escape(all.dataset.all)}"]`)];
+  all.hidden = false;
+  all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
+  all.form.addEventListener("change", () => { all.checked = boxes.every((box) => box.checked); });
+}
+
 // A menu closes when something else is clicked.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -31,7 +31,7 @@ const LINKS_MAX: usize = 20;
 /// Columns of one thing that happened, and of its reason.
 const EVENT_COLUMNS_MAX: usize = 200;
 /// Events of the history that are shown at a time.
-const EVENTS_MAX: usize = 40;
+const EVENTS_MAX: usize = 30;
 
 /// What somebody wrote that was not carried out, so that it is not lost.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::door::redirect;
 use super::layout::{self, Here, Page};
@@ -24,7 +24,7 @@ use crate::store::{QueueCount, SortBy, TicketCursor, TicketQuery};
 /// Tickets of a page.
 const SHOWN_MAX: usize = 50;
 /// Columns of a title in a list.
-const TITLE_COLUMNS_MAX: usize = 72;
+const TITLE_COLUMNS_MAX: usize = 80;
 /// Columns of a customer's address in a list, where it is the title of his name.
 const ADDRESS_COLUMNS_MAX: usize = 48;
 /// Columns of a customer's name in a list.
@@ -243,12 +243,13 @@ fn table(
     words: &List,
 ) -> Markup {
     let may = reader.may(Role::User);
+    let columns = Columns { ticks: may, queue: asked.queue.is_empty() };
     let rows = html! {
         div.scroll {
             table.tickets {
-                thead { (heads(may, words)) }
+                thead { (heads(columns, words)) }
                 tbody {
-                    @for ticket in tickets { (row(ticket, may, config, reader, words)) }
+                    @for ticket in tickets { (row(ticket, columns, config, reader, words)) }
                 }
             }
         }
@@ -279,48 +280,76 @@ fn table(
 /// Tickets to be looked at, in a table.
 pub(super) fn rows(tickets: &[Ticket], config: &Config, reader: &SignedIn) -> Markup {
     let words = List::of(reader.language);
+    let columns = Columns { ticks: false, queue: true };
     html! {
         div.scroll {
             table.tickets {
-                thead { (heads(false, words)) }
-                tbody { @for ticket in tickets { (row(ticket, false, config, reader, words)) } }
+                thead { (heads(columns, words)) }
+                tbody { @for ticket in tickets { (row(ticket, columns, config, reader, words)) } }
             }
         }
     }
 }
 
-fn heads(may: bool, words: &List) -> Markup {
+/// What a list shows beside what every list shows.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// A box to tick.
+    ticks: bool,
+    /// The queue, where not all of them are of the same.
+    queue: bool,
+}
+
+fn heads(columns: Columns, words: &List) -> Markup {
     html! {
         tr {
-            @if may { th { span.hidden { (words.select) } } }
-            th { (words.number) } th { (words.title) } th.wide { (words.customer) }
-            th { (words.queue) } th { (words.state) } th.wide { (words.priority) }
-            th.wide { (words.owner) } th { (words.updated) }
+            @if columns.ticks {
+                th {
+                    span.hidden { (words.select) }
+                    input type="checkbox" hidden data-all="ticket" aria-label=(words.select_all);
+                }
+            }
+            th scope="col" { (words.title) }
+            @if columns.queue { th scope="col" { (words.queue) } }
+            th scope="col" { (words.state) } th scope="col" { (words.owner) }
+            th scope="col" { (words.updated) }
         }
     }
 }
 
-fn row(ticket: &Ticket, may: bool, config: &Config, reader: &SignedIn, words: &List) -> Markup {
+/// A ticket: its title, beneath it its number and whose it is, and how it stands.
+fn row(
+    ticket: &Ticket,
+    columns: Columns,
+    config: &Config,
+    reader: &SignedIn,
+    words: &List,
+) -> Markup {
     let path = format!("/tickets/{}", ticket.number);
     let owner = ticket.owner.as_deref().map(|owner| full_name(config, owner));
     html! {
         tr data-row="" {
-            @if may {
-                td {
+            @if columns.ticks {
+                td.tick {
                     input type="checkbox" name="ticket" value=(ticket.number)
                         aria-label=(ticket.number);
                 }
             }
-            td.nowrap { a href=(path) { (ticket.number) } }
             td.title {
-                a href=(path) tabindex="-1" { (plain::short(shown_title(ticket), TITLE_COLUMNS_MAX)) }
-                @if ticket.locked_since.is_some() { " " span.badge { (words.locked) } }
+                div { a href=(path) { (plain::short(shown_title(ticket), TITLE_COLUMNS_MAX)) } }
+                div.under {
+                    (ticket.number)
+                    @if let Some(customer) = &ticket.customer {
+                        " · " (named(customer.name.as_str(), &customer.address))
+                    }
+                }
             }
-            td.wide { @if let Some(customer) = &ticket.customer { (named(customer.name.as_str(), &customer.address)) } }
-            td { (ticket.queue) }
-            td { (state_badge(reader.language, ticket.state)) }
-            td.wide.nowrap { (priority_badge(reader.language, ticket.priority)) }
-            td.wide { @if let Some(owner) = owner { (owner) } @else { span.soft { "–" } } }
+            @if columns.queue { td.cut { (ticket.queue) } }
+            td { (state_badge(reader.language, ticket.state)) (odd_priority(reader.language, ticket.priority)) }
+            td.cut.none[owner.is_none() && ticket.locked_since.is_none()] {
+                @if ticket.locked_since.is_some() { (lock(words)) " " }
+                @if let Some(owner) = owner { (owner) } @else { span.soft { "–" } }
+            }
             td { (layout::time(reader, ticket.updated)) }
         }
     }
@@ -354,6 +383,19 @@ pub fn state_badge(language: Language, state: TicketState) -> Markup {
     };
     html! { span class=(class) { (words_of::state(language, state)) } }
 }
+
+/// A priority in a list, where it is not that of most.
+fn odd_priority(language: Language, priority: Priority) -> Markup {
+    html! { @if priority != Priority::Normal { " " (priority_badge(language, priority)) } }
+}
+
+/// That somebody works on it and nobody else should.
+fn lock(words: &List) -> Markup {
+    html! { span title=(words.locked) { (PreEscaped(LOCK)) span.hidden { (words.locked) } } }
+}
+
+/// Drawn here, so that its colour follows the text.
+const LOCK: &str = r#"<svg viewBox="0 0 24 24" width="13" height="13" aria-hidden="true"><path fill="none" stroke="currentColor" stroke-width="2.4" d="M5 11h14v9H5zM8 11V8a4 4 0 0 1 8 0v3"/></svg>"#;
 
 /// A priority, conspicuous where it is high.
 pub fn priority_badge(language: Language, priority: Priority) -> Markup {

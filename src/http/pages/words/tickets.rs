@@ -26,13 +26,13 @@ words! {
         by_priority: "Priority", "優先度";
         words: "Words", "検索語";
         show: "Show", "表示";
-        number: "Number", "番号";
         title: "Title", "件名";
         priority: "Priority", "優先度";
         updated: "Changed", "更新";
         none: "No tickets.", "チケットはありません。";
         none_found: "No ticket has all these words.", "検索語をすべて含むチケットはありません。";
         select: "Select", "選択";
+        select_all: "Select all of this page", "このページをすべて選択";
         with_selected: "Selected tickets:", "選択したチケット:";
         close: "Close", "完了にする";
         move_to: "Move to", "移動先";
