@@ -12,7 +12,7 @@ use crate::core::config::Config;
 use crate::core::digest::{self, Due};
 use crate::core::render;
 use crate::core::ticket::{Actor, Command, Ticket};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// How often the clockwork looks.
 pub const TICK: Duration = Duration::from_secs(15);
@@ -45,58 +45,90 @@ pub async fn tick(daemon: &Daemon, now: Timestamp) -> Result<(), StoreError> {
     let config = daemon.running.load().config.clone();
     daemon.tokens.refresh_ahead(&config);
     daemon.tokens.look_ahead(&config).await;
-    for (number, command) in due(daemon, &config, now).await? {
-        let done = daemon.store.command(config.clone(), &number, vec![command], Actor::System, now);
+    for _ in 0..pass(&daemon.store, &config, now).await? {
+        daemon.metrics.notification(render::digest::NAME, "owed");
+    }
+    measure(daemon).await
+}
+
+/// Does to a store what is due at this instant; answers how many digests are owed by that. What
+/// fails is due again at the next pass.
+pub async fn pass(
+    store: &Store,
+    config: &Arc<Config>,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    for (number, command) in due(store, config, now).await? {
+        let done = store.command(config.clone(), &number, vec![command], Actor::System, now);
         if let Err(error) = done.await {
             tracing::warn!(ticket = number, %error, "could not do what is due on a ticket");
         }
     }
-    send_digests(daemon, &config, now).await?;
-    measure(daemon).await
+    send_digests(store, config, now).await
+}
+
+/// The first instant up to this one at which a pass finds something to do.
+pub async fn next(
+    store: &Store,
+    config: &Config,
+    until: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let reading = store.clone();
+    let look = move || {
+        let (locked, pending) = (reading.locked()?, reading.pending_over(until)?);
+        Ok::<_, StoreError>((locked, pending, reading.digests()?))
+    };
+    let (locked, pending, digests) = blocking(look).await?;
+    let locks = locked.iter().filter_map(|ticket| lock_end(config, ticket));
+    let pending = pending.iter().filter_map(|ticket| ticket.pending_until);
+    let digests =
+        digests.iter().map(|(who, first)| match digest::due(config, who, *first, *first) {
+            Due::Wait(at) => at,
+            Due::Send(_) | Due::Drop => *first,
+        });
+    Ok(locks.chain(pending).chain(digests).filter(|at| *at <= until).min())
 }
 
 /// Sends the digests whose time has come.
 async fn send_digests(
-    daemon: &Daemon,
+    store: &Store,
     config: &Arc<Config>,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let store = daemon.store.clone();
-    for (who, first) in blocking(move || store.digests()).await? {
+) -> Result<usize, StoreError> {
+    let mut sent = 0;
+    let reading = store.clone();
+    for (who, first) in blocking(move || reading.digests()).await? {
         if let Due::Wait(_) = digest::due(config, &who, first, now) {
             continue;
         }
-        match daemon.store.send_digest(config.clone(), &who, now).await {
-            Ok(true) => daemon.metrics.notification(render::digest::NAME, "owed"),
-            Ok(false) => {}
+        match store.send_digest(config.clone(), &who, now).await {
+            Ok(owed) => sent += usize::from(owed),
             Err(error) => tracing::warn!(user = who, %error, "could not send a digest"),
         }
     }
-    Ok(())
+    Ok(sent)
 }
 
 async fn due(
-    daemon: &Daemon,
+    store: &Store,
     config: &Config,
     now: Timestamp,
 ) -> Result<Vec<(String, Command)>, StoreError> {
-    let store = daemon.store.clone();
+    let store = store.clone();
     let (locked, pending) =
         blocking(move || Ok::<_, StoreError>((store.locked()?, store.pending_over(now)?))).await?;
-    let timed_out = locked.into_iter().filter(|ticket| lock_is_over(config, ticket, now));
+    let is_over = |ticket: &Ticket| lock_end(config, ticket).is_some_and(|end| now >= end);
+    let timed_out = locked.into_iter().filter(is_over);
     let timed_out = timed_out.map(|ticket| (ticket.number, Command::TimeOutLock));
     let woken = pending.into_iter().map(|ticket| (ticket.number, Command::ReachPending));
     Ok(timed_out.chain(woken).collect())
 }
 
 /// A lock runs out when nothing happened to the ticket for as long as its queue allows.
-fn lock_is_over(config: &Config, ticket: &Ticket, now: Timestamp) -> bool {
-    let limit = config.queues.get(&ticket.queue).and_then(|queue| queue.lock_timeout);
-    let since = ticket.locked_since.map(|locked| locked.max(ticket.updated));
-    match (limit.and_then(|limit| SignedDuration::try_from(limit).ok()), since) {
-        (Some(limit), Some(since)) => now.duration_since(since) >= limit,
-        (_, _) => false,
-    }
+fn lock_end(config: &Config, ticket: &Ticket) -> Option<Timestamp> {
+    let limit = config.queues.get(&ticket.queue)?.lock_timeout?;
+    let since = ticket.locked_since?.max(ticket.updated);
+    since.checked_add(SignedDuration::try_from(limit).ok()?).ok()
 }
 
 /// Brings the gauges up to date that nobody else moves.

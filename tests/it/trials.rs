@@ -99,6 +99,75 @@ fn mails_and_actions_one_after_the_other() {
     check(folder.path(), &["--only", "boss"], 0, &["1 test, 0 failed"]);
 }
 
+/// A desk on which something falls due, and what must come of it and when. Steps are at 9:01, 9:02,
+/// 11:00, 11:02 (two hours after the lock), 11:03, 20:04, 22:05, 5:06, 8:07.
+const DUE: &str = "version: 1\n\
+    queues: {support: {lockTimeout: 2h}}\n\
+    users:\n\
+    \x20 alice: {email: alice@agents.example, subscriptions: {queues: [support], events: [lockTimeout, pendingReached]}}\n\
+    \x20 daily: {email: daily@agents.example, subscriptions: {queues: [support], events: {ticketCreated: [mail]}, digest: daily 08:00}}\n\
+    \x20 night: {email: night@agents.example, subscriptions: {queues: [support], events: [ticketCreated], quietHours: {from: \"09:00\", to: \"11:01\"}}}\n\
+    smtp: {out: {type: file, directory: out}}\n\
+    senders: {default: {from: support@desk.example, via: [out]}}\n\
+    mailAccounts: {inbox: {type: maildir, path: mail, dispatch: {by: queue, queue: support}, afterFetch: keep}}\n\
+    tests:\n\
+    \x20 - name: what falls due happens\n\
+    \x20   steps:\n\
+    \x20     - mail: {account: inbox, text: \"From: eve@cust.example\\nSubject: A\\n\\nB\\n\"}\n\
+    \x20       expect: {outcome: created, notified: [night], owed: [notification to night@agents.example], due: [], lock: false}\n\
+    \x20     - {agent: alice, do: {owner: alice, lock: true}, expect: {lock: true, notified: [], due: []}}\n\
+    \x20     - {later: 117m, expect: {lock: true, notified: [], due: []}}\n\
+    \x20     - {later: 1m, expect: {lock: false, owner: alice, notified: [alice], owed: [notification to alice@agents.example], due: [notification to alice@agents.example, notification to night@agents.example]}}\n\
+    \x20     - {agent: alice, do: {state: pending, pendingTime: +10h}, expect: {state: pending, lock: false}}\n\
+    \x20     - {later: 9h, ticket: 1, expect: {notified: []}}\n\
+    \x20     - {later: 2h, expect: {notified: [alice], owed: [notification to alice@agents.example]}}\n\
+    \x20     - {later: 7h, expect: {notified: [], due: []}}\n\
+    \x20     - {later: 3h, expect: {notified: [daily], owed: [notification to daily@agents.example], due: [notification to daily@agents.example]}}\n\
+    \x20     - {later: 30d, expect: {notified: [], owed: [], due: []}}\n";
+
+#[test]
+fn what_falls_due_happens_when_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "config/desk.yaml", DUE);
+    check(folder.path(), &[], 0, &["ok     what falls due happens"]);
+    // Expectations that are not met are told, and written back as they are read.
+    edit(folder.path(), "config/desk.yaml", "lockTimeout: 2h", "lockTimeout: 3h");
+    let words = ["step 4: lock is true, not false", "step 4: notified is [], not [alice]"];
+    check(folder.path(), &[], 4, &words);
+    check(folder.path(), &["--update"], 0, &["1 test, 0 failed"]);
+    check(folder.path(), &[], 0, &["1 test, 0 failed"]);
+    let text = std::fs::read_to_string(folder.path().join("config/desk.yaml")).unwrap();
+    assert!(text.contains("{later: 1m, expect: {lock: true, owner: alice, notified: []"), "{text}");
+    // Without a timeout, quiet hours and a digest nothing falls due but the pending time.
+    let plain = DUE.replace("lockTimeout: 2h", "").replace(", digest: daily 08:00", "");
+    write(folder.path(), "config/desk.yaml", &plain);
+    let words = ["step 1: notified is [daily, night], not [night]", "step 9: notified is [], not"];
+    let said = check(folder.path(), &[], 4, &words);
+    assert!(!said.contains("step 7: notified"), "{said}");
+}
+
+/// Two agents and a customer, one after the other, on two tickets.
+const AGENTS: &str = "version: 1\n\
+    tests:\n\
+    \x20 - name: from hand to hand\n\
+    \x20   steps:\n\
+    \x20     - {mail: {file: boss.eml, account: inbox}, expect: {ticket: 1, queue: vip, owner: none}}\n\
+    \x20     - {mail: {account: inbox, text: \"From: eve@cust.example\\nTo: support@desk.example\\nSubject: A\\n\\nB\\n\"}, expect: {ticket: 2}}\n\
+    \x20     - {agent: alice, ticket: 1, do: {owner: bob, priority: 5 very high, note: For you.}, expect: {ticket: 1, owner: bob, priority: 5 very high, notified: [bob]}}\n\
+    \x20     - {agent: bob, ticket: 1, do: {lock: true, reply: Soon.}, expect: {lock: true, owed: [reply to boss@vip.example]}}\n\
+    \x20     - {agent: bob, ticket: 1, do: {queue: support}, expect: {queue: support}}\n\
+    \x20     - {agent: alice, do: {state: closed}, expect: {ticket: 2, state: closed}}\n\
+    \x20     - {later: 1h, ticket: 1, expect: {ticket: 1, queue: support, owner: bob, state: open}}\n";
+
+#[test]
+fn agents_act_in_turn() {
+    let folder = desk();
+    let bob = "bob: {email: bob@agents.example, subscriptions: {queues: [support], events: [ownerChanged]}}, alice:";
+    edit(folder.path(), "config/desk.yaml", "{alice:", &format!("{{{bob}"));
+    write(folder.path(), "config/agents_test.yaml", AGENTS);
+    check(folder.path(), &["--only", "hand"], 0, &["ok     from hand to hand"]);
+}
+
 #[test]
 fn what_fails_is_told_with_its_step() {
     let folder = desk();

@@ -2,7 +2,7 @@
 
 use super::trial::{Checked, Observed};
 use crate::config::spec::test::{Expectation, Outcome};
-use crate::http::explain::Explanation;
+use crate::http::explain::OwedMail;
 
 /// One thing that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Value {
     Word(String),
     /// Words.
     List(Vec<String>),
+    /// Yes or no.
+    Truth(bool),
 }
 
 /// Everything that differs in one step.
@@ -33,11 +35,13 @@ pub fn differences(expected: &Expectation, observed: &Observed) -> Vec<Differenc
         priority,
         state,
         owner,
+        lock,
         filters,
         auto_reply,
         suppressed,
         notified,
         owed,
+        due,
     } = expected;
     let none = || "none".to_owned();
     let nothing = crate::http::explain::nothing_yet();
@@ -52,11 +56,13 @@ pub fn differences(expected: &Expectation, observed: &Observed) -> Vec<Differenc
         ("priority", priority.map(|it| Value::Word(it.0.label().into())), word(&said.priority)),
         ("state", state.map(|it| Value::Word(it.0.label().into())), word(&said.state)),
         ("owner", wanted(owner), word(&said.owner)),
+        ("lock", lock.map(Value::Truth), observed.lock.map_or(Value::Word(none()), Value::Truth)),
         ("filters", filters.clone().map(Value::List), Value::List(said.filters.clone())),
         ("autoReply", wanted(auto_reply), word(&said.auto_reply)),
         ("suppressed", wanted(suppressed), word(&said.suppressed)),
         ("notified", notified.clone().map(in_order), in_order(said.notified.clone())),
-        ("owed", owed.clone().map(in_order), in_order(owed_words(said))),
+        ("owed", owed.clone().map(in_order), in_order(owed_words(&said.owed))),
+        ("due", due.clone().map(in_order), in_order(owed_words(&observed.due))),
     ];
     let differs = |(key, expected, observed): (&'static str, Option<Value>, Value)| {
         let expected = expected?;
@@ -94,6 +100,7 @@ impl Value {
         match self {
             Value::Word(word) => word.clone(),
             Value::List(words) => format!("[{}]", words.join(", ")),
+            Value::Truth(truth) => truth.to_string(),
         }
     }
 
@@ -105,6 +112,7 @@ impl Value {
                 let words: Vec<String> = words.iter().map(|word| scalar(word)).collect();
                 format!("[{}]", words.join(", "))
             }
+            Value::Truth(truth) => truth.to_string(),
         }
     }
 
@@ -116,6 +124,7 @@ impl Value {
                 Err(_) => word.as_str().into(),
             },
             Value::List(words) => words.clone().into(),
+            Value::Truth(truth) => (*truth).into(),
         }
     }
 }
@@ -151,8 +160,8 @@ fn in_order(mut names: Vec<String>) -> Value {
     Value::List(names)
 }
 
-fn owed_words(said: &Explanation) -> Vec<String> {
-    said.owed.iter().map(|mail| format!("{} to {}", mail.kind, mail.to)).collect()
+fn owed_words(owed: &[OwedMail]) -> Vec<String> {
+    owed.iter().map(|mail| format!("{} to {}", mail.kind, mail.to)).collect()
 }
 
 fn label(outcome: Outcome) -> &'static str {

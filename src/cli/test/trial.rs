@@ -1,31 +1,36 @@
 //! One test on a desk of its own: a real store in a scratch directory, empty when it begins.
 //!
 //! Architecture invariant: every mail is judged, settled and recorded, and every action is carried
-//! out, by the calls that the daemon makes. The clock stands still but for the steps.
+//! out, by the calls that the daemon makes, and what falls due by its clockwork. The clock stands
+//! still but for the steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::compile::filter::read_pending_time;
 use crate::config::compile::value::read_duration;
 use crate::config::spec::test::{Expectation, TestAction, TestMail, TestStep};
 use crate::config::{DeclaredTest, MailSource};
-use crate::core::config::Config;
+use crate::core::config::{Config, When};
 use crate::core::intake;
 use crate::core::mail::{self, Digest, Location};
-use crate::core::outgoing::{Outgoing, OutgoingKind};
+use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
 use crate::core::ticket::{Actor, Command, Ticket};
 use crate::http::explain::{self, Explanation};
-use crate::store::{OutboxFilter, Spool, Store, ToRecord, Tried};
+use crate::run::clockwork;
+use crate::store::{OutboxFilter, Spool, Store, StoreError, ToRecord, Tried};
 
 /// When every test begins, so that it tells the same every day.
 const BEGIN: &str = "2026-01-15T09:00:00Z";
 /// Between two steps.
 const STEP_SECS: i64 = 60;
-/// Owed mails and bells looked at after an action.
+/// Owed mails and bells looked at after a step.
 const LOOKED_AT_MAX: usize = 1_000;
+/// Instants at which something falls due between two steps.
+const PASSES_MAX: usize = 1_000;
 
 /// What a step led to.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +39,10 @@ pub struct Observed {
     pub outcome: String,
     /// Which ticket of the test, from 1.
     pub ticket: Option<usize>,
+    /// Whether that ticket is locked.
+    pub lock: Option<bool>,
+    /// Mails that may go out now and could not at the step before.
+    pub due: Vec<explain::OwedMail>,
     /// What is said about it; of an action, without what belongs to mails.
     pub said: Option<Explanation>,
 }
@@ -53,7 +62,8 @@ pub async fn run(config: &Arc<Config>, declared: &DeclaredTest) -> Result<Vec<Ch
     let scratch = Scratch::make()?;
     let store = Store::open(&scratch.path).map_err(|error| error.to_string())?;
     let now: Timestamp = BEGIN.parse().expect("a timestamp");
-    let mut trial = Trial { config: config.clone(), store, now, tickets: Vec::new() };
+    let (tickets, seen_due) = (Vec::new(), BTreeSet::new());
+    let mut trial = Trial { config: config.clone(), store, now, tickets, seen_due };
     let mut all = Vec::new();
     for (path, step) in steps(declared) {
         let observed = trial.step(&step, declared).await;
@@ -85,22 +95,68 @@ struct Trial {
     now: Timestamp,
     /// Numbers of the tickets, in the order they were made.
     tickets: Vec<String>,
+    /// Mails that were due at a step before.
+    seen_due: BTreeSet<OutgoingId>,
+}
+
+/// What there was before something was done, to tell what is new after it.
+struct Before {
+    rung: BTreeMap<String, u64>,
+    owed: Option<OutgoingId>,
 }
 
 impl Trial {
     async fn step(&mut self, step: &TestStep, declared: &DeclaredTest) -> Result<Observed, String> {
-        self.now += SignedDuration::from_secs(STEP_SECS);
-        if let Some(later) = &step.later {
-            let later = read_duration(&later.0).and_then(|it| SignedDuration::try_from(it).ok());
-            self.now += later.ok_or("could not read the time that passes")?;
+        let later = match &step.later {
+            Some(later) => read_duration(&later.0).and_then(|it| SignedDuration::try_from(it).ok()),
+            None => Some(SignedDuration::ZERO),
+        };
+        let later = later.ok_or("could not read the time that passes")?;
+        let before = self.before()?;
+        self.wait(later + SignedDuration::from_secs(STEP_SECS)).await?;
+        let mut observed = if let Some(mail) = &step.mail {
+            self.receive(mail, declared).await?
+        } else if let (Some(agent), Some(action)) = (&step.agent, &step.action) {
+            self.act(agent, action, step.ticket).await?
+        } else {
+            self.look(step.ticket, &before)?
+        };
+        if let Some(place) = observed.ticket {
+            observed.lock = self.ticket(place)?.map(|ticket| ticket.locked_since.is_some());
         }
-        if let Some(mail) = &step.mail {
-            return self.receive(mail, declared).await;
+        observed.due = self.newly_due()?;
+        Ok(observed)
+    }
+
+    /// Time passes, and what falls due happens when it does, as the clockwork has it.
+    async fn wait(&mut self, length: SignedDuration) -> Result<(), String> {
+        let failed = |error: StoreError| error.to_string();
+        let until = self.now.checked_add(length).map_err(|error| error.to_string())?;
+        let mut passes = 0;
+        while let Some(at) =
+            clockwork::next(&self.store, &self.config, until).await.map_err(failed)?
+        {
+            if passes == PASSES_MAX {
+                return Err(format!("more than {PASSES_MAX} things fall due until {until}"));
+            }
+            passes += 1;
+            self.now = self.now.max(at);
+            clockwork::pass(&self.store, &self.config, self.now).await.map_err(failed)?;
         }
-        match (&step.agent, &step.action) {
-            (Some(agent), Some(action)) => self.act(agent, action, step.ticket).await,
-            (None | Some(_), None) | (None, Some(_)) => Ok(Observed::default()),
-        }
+        self.now = until;
+        Ok(())
+    }
+
+    /// What became of a ticket while time passed, and who heard of anything.
+    fn look(&self, ticket: Option<usize>, before: &Before) -> Result<Observed, String> {
+        let place = ticket.or((!self.tickets.is_empty()).then_some(self.tickets.len()));
+        let (notified, owed) = self.news(before)?;
+        let seen = place.map(|place| self.ticket(place)).transpose()?.flatten();
+        let said = match seen {
+            Some(ticket) => of_ticket(&ticket, notified, &owed),
+            None => of_nothing(notified, &owed),
+        };
+        Ok(Observed { ticket: place, said: Some(said), ..Observed::default() })
     }
 
     async fn receive(
@@ -119,7 +175,7 @@ impl Trial {
         let location = Location(format!("step {}", self.now));
         let raw = Arc::new(raw);
         let spool = Spool { location: location.clone(), raw: raw.clone(), headers_only: false };
-        let failed = |error: crate::store::StoreError| error.to_string();
+        let failed = |error: StoreError| error.to_string();
         self.store.spool(name, vec![spool]).await.map_err(failed)?;
         let recorded = self.store.record(vec![ToRecord {
             config: self.config.clone(),
@@ -133,7 +189,7 @@ impl Trial {
         let recorded = recorded.await.map_err(failed)?.remove(0);
         let outcome = recorded.outcome.label().to_owned();
         let ticket = recorded.ticket.map(|number| self.place_of(number));
-        Ok(Observed { outcome, ticket, said: Some(said) })
+        Ok(Observed { outcome, ticket, said: Some(said), ..Observed::default() })
     }
 
     /// What is decided, before it is recorded: the store answers with less than the decision.
@@ -160,20 +216,42 @@ impl Trial {
     ) -> Result<Observed, String> {
         let place = ticket.unwrap_or(self.tickets.len());
         let number = self.number(place)?.to_owned();
-        let (rung, owed) = (self.bells()?, self.owed()?);
-        let last = owed.first().map(|mail| mail.id);
+        let before = self.before()?;
         let (config, actor) = (self.config.clone(), Actor::Agent(agent.into()));
-        let done = self.store.command(config, &number, commands(action), actor, self.now).await;
+        let commands = commands(action, self.now);
+        let done = self.store.command(config, &number, commands, actor, self.now).await;
         let ticket = done.map_err(|error| format!("{agent} could not do it: {error}"))?;
-        let new = self.owed()?.into_iter().filter(|mail| Some(mail.id) > last).collect::<Vec<_>>();
-        let bells = self.bells()?;
-        let heard = bells.into_iter().filter(|(who, count)| rung.get(who) != Some(count));
-        let mut notified: Vec<String> = heard.map(|(who, _)| who).collect();
-        notified.extend(new.iter().filter_map(notified_by));
-        notified.sort();
-        notified.dedup();
-        let said = of_ticket(&ticket, notified, &new);
-        Ok(Observed { outcome: String::new(), ticket: Some(place), said: Some(said) })
+        let (notified, owed) = self.news(&before)?;
+        let said = of_ticket(&ticket, notified, &owed);
+        Ok(Observed { ticket: Some(place), said: Some(said), ..Observed::default() })
+    }
+
+    fn before(&self) -> Result<Before, String> {
+        let owed = self.owed()?.first().map(|mail| mail.id);
+        Ok(Before { rung: self.bells()?, owed })
+    }
+
+    /// Who was told since then, on the page or by mail, and the mails that are owed since then.
+    fn news(&self, before: &Before) -> Result<(Vec<String>, Vec<Outgoing>), String> {
+        let owed: Vec<Outgoing> =
+            self.owed()?.into_iter().filter(|mail| Some(mail.id) > before.owed).collect();
+        let bells = self.bells()?.into_iter();
+        let heard = bells.filter(|(who, newest)| before.rung.get(who) != Some(newest));
+        let by_bell = heard.map(|(who, _)| who);
+        let who: BTreeSet<String> = by_bell.chain(owed.iter().filter_map(notified_by)).collect();
+        Ok((who.into_iter().collect(), owed))
+    }
+
+    /// Mails that may go out now and could not at the step before.
+    fn newly_due(&mut self) -> Result<Vec<explain::OwedMail>, String> {
+        let due = self.store.due(self.now, LOOKED_AT_MAX).map_err(|error| error.to_string())?;
+        let new = due.iter().filter(|mail| self.seen_due.insert(mail.id));
+        Ok(new.map(owed_mail).collect())
+    }
+
+    fn ticket(&self, place: usize) -> Result<Option<Ticket>, String> {
+        let view = self.store.ticket(self.number(place)?).map_err(|error| error.to_string())?;
+        Ok(view.map(|view| view.ticket))
     }
 
     /// Owed mails, newest first.
@@ -246,8 +324,8 @@ fn bytes(mail: &TestMail, declared: &DeclaredTest) -> Result<Vec<u8>, String> {
     }
 }
 
-fn commands(action: &TestAction) -> Vec<Command> {
-    let TestAction { queue, owner, lock, priority, note, reply, state } = action;
+fn commands(action: &TestAction, now: Timestamp) -> Vec<Command> {
+    let TestAction { queue, owner, lock, priority, note, reply, state, pending_time } = action;
     let note = note.as_ref().map(|text| Command::Note {
         subject: String::new(),
         text: text.clone(),
@@ -259,7 +337,12 @@ fn commands(action: &TestAction) -> Vec<Command> {
         cc: Vec::new(),
         subject: None,
     });
-    let state = state.map(|it| Command::SetState { state: it.0, pending_until: None });
+    let pending_until = pending_time.as_deref().and_then(read_pending_time);
+    let pending_until = pending_until.and_then(|when| match when {
+        When::At(at) => Some(at),
+        When::In(span) => now.checked_add(span).ok(),
+    });
+    let state = state.map(|it| Command::SetState { state: it.0, pending_until });
     let all = [
         queue.clone().map(Command::SetQueue),
         owner.clone().map(|owner| Command::SetOwner(Some(owner))),
@@ -280,19 +363,22 @@ fn notified_by(mail: &Outgoing) -> Option<String> {
 }
 
 fn of_ticket(ticket: &Ticket, notified: Vec<String>, owed: &[Outgoing]) -> Explanation {
-    let mail = |mail: &Outgoing| explain::OwedMail {
-        kind: mail.kind.label().into(),
-        to: mail.recipient.to_string(),
-    };
     Explanation {
         queue: Some(ticket.queue.clone()),
         state: Some(ticket.state.label().into()),
         priority: Some(ticket.priority.label().into()),
         owner: ticket.owner.clone(),
-        notified,
-        owed: owed.iter().map(mail).collect(),
-        ..explain::nothing_yet()
+        ..of_nothing(notified, owed)
     }
+}
+
+fn of_nothing(notified: Vec<String>, owed: &[Outgoing]) -> Explanation {
+    let owed = owed.iter().map(owed_mail).collect();
+    Explanation { notified, owed, ..explain::nothing_yet() }
+}
+
+fn owed_mail(mail: &Outgoing) -> explain::OwedMail {
+    explain::OwedMail { kind: mail.kind.label().into(), to: mail.recipient.to_string() }
 }
 
 /// A directory that is gone afterwards.

@@ -207,9 +207,9 @@ fn placeholders(text: &str, conditions: &[Condition], scope: &Scope<'_>) {
     }
 }
 
-/// `+2h`, or an instant.
-fn pending_time(text: &str, scope: &Scope<'_>) -> Option<When> {
-    let read = match text.strip_prefix('+') {
+/// `+2h`, or an instant in text of the right form.
+pub fn read_pending_time(text: &str) -> Option<When> {
+    match text.strip_prefix('+') {
         Some(length) => value::read_duration(length)
             .filter(|length| *length <= value::DURATION_MAX)
             .and_then(|length| SignedDuration::try_from(length).ok())
@@ -218,7 +218,12 @@ fn pending_time(text: &str, scope: &Scope<'_>) -> Option<When> {
             let instant = text.parse::<Timestamp>().or_else(|_| with_seconds(text).parse());
             instant.ok().map(When::At)
         }
-    };
+    }
+}
+
+/// `+2h`, or an instant.
+pub fn pending_time(text: &str, scope: &Scope<'_>) -> Option<When> {
+    let read = read_pending_time(text);
     if read.is_none() {
         scope.error("is neither a time from now nor an instant", "write +2h or 2027-01-31T09:00Z");
     }

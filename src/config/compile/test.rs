@@ -1,9 +1,11 @@
 //! `tests`: what they name exists, and each says one thing.
 
+use super::filter::pending_time;
 use super::{Context, value};
 use crate::config::problem::Scope;
-use crate::config::spec::test::{Expectation, TestMail, TestStep};
+use crate::config::spec::test::{Expectation, TestAction, TestMail, TestStep};
 use crate::core::config::QUEUE_OF_LAST_RESORT;
+use crate::core::ticket::State;
 
 /// Judges all tests.
 pub fn check(context: &Context<'_>, top: &Scope<'_>) {
@@ -46,8 +48,9 @@ fn check_step(context: &Context<'_>, step: &TestStep, scope: &Scope<'_>) {
             scope.error("is neither a mail, nor what an agent does, nor time that passes", hint);
         }
     }
-    if step.ticket.is_some() && step.agent.is_none() {
-        scope.at("ticket").error_at_key("goes with agent alone", "remove it");
+    if step.ticket.is_some() && step.mail.is_some() {
+        let hint = "remove it; which ticket a mail joins is expected under `expect:`";
+        scope.at("ticket").error_at_key("goes with agent, or with later alone", hint);
     }
     if let Some(later) = &step.later {
         value::duration(later, std::time::Duration::ZERO, &scope.at("later"));
@@ -61,8 +64,27 @@ fn check_step(context: &Context<'_>, step: &TestStep, scope: &Scope<'_>) {
         if let Some(owner) = &action.owner {
             context.user(owner, &action_scope.at("owner"));
         }
+        check_pending(action, &action_scope);
     }
     expectation(context, &step.expect, &scope.at("expect"));
+}
+
+fn check_pending(action: &TestAction, scope: &Scope<'_>) {
+    let pending = action.state.is_some_and(|state| state.0 == State::Pending);
+    match &action.pending_time {
+        Some(time) if pending => {
+            pending_time(time, &scope.at("pendingTime"));
+        }
+        Some(_) => {
+            let hint = "write `state: pending` beside it, or remove it";
+            scope.at("pendingTime").error_at_key("goes with the state pending", hint);
+        }
+        None if pending => {
+            let hint = "write `pendingTime: +2d` beside it";
+            scope.at("state").error("needs the time at which the ticket wakes up", hint);
+        }
+        None => {}
+    }
 }
 
 fn check_mail(context: &Context<'_>, mail: &TestMail, scope: &Scope<'_>) {

@@ -44,6 +44,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("deviceUrl", "https://login.example/devicecode"),
     ("digest", "daily 08:00"),
     ("directory", "/var/lib/postroom/outgoing"),
+    ("due", "[notification to alice@example.com]"),
     ("email", "alice@example.com"),
     ("env", "SMTP_PASSWORD"),
     ("envelopeFrom", "bounce@example.com"),

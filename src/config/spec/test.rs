@@ -24,6 +24,10 @@ pub struct Test {
 }
 
 /// One step of a test: a mail, what an agent does, or time that passes.
+///
+/// While time passes, what falls due happens when it does: locks run out, pending tickets wake up,
+/// digests go out, quiet hours end. `later` alone looks at all of that; beside a mail or an action
+/// it comes before them, and the expectation is about the mail or the action.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestStep {
@@ -34,9 +38,10 @@ pub struct TestStep {
     /// What the agent does, in the order of the table.
     #[serde(rename = "do")]
     pub action: Option<TestAction>,
-    /// The ticket it is done to: 1 is the first of the test. By default the last one.
+    /// The ticket it is done to, or looked at after `later` alone: 1 is the first of the test. By
+    /// default the last one.
     pub ticket: Option<usize>,
-    /// Time that passes.
+    /// Time that passes before.
     pub later: Option<DurationText>,
     /// What must be so afterwards. What is left out is not looked at.
     #[serde(default)]
@@ -61,6 +66,9 @@ pub struct TestAction {
     pub reply: Option<String>,
     /// Changes its state.
     pub state: Option<StateName>,
+    /// When it wakes up if the state is `pending`: `+2h`, `+3d`, or an instant. Tests begin at
+    /// 2026-01-15T09:00Z.
+    pub pending_time: Option<String>,
 }
 
 /// The mail of a test: a file, or its text.
@@ -93,17 +101,22 @@ pub struct Expectation {
     pub state: Option<StateName>,
     /// Owner of the ticket, or `none`.
     pub owner: Option<String>,
+    /// Whether the ticket is locked.
+    pub lock: Option<bool>,
     /// Names of the filters that matched, in order.
     pub filters: Option<Vec<String>>,
     /// Name of the automatic answer, or `none`.
     pub auto_reply: Option<String>,
     /// Why an automatic answer was held back, such as `mailingList` or `perDay`, or `none`.
     pub suppressed: Option<String>,
-    /// User names of those who are notified, in any order.
+    /// User names of those who are notified by this step, in any order.
     pub notified: Option<Vec<String>>,
-    /// Mails that are owed now, in any order, each as `autoReply to eve@customer.example`,
+    /// Mails that are owed by this step, in any order, each as `autoReply to eve@customer.example`,
     /// `reply to ...` or `notification to ...`.
     pub owed: Option<Vec<String>>,
+    /// Mails that may go out by now and could not at the step before, written as in `owed`: what
+    /// was owed in quiet hours comes when these are over.
+    pub due: Option<Vec<String>>,
 }
 
 /// What became of a mail.
