@@ -89,6 +89,23 @@ pub struct Around {
     pub secrets: Option<Secrets>,
     /// Whether certificates that the files name may be read: not where a stranger wrote the names.
     pub certificates: bool,
+    /// Sign-ins of people that are near their end, as a running daemon knows them.
+    pub sign_ins: Vec<SignIn>,
+}
+
+/// A sign-in of a person that is near its end.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// Of an SMTP server, or else of a mail account.
+    pub server: bool,
+    /// Its name.
+    pub name: String,
+    /// Profile it was given to.
+    pub profile: String,
+    /// When it ends.
+    pub ends: Date,
+    /// Whole days until then.
+    pub days: i64,
 }
 
 /// What a rule may look at.
@@ -231,7 +248,10 @@ mod tests {
         std::fs::write(&path, format!("version: 1\n{yaml}")).unwrap();
         let mut loaded = crate::config::load(&[path]);
         let secrets = Some(Secrets { directory: Some(folder.to_owned()) });
-        add(&mut loaded, &Around { today: TODAY, secrets, certificates: true });
+        add(
+            &mut loaded,
+            &Around { today: TODAY, secrets, certificates: true, sign_ins: Vec::new() },
+        );
         let errors = loaded.problems.iter().filter(|it| it.severity == Severity::Error);
         assert_eq!(errors.collect::<Vec<_>>(), Vec::<&Problem>::new(), "{yaml}");
         loaded
@@ -310,11 +330,62 @@ mod tests {
         assert_eq!(loaded.allowed.len(), 120);
     }
 
+    const SIGNED_IN: &str = "oauth2:\n\
+        \x20 sealKey: {env: SEAL}\n\
+        \x20 profiles: {m365: {provider: microsoft, clientId: a, grant: deviceCode}}\n\
+        mailAccounts:\n\
+        \x20 desk: {type: graph, oauth2Profile: m365, username: a@b.test, dispatch: {by: recipient}, afterFetch: keep}\n\
+        smtp:\n\
+        \x20 relay: {type: smtptls, auth: {username: a@b.test, oauth2Profile: m365}}\n\
+        senders: {default: {from: a@b.test, via: [relay]}}\n";
+
+    #[track_caller]
+    fn check_sign_in(server: bool, name: &str, profile: &str, days: i64, expected: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("desk.yaml");
+        std::fs::write(&path, format!("version: 1\n{SIGNED_IN}")).unwrap();
+        let mut loaded = crate::config::load(&[path]);
+        let ends = jiff::civil::date(2026, 12, 1);
+        let (name, profile) = (name.to_owned(), profile.to_owned());
+        let sign_ins = vec![SignIn { server, name, profile, ends, days }];
+        add(&mut loaded, &Around { today: TODAY, secrets: None, certificates: false, sign_ins });
+        let of_rule = loaded.problems.iter().filter(|it| it.rule == Some("near-its-end"));
+        let told: Vec<String> = of_rule
+            .map(|it| {
+                format!(
+                    "{}: {} {}: {}; {}",
+                    it.line,
+                    it.path,
+                    it.severity.label(),
+                    it.message,
+                    it.hint
+                )
+            })
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn sign_ins_that_a_daemon_knows() {
+        let desk = "6: mailAccounts.desk.oauth2Profile warning: the sign-in ends in 26 days \
+                    (2026-12-01); sign in: `postroom oauth login m365 --account desk`";
+        check_sign_in(false, "desk", "m365", 26, &[desk]);
+        let relay = "8: smtp.relay.auth.oauth2Profile warning: the sign-in ends in 7 days \
+                     (2026-12-01); sign in now: `postroom oauth login m365 --smtp relay`";
+        check_sign_in(true, "relay", "m365", 7, &[relay]);
+        // Of what the files do not declare, or declare otherwise, nothing is said.
+        check_sign_in(false, "relay", "m365", 7, &[]);
+        check_sign_in(false, "desk", "other", 7, &[]);
+    }
+
     #[test]
     fn files_that_do_not_load_are_not_judged() {
         let mut loaded = crate::config::load_saved(&[("a.yaml".into(), "version: 2\n".into())]);
         let before = loaded.problems.clone();
-        add(&mut loaded, &Around { today: TODAY, secrets: None, certificates: false });
+        add(
+            &mut loaded,
+            &Around { today: TODAY, secrets: None, certificates: false, sign_ins: Vec::new() },
+        );
         assert_eq!(loaded.problems, before);
     }
 }

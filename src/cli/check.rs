@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::Zoned;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
-use super::{Exit, Failure, FilesArgs, output, report};
+use super::client::{Client, ServerArgs};
+use super::{Exit, Failure, FilesArgs, output, report, wait_for};
 use crate::config::{Loaded, Severity};
+use crate::core::ending;
 use crate::http::dto::config::{CheckView, ProblemView};
-use crate::lint::{self, Around};
+use crate::http::dto::oauth::StandingView;
+use crate::lint::{self, Around, SignIn};
 
 /// Options of `check`.
 #[derive(Args)]
@@ -16,6 +20,7 @@ use crate::lint::{self, Around};
                         --strict: or warnings).\n\n\
                         Examples:\n  postroom check -c config/\n  \
                         postroom check -c config/ --strict --format github\n  \
+                        postroom check -c config/ --with-sign-ins\n  \
                         postroom check --explain unreachable-filter")]
 pub struct CheckArgs {
     /// Configuration file, or directory read recursively for *.yaml and *.yml; may be repeated
@@ -36,6 +41,11 @@ pub struct CheckArgs {
     /// Also look whether the secrets are there; implied by --secrets-dir
     #[arg(long)]
     with_secrets: bool,
+    /// Also ask the running daemon which sign-ins of people end soon; only it knows them
+    #[arg(long)]
+    with_sign_ins: bool,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Explain a lint rule with examples, or list `all`
     #[arg(long, value_name = "RULE")]
     explain: Option<String>,
@@ -69,7 +79,9 @@ pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
     let mut loaded = files.load();
     let secrets = args.with_secrets || files.secrets_dir.is_some();
     let secrets = secrets.then(|| files.secrets());
-    lint::add(&mut loaded, &Around { today: Zoned::now().date(), secrets, certificates: true });
+    let sign_ins = if args.with_sign_ins { sign_ins(&args.server.client()?)? } else { Vec::new() };
+    let today = Zoned::now().date();
+    lint::add(&mut loaded, &Around { today, secrets, certificates: true, sign_ins });
     let exit = exit(&loaded, args.strict);
     output::print(&match args.format {
         CheckFormat::Human => human(&loaded),
@@ -83,6 +95,25 @@ pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
         CheckFormat::Junit => report::junit::problems(&loaded),
     });
     Ok(exit)
+}
+
+/// Sign-ins of people that are near their end, as the daemon knows them.
+fn sign_ins(client: &Client) -> Result<Vec<SignIn>, Failure> {
+    let all: Vec<StandingView> = wait_for(client.get("/api/v1/oauth"))?;
+    let now = Timestamp::now();
+    Ok(all.into_iter().filter_map(|one| near_its_end(one, now)).collect())
+}
+
+fn near_its_end(standing: StandingView, now: Timestamp) -> Option<SignIn> {
+    let issued = standing.refresh_issued?.parse().ok()?;
+    let ends: Timestamp = standing.refresh_ends?.parse().ok()?;
+    Some(SignIn {
+        server: standing.kind == "smtp",
+        name: standing.name,
+        profile: standing.profile,
+        ends: ends.to_zoned(TimeZone::UTC).date(),
+        days: ending::days_left(issued, ends, now)?,
+    })
 }
 
 fn explain(rule: &str) -> Result<Exit, Failure> {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::{Found, Rule, Subject, auth, certificate};
+use super::{Found, Rule, SignIn, Subject, auth, certificate};
 use crate::config::Severity;
-use crate::core::config::{SmtpRoute, Switch, TlsOptions};
+use crate::core::config::{Account, Login, SmtpRoute, SmtpServer, Source, Switch, TlsOptions};
 use crate::core::ending::{self, Stage};
 
 /// The rule.
@@ -16,8 +16,9 @@ pub const RULE: Rule = Rule {
     title: "a certificate, client secret or token ends within 30 days",
     about: "Looked at are `secretExpires` of OAuth2 profiles, `expires` of API tokens, and the \
             client certificates (`tls.clientCert`) that can be read here. Renew them, and write the \
-            new day. The running daemon tells the same in its log, \
-            in `postroom status` and in metrics, and of refresh tokens, which only it knows, too.",
+            new day. Sign-ins of people are known to the running daemon only: with \
+            `check --with-sign-ins` it is asked for theirs. It tells the same in its log, in \
+            `postroom status` and in metrics.",
     failing: "smtp:\n\
               \x20 relay: {type: smtps, host: mail.example.com, tls: {clientCert: ends-soon.pem, clientKey: ends-soon.key}}\n\
               senders: {default: {from: desk@example.com, via: [relay]}}\n\
@@ -32,6 +33,8 @@ pub const RULE: Rule = Rule {
 };
 
 fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
+    let sign_ins = subject.around.sign_ins.iter();
+    found.extend(sign_ins.filter_map(|sign_in| of_sign_in(subject, sign_in)));
     let config = subject.config;
     let today = subject.around.today;
     let mut tell = |path: &[&str], what: &str, end: Date| {
@@ -67,6 +70,49 @@ fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
         if let Some(end) = end_of_certificate(&endpoint.tls) {
             tell(&["smtp", name, "tls", "clientCert"], "the certificate", end);
         }
+    }
+}
+
+/// A sign-in that ends soon, of one that the files declare as well.
+fn of_sign_in(subject: &Subject<'_>, sign_in: &SignIn) -> Option<Found> {
+    let (config, name) = (subject.config, sign_in.name.as_str());
+    let (path, option, login) = if sign_in.server {
+        let login = of_server(config.smtp.get(name)?)?;
+        (vec!["smtp", name, "auth", "oauth2Profile"], "smtp", login)
+    } else {
+        let login = of_account(config.accounts.get(name)?)?;
+        (vec!["mailAccounts", name, "oauth2Profile"], "account", login)
+    };
+    let Login::OAuth2 { profile, .. } = login else { return None };
+    // What was given to one profile is of no use to another.
+    if *profile != sign_in.profile {
+        return None;
+    }
+    let urgency = match ending::stage(sign_in.days)? {
+        Stage::Urgent | Stage::Over => "sign in now",
+        Stage::Soon => "sign in",
+    };
+    let hint = format!("{urgency}: `postroom oauth login {profile} --{option} {name}`");
+    Some(Found::at(
+        &path,
+        format!("the sign-in {} ({})", ending::words(sign_in.days), sign_in.ends),
+        hint,
+    ))
+}
+
+fn of_account(account: &Account) -> Option<&Login> {
+    match &account.connection {
+        Source::Imap { login, .. } | Source::Pop3 { login, .. } | Source::Graph { login, .. } => {
+            Some(login)
+        }
+        Source::Maildir { .. } => None,
+    }
+}
+
+fn of_server(server: &SmtpServer) -> Option<&Login> {
+    match &server.route {
+        SmtpRoute::Smtp { login, .. } | SmtpRoute::Graph { login, .. } => Some(login),
+        SmtpRoute::File { .. } | SmtpRoute::Sendmail { .. } => None,
     }
 }
 

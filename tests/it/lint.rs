@@ -122,7 +122,12 @@ fn the_examples_have_no_warning_that_is_not_allowed() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(example);
         let mut loaded = postroom::config::load(&[path]);
         let today = jiff::civil::date(2026, 11, 25);
-        let around = postroom::lint::Around { today, secrets: None, certificates: false };
+        let around = postroom::lint::Around {
+            today,
+            secrets: None,
+            certificates: false,
+            sign_ins: Vec::new(),
+        };
         postroom::lint::add(&mut loaded, &around);
         let warnings: Vec<String> = loaded
             .problems

@@ -1,6 +1,7 @@
 //! What becomes of a sign-in as time passes and names change.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,11 +27,19 @@ const STORED: &str = "oauth2/mailAccount/";
 
 /// Signs in; the issuer takes any code.
 async fn sign_in(tokens: &Tokens, config: &Arc<Config>, account: &str) {
+    try_to_sign_in(tokens, config, account).await.unwrap();
+}
+
+async fn try_to_sign_in(
+    tokens: &Tokens,
+    config: &Arc<Config>,
+    account: &str,
+) -> Result<Holder, String> {
     let holder = Holder::of_account(&config.accounts[account]).unwrap();
     let begun = tokens.begin_code(config, &holder, CALLBACK).unwrap();
     let (_, state) = begun.url.split_once("&state=").unwrap();
     let state = state.split('&').next().unwrap();
-    tokens.finish_code(config, state, Ok(SecretString::from("a-code"))).await.unwrap();
+    tokens.finish_code(config, state, Ok(SecretString::from("a-code"))).await
 }
 
 fn write_secrets(folder: &Path) {
@@ -99,7 +108,7 @@ impl World {
         self.config = loaded(self.folder.path(), &yaml(&self.issuer, more, &declared(accounts)));
     }
 
-    async fn wants_token(&self, account: &str) -> bool {
+    async fn gets_token(&self, account: &str) -> bool {
         let holder = Holder::of_account(&self.config.accounts[account]).unwrap();
         self.tokens.access(&self.config, &holder).await.is_ok()
     }
@@ -201,7 +210,7 @@ async fn a_paused_account_is_told_of_and_a_disabled_one_is_not() {
     world.sign_in().await;
     assert_eq!(world.warnings_at("2027-03-07").await, Vec::<String>::new());
     world.declare(MONTHS, &[("box", "enabled")]);
-    assert!(world.wants_token("box").await);
+    assert!(world.gets_token("box").await);
 }
 
 #[tokio::test]
@@ -209,7 +218,7 @@ async fn nobody_must_sign_in_for_a_paused_account() {
     let mut world = World::new("").await;
     for state in ["paused", "disabled"] {
         world.declare("", &[("box", "enabled")]);
-        assert!(!world.wants_token("box").await);
+        assert!(!world.gets_token("box").await);
         let required = "postroom_oauth_sign_in_required{kind=\"mailAccount\",name=\"box\"} 1";
         assert_eq!(world.measured(REQUIRED).await, [required]);
         assert!(world.tokens.standing(&world.config).await[0].failed.is_some());
@@ -233,6 +242,67 @@ async fn the_first_token_of_a_profile_to_end_is_measured() {
     assert_eq!(world.measured(ACCESS).await, first);
     world.declare("", &[("box", "paused"), ("late", "enabled")]);
     assert_ne!(world.measured(ACCESS).await, first);
+}
+
+/// The refresh token before the last one is kept until a mail server has taken what the last one
+/// brought, and is shown when the last one does not count.
+#[tokio::test]
+async fn the_refresh_token_before_is_kept_until_the_first_success() {
+    let world = World::new("").await;
+    let holder = Holder::of_account(&world.config.accounts["box"]).unwrap();
+    let refreshes = || world.issuer.asked().iter().filter(|it| *it == "refresh_token").count();
+    world.sign_in().await;
+    world.clock.turn(SignedDuration::from_hours(2));
+    assert!(world.gets_token("box").await);
+    // Nobody has taken that token yet, and the provider does not know what it gave.
+    world.issuer.loses_the_last();
+    world.clock.turn(SignedDuration::from_hours(2));
+    assert!(world.gets_token("box").await);
+    assert_eq!(refreshes(), 3, "the last one and the one before were shown");
+    // A mail server took it: there is nothing to go back to.
+    world.tokens.accepted(&world.config, &holder).await;
+    world.issuer.loses_the_last();
+    world.clock.turn(SignedDuration::from_hours(2));
+    let error = world.tokens.access(&world.config, &holder).await.unwrap_err();
+    assert_eq!(error.why.reason(), "ReauthorizationRequired");
+    assert_eq!(refreshes(), 4);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_would_end_soon_fails() {
+    let world = World::new("").await;
+    world.issuer.gives_no_refresh_token();
+    let said = try_to_sign_in(&world.tokens, &world.config, "box").await.unwrap_err();
+    assert_eq!(said, "the provider gave no refresh token, so the sign-in would end soon");
+    assert!(!world.gets_token("box").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_the_daemon_for_sign_ins_near_their_end() {
+    let issuer = Issuer::start(3600, true).await;
+    issuer.says_refresh_life(25 * 86_400);
+    let mut daemon = Daemon::prepare(&yaml(&issuer, "", &declared(&[("box", "paused")])));
+    write_secrets(&daemon.path("secrets"));
+    let days = SignedDuration::from_hours(20 * 24);
+    daemon.clock = Clock::standing_at(Timestamp::now() - days);
+    daemon.again().await;
+    let config = daemon.app().handle().running.load().config.clone();
+    sign_in(&daemon.app().handle().tokens, &config, "box").await;
+    let url = format!("http://{}", daemon.app().addr());
+    let check = |more: &[&str], url: &str, expected: i32| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
+        command.args(["check", "--strict", "--url", url, "-c"]).arg(daemon.path("config"));
+        let output = command.arg("--data").arg(daemon.path("data")).args(more).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(expected), "{said}");
+        said
+    };
+    assert!(!check(&[], &url, 0).contains("the sign-in"));
+    let said = check(&["--with-sign-ins"], &url, 3);
+    assert!(said.contains("mailAccounts.box.oauth2Profile: the sign-in ends in 4 days"), "{said}");
+    assert!(said.contains("sign in now: `postroom oauth login m --account box`"), "{said}");
+    check(&["--with-sign-ins"], "http://127.0.0.1:1", 69);
 }
 
 /// A mailbox at the stand-in for Microsoft Graph, read as a person who has signed in.

@@ -56,7 +56,7 @@ pub async fn check(State(_): State<Web>, Raw(yaml): Raw) -> Result<Json<CheckVie
         let mut loaded = crate::config::load_saved(&files);
         // Nothing that the file names is looked at on this machine.
         let today = Zoned::now().date();
-        let around = Around { today, secrets: None, certificates: false };
+        let around = Around { today, secrets: None, certificates: false, sign_ins: Vec::new() };
         lint::add(&mut loaded, &around);
         loaded
     };

@@ -25,6 +25,10 @@ struct State {
     /// Number of the refresh token that is valid; `None` when somebody must sign in.
     current: Option<u64>,
     issued: u64,
+    /// Whether one that is shown again is refused, and nothing more.
+    lenient: bool,
+    /// Whether a sign-in brings a refresh token.
+    lasting: bool,
     /// Grants that were asked for.
     asked: Vec<String>,
 }
@@ -41,6 +45,8 @@ impl Issuer {
             refresh_life: None,
             current: None,
             issued: 0,
+            lenient: false,
+            lasting: true,
             asked: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -55,6 +61,19 @@ impl Issuer {
     /// From now on it says how many seconds a refresh token lives.
     pub fn says_refresh_life(&self, secs: u64) {
         self.state.lock().unwrap().refresh_life = Some(secs);
+    }
+
+    /// It has lost what it gave last, as one that was restored from a copy; from now on it refuses
+    /// refresh tokens that it does not know, and ends nothing.
+    pub fn loses_the_last(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.current = state.current.map(|number| number - 1);
+        state.lenient = true;
+    }
+
+    /// From now on a sign-in brings no refresh token.
+    pub fn gives_no_refresh_token(&self) {
+        self.state.lock().unwrap().lasting = false;
     }
 
     /// Grants it was asked for.
@@ -87,11 +106,13 @@ impl State {
         self.asked.push(grant.clone());
         match grant.as_str() {
             "client_credentials" => self.tokens(false),
-            "authorization_code" => self.tokens(true),
+            "authorization_code" => self.tokens(self.lasting),
             "refresh_token" => {
                 let valid = self.current.map(refresh_token);
                 if valid.is_none() || valid.as_deref() != field("refresh_token=") {
-                    self.current = None;
+                    if !self.lenient {
+                        self.current = None;
+                    }
                     return (400, r#"{"error": "invalid_grant"}"#.to_owned());
                 }
                 self.tokens(self.rotates)
