@@ -154,7 +154,7 @@ impl Introspecting {
              {more}",
             file.display()
         ))?;
-        for user in ["support@mail.test", "alice@mail.test", "bob@mail.test"] {
+        for user in ["support@mail.test", "alice@mail.test", "bob@mail.test", "shared@mail.test"] {
             dovecot.add_user(user, "unused");
         }
         Some(Introspecting { dovecot, _settings: settings })

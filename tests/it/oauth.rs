@@ -6,6 +6,7 @@ use postroom::core::config::{ClientAuth, TlsOptions};
 use postroom::net::http::Client;
 use postroom::net::reach::Reach;
 use postroom::oauth::{self, Registration};
+use postroom::secret::Secrets;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -152,4 +153,59 @@ fn what_comes_of_each() {
         let guarded = refresh(token(""), Reach::Public).await;
         assert!(guarded.starts_with("private: 127.0.0.1 leads to 127.0.0.1"), "{guarded}");
     });
+}
+
+/// Where the known providers are asked, and for what: a person first, then a program alone.
+#[test]
+fn what_the_known_providers_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("desk.yaml");
+    std::fs::write(folder.path().join("secret"), "secret").unwrap();
+    let profile = |name: &str, provider: &str, grant: &str| {
+        format!(
+            "    {name}: {{provider: {provider}, clientId: desk, clientSecret: {{secret: secret}}, \
+             grant: {grant}{}}}\n",
+            if provider == "microsoft" { ", tenant: contoso.example" } else { "" }
+        )
+    };
+    let yaml = format!(
+        "version: 1\noauth2:\n  sealKey: {{secret: secret}}\n  profiles:\n{}{}{}",
+        profile("person", "microsoft", "authorizationCode"),
+        profile("app", "microsoft", "clientCredentials"),
+        profile("gmail", "google", "authorizationCode"),
+    );
+    std::fs::write(&file, yaml).unwrap();
+    let loaded = postroom::config::load(&[file]);
+    let oauth2 = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems)).oauth2;
+    let secrets = Secrets { directory: Some(folder.path().to_owned()) };
+    const MICROSOFT: &str = "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token";
+    const GOOGLE: &str = "https://oauth2.googleapis.com/token";
+    const OFFICE: &str = "offline_access https://outlook.office.com";
+    const APP: &str = "https://outlook.office365.com/.default";
+    const GRAPH: &str = "https://graph.microsoft.com";
+    let table = [
+        ("person", "imap", MICROSOFT, format!("{OFFICE}/IMAP.AccessAsUser.All")),
+        ("person", "pop3", MICROSOFT, format!("{OFFICE}/POP.AccessAsUser.All")),
+        ("person", "smtp", MICROSOFT, format!("{OFFICE}/SMTP.Send")),
+        (
+            "person",
+            "graph",
+            MICROSOFT,
+            format!(
+                "offline_access {GRAPH}/Mail.ReadWrite {GRAPH}/Mail.ReadWrite.Shared \
+                 {GRAPH}/Mail.Send {GRAPH}/Mail.Send.Shared"
+            ),
+        ),
+        ("app", "imap", MICROSOFT, APP.to_owned()),
+        ("app", "pop3", MICROSOFT, APP.to_owned()),
+        ("app", "smtp", MICROSOFT, APP.to_owned()),
+        ("app", "graph", MICROSOFT, format!("{GRAPH}/.default")),
+        ("gmail", "imap", GOOGLE, "https://mail.google.com/".to_owned()),
+        ("gmail", "pop3", GOOGLE, "https://mail.google.com/".to_owned()),
+        ("gmail", "smtp", GOOGLE, "https://mail.google.com/".to_owned()),
+    ];
+    for (profile, service, url, scopes) in table {
+        let found = oauth::registration(&oauth2, profile, service, &secrets).unwrap();
+        assert_eq!((found.token_url.as_str(), found.scopes.join(" ")), (url, scopes), "{service}");
+    }
 }

@@ -2,6 +2,7 @@
 //! token, and Chromium for the person.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -258,7 +259,10 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
     let Some(issuer) = Issuer::start(&[("ROTATE", rotate), ("TTL", "4")]) else { return };
     let peer = Introspecting::start(&issuer, "xoauth2 oauthbearer", "");
     let Some(Introspecting { dovecot, .. }) = &peer else { return };
-    let program = Program::start_in(folder(), &yaml(&issuer, Some(dovecot)), &[]).await;
+    let front = Front::listen();
+    let outside = [("POSTROOM_EXTERNAL_URL", front.url.as_str())];
+    let program = Program::start_in(folder(), &yaml(&issuer, Some(dovecot)), &outside).await;
+    front.hand_on_to(program.addr);
     let data = program.path("data");
 
     // Client credentials need nobody.
@@ -278,16 +282,14 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
     let login = Waiting::start(command(
         program.addr,
         &data,
-        &["oauth", "login", "person", "--account", "alice"],
+        &["oauth", "login", "person", "--account", "alice", "--loopback"],
     ));
     let url = login.word("http").await;
-    let page = match browser {
-        Some(browser) => {
-            browser.open(&url);
-            browser.text("body")
-        }
-        None => browse(&url).await,
-    };
+    assert!(
+        url.contains("code_challenge_method=S256") && !url.contains(&front.callback()),
+        "{url}"
+    );
+    let page = visit(browser, &url).await;
     assert!(page.contains("Signed in"), "{page}");
     let (output, mut said) = login.end();
     assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
@@ -352,8 +354,104 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
     // Asked once each, and once with the one before; then left alone.
     assert!(issuer.answered("refresh_token", 400) <= 4);
 
+    // Once more with PKCE; this time the browser comes back to the daemon. What waited goes on.
+    dovecot.deliver("alice@mail.test", mail(7).as_bytes());
+    let again = ["oauth", "login", "person", "--account", "alice"];
+    let login = Waiting::start(command(program.addr, &data, &again));
+    let url = login.word("http").await;
+    assert!(url.contains("code_challenge_method=S256") && url.contains(&front.callback()), "{url}");
+    let page = visit(browser, &url).await;
+    assert!(page.contains("Signed in"), "{page}");
+    let (output, more) = login.end();
+    assert!(output.status.success(), "{more} {}", String::from_utf8_lossy(&output.stderr));
+    said.push_str(&more);
+    ticket_of(&program, 7).await;
+
     let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
     check_secrets(&issuer, &program, &[said, stands, status(&program).await, metrics]);
+}
+
+/// A person opens a page, in Chromium or in a browser of ours.
+async fn visit(browser: Option<&Browser>, url: &str) -> String {
+    match browser {
+        Some(browser) => {
+            browser.open(url);
+            browser.text("body")
+        }
+        None => browse(url).await,
+    }
+}
+
+/// What stands in front of a daemon, at an address that is known before the daemon starts.
+struct Front {
+    url: String,
+    listener: TcpListener,
+}
+
+impl Front {
+    fn listen() -> Front {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        Front { url, listener }
+    }
+
+    /// Hands on what comes to the daemon; in threads, as whoever drives a browser waits for it.
+    fn hand_on_to(&self, daemon: std::net::SocketAddr) {
+        let listener = self.listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            for outside in listener.incoming().flatten() {
+                let inside = TcpStream::connect(daemon).unwrap();
+                copy(&outside, &inside);
+                copy(&inside, &outside);
+            }
+        });
+    }
+
+    /// As it stands in the query of a URL.
+    fn callback(&self) -> String {
+        postroom::net::http::percent_encoded(&format!("{}/oauth2/callback", self.url))
+    }
+}
+
+/// Copies until the one end hangs up, and hangs up at the other.
+fn copy(from: &TcpStream, to: &TcpStream) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+}
+
+/// The person reads a mailbox that is not the person's own: signed in as alice, opened as `shared`.
+/// That alice may is for the provider to say; this one says so of a scope.
+#[test]
+fn a_shared_mailbox() {
+    run(async {
+        let Some(issuer) = Issuer::start(&[]) else { return };
+        let peer = Introspecting::start(&issuer, "xoauth2 oauthbearer", "");
+        let Some(Introspecting { dovecot, .. }) = &peer else { return };
+        let yaml = yaml(&issuer, Some(dovecot));
+        let (head, rest) = yaml.split_once("mailAccounts:\n").unwrap();
+        let alice = rest.lines().find(|line| line.starts_with("  alice:")).unwrap();
+        let shared = alice.replace("imapoauth2,", "imapoauth2, mailbox: shared@mail.test,");
+        let head = head.replace("offline_access, mail]", "offline_access, mail, shared]");
+        let yaml = format!("{head}mailAccounts:\n{shared}\nqueues: {{Raw: {{}}}}\n");
+        let program = Program::start_in(folder(), &yaml, &[]).await;
+        dovecot.deliver("shared@mail.test", mail(1).as_bytes());
+        dovecot.deliver("alice@mail.test", mail(2).as_bytes());
+        let again = ["oauth", "login", "person", "--account", "alice"];
+        let login = Waiting::start(command(program.addr, &program.path("data"), &again));
+        let url = login.word("http").await;
+        assert!(url.contains("login_hint=alice%40mail.test"), "{url}");
+        assert!(browse(&url).await.contains("Signed in"));
+        assert!(login.end().0.status.success());
+        ticket_of(&program, 1).await;
+        until("an empty shared mailbox", || {
+            (dovecot.count("shared@mail.test", "") == 0).then_some(())
+        })
+        .await;
+        assert_eq!(dovecot.count("alice@mail.test", ""), 1, "the person's own is left alone");
+    });
 }
 
 #[test]

@@ -100,11 +100,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(issuer: &Issuer, server: &Server) -> Scene {
+    fn new(issuer: &Issuer, server: &Server, login: &str) -> Scene {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("desk"), "CANARY-desk").unwrap();
+        for secret in ["desk", "robot"] {
+            std::fs::write(folder.path().join(secret), format!("CANARY-{secret}")).unwrap();
+        }
         std::fs::write(folder.path().join("seal"), "CANARY-seal-key-0123456789abcdef").unwrap();
-        let declared = declared(issuer, server, folder.path());
+        let declared = declared(issuer, server, login, folder.path());
         let mut desk = Desk::open(declared.smtp.values().cloned().collect());
         let config =
             Config { oauth2: declared.oauth2, ..Config::clone(&desk.config.lock().unwrap()) };
@@ -158,7 +160,11 @@ impl Scene {
     }
 }
 
-fn declared(issuer: &Issuer, server: &Server, folder: &Path) -> Config {
+/// Who the server is asked as.
+const PERSON: &str = "username: alice@mail.test, oauth2Profile: person";
+const ROBOT: &str = "username: support@mail.test, oauth2Profile: robot";
+
+fn declared(issuer: &Issuer, server: &Server, login: &str, folder: &Path) -> Config {
     let (kind, port, ca) = server.declared();
     let yaml = format!(
         r#"version: 1
@@ -171,10 +177,12 @@ oauth2:
       allowPrivate: true
       authParams: {{prompt: consent}}
       smtp: {{scopes: [openid, offline_access, mail]}}
+    robots: {{authUrl: "{url}/auth", tokenUrl: "{url}/token", clientAuth: post, allowPrivate: true, smtp: {{scopes: [mail]}}}}
   profiles:
+    robot: {{provider: robots, clientId: robot, clientSecret: {{secret: robot}}, grant: clientCredentials}}
     person: {{provider: login, clientId: desk, clientSecret: {{secret: desk}}, grant: authorizationCode}}
 smtp:
-  cloud: {{type: {kind}, host: localhost, port: {port}, tls: {{ca: "{ca}"}}, auth: {{username: alice@mail.test, oauth2Profile: person}}}}
+  cloud: {{type: {kind}, host: localhost, port: {port}, tls: {{ca: "{ca}"}}, auth: {{{login}}}}}
 "#,
         url = issuer.url(""),
         ca = ca.display(),
@@ -188,7 +196,7 @@ smtp:
 /// Nothing is sent before somebody signs in, and then at once; a token that the server refuses is
 /// replaced, and each mail arrives once.
 async fn life(issuer: &Issuer, server: &Server) {
-    let mut scene = Scene::new(issuer, server);
+    let mut scene = Scene::new(issuer, server, PERSON);
     scene.desk.start();
 
     scene.owe("first").await;
@@ -219,6 +227,27 @@ async fn life(issuer: &Issuer, server: &Server) {
 
     scene.desk.end().await;
     assert_eq!(server.arrived(), ["first", "second", "third"], "each once");
+}
+
+/// Client credentials: nobody signs in.
+async fn sends_for_itself(issuer: &Issuer, server: &Server) {
+    let mut scene = Scene::new(issuer, server, ROBOT);
+    scene.desk.start();
+    scene.owe("first").await;
+    scene.until_sent("first").await;
+    scene.desk.end().await;
+    assert_eq!(server.arrived(), ["first"]);
+}
+
+#[test]
+fn an_application_sends_for_itself() {
+    run(async {
+        let Some(issuer) = Issuer::start(&[]) else { return };
+        let Some(server) = Server::npm(&issuer, "tls") else { return };
+        sends_for_itself(&issuer, &server).await;
+        let Some(server) = Server::dovecot(&issuer, "oauthbearer").await else { return };
+        sends_for_itself(&issuer, &server).await;
+    });
 }
 
 #[test]

@@ -34,7 +34,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       response_types: [], token_endpoint_auth_method: 'client_secret_post', scope: 'mail' },
     { client_id: 'dovecot', client_secret: 'dovecot', grant_types: [], redirect_uris: [], response_types: [] },
   ],
-  scopes: ['openid', 'offline_access', 'mail'],
+  scopes: ['openid', 'offline_access', 'mail', 'shared'],
   claims: { openid: ['sub'] },
   features: {
     devInteractions: { enabled: false }, clientCredentials: { enabled: true }, deviceFlow: { enabled: true },
@@ -43,8 +43,10 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   pkce: { required: () => true },
   rotateRefreshToken: process.env.ROTATE !== 'no',
   issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
-  // Dovecot compares this with the name that logs in.
-  extraTokenClaims: async (ctx, token) => ({ username: token.accountId ?? 'support@mail.test' }),
+  // Dovecot compares this with the name that logs in. Whoever has the scope `shared` opens that mailbox.
+  extraTokenClaims: async (ctx, token) => ({
+    username: token.scope?.split(' ').includes('shared') ? 'shared@mail.test' : token.accountId ?? 'support@mail.test',
+  }),
   ttl: { AccessToken: ttl, ClientCredentials: ttl, RefreshToken: 86400, AuthorizationCode: 60, DeviceCode: 300,
     Interaction: 300, Session: 3600, Grant: 86400, IdToken: 300 },
   findAccount: async (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
