@@ -196,6 +196,8 @@ fn the_unit_starts_what_there_is() {
 fn the_unit_is_as_closed_as_the_page_says() {
     let asked = ["security", "--offline=yes", "--no-pager", "deploy/systemd/postroom.service"];
     let output = Command::new("systemd-analyze").args(asked).current_dir(root()).output();
+    let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
+    assert!(output.is_ok() || !required, "systemd-analyze is not installed");
     let Ok(output) = output else {
         println!("skipped: systemd-analyze is not installed");
         return;

@@ -110,6 +110,7 @@ oauth2:
       deviceUrl: "{url}/device/auth"
       allowPrivate: true
       authParams: {{prompt: consent}}
+      refreshTokenLife: 90d
       imap: {{scopes: [openid, offline_access, mail]}}
       pop3: {{scopes: [openid, offline_access, mail]}}
     robots:
@@ -119,7 +120,7 @@ oauth2:
       allowPrivate: true
       imap: {{scopes: [mail]}}
   profiles:
-    person: {{provider: login, clientId: desk, clientSecret: {{secret: desk}}, grant: authorizationCode}}
+    person: {{provider: login, clientId: desk, clientSecret: {{secret: desk}}, grant: authorizationCode, secretExpires: 2099-06-30}}
     device: {{provider: login, clientId: public, grant: deviceCode}}
     robot: {{provider: robots, clientId: robot, clientSecret: {{secret: robot}}, grant: clientCredentials}}
 mailAccounts:
@@ -252,6 +253,34 @@ async fn until_people_must_sign_in(program: &Program) {
     }
 }
 
+/// What a scrape has while people are signed in: alerts and dashboard name it.
+const MEASURED: [&str; 6] = [
+    "access_token_expiry_timestamp_seconds{profile=\"person\"}",
+    "client_secret_expiry_timestamp_seconds{profile=\"person\"}",
+    "refresh_token_expiry_timestamp_seconds{kind=\"mailAccount\",name=\"alice\"}",
+    "refresh_token_issued_timestamp_seconds{kind=\"mailAccount\",name=\"alice\"}",
+    "refreshes_total{profile=\"person\",result=\"ok\"}",
+    "sign_in_required{kind=\"mailAccount\",name=\"alice\"} 0",
+];
+
+/// Until one scrape has all of it: the clockwork looks at refresh tokens four times a minute.
+async fn until_all_is_measured(program: &Program) {
+    let began = Instant::now();
+    loop {
+        let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
+        let is_there = |series: &&&str| {
+            let start = format!("postroom_oauth_{series}");
+            metrics.lines().any(|line| line.starts_with(&start))
+        };
+        let missing: Vec<&&str> = MEASURED.iter().filter(|series| !is_there(series)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "a scrape lacks {missing:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// A person with a browser, a person with another device, and a program alone; then their tokens
 /// end and are replaced. `rotate`: whether each refresh takes the old refresh token away.
 async fn life(rotate: bool, browser: Option<&Browser>) {
@@ -329,6 +358,7 @@ async fn life(rotate: bool, browser: Option<&Browser>) {
     let stands = command(program.addr, &data, &["oauth", "status"]).output().unwrap();
     let stands = String::from_utf8_lossy(&stands.stdout).into_owned();
     assert!(stands.contains("authorizationCode") && !stands.contains("Reauth"), "{stands}");
+    until_all_is_measured(&program).await;
 
     // The daemon tries an account with the tokens that it holds, for the interface and the command.
     for account in ["alice", "bob", "app"] {
