@@ -23,6 +23,7 @@ pub mod throttle;
 mod api;
 mod download;
 mod guard;
+mod once;
 mod openapi;
 mod ops;
 mod paging;
@@ -64,6 +65,8 @@ pub struct Web {
     pub local: Option<Arc<LocalToken>>,
     /// What those who sign in share.
     pub entrance: Arc<Entrance>,
+    /// Who asks with the same key waits here.
+    pub turns: Arc<once::Turns>,
 }
 
 /// What bounds signing in.
@@ -85,7 +88,7 @@ impl Web {
             attempts: Default::default(),
             hashing,
         });
-        Web { handle, local: local.map(Arc::new), entrance }
+        Web { handle, local: local.map(Arc::new), entrance, turns: Default::default() }
     }
 
     /// Reads from the store on a thread that may block.

@@ -535,6 +535,17 @@ pub struct Once {
     pub request: Digest,
 }
 
+/// What is known of a request that takes its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing, or that it was begun: it is carried out.
+    New,
+    /// What it was answered.
+    Answered(String),
+    /// Its key belongs to another request.
+    Other,
+}
+
 impl Once {
     /// From texts of any length.
     pub fn of(key: &str, request: &str) -> Once {
@@ -879,6 +890,21 @@ impl Store {
         let order = desk::Order { config, number, commands, actor, now, once };
         let rules = self.0.shared.rules;
         self.write(0, 0, move |tx| tx.command(&rules, &order)).await?
+    }
+
+    /// Takes the key of a request that is not about one ticket. It is its own from now on.
+    pub async fn claim(&self, once: Once, now: Timestamp) -> Result<Claim, StoreError> {
+        self.write(0, 0, move |tx| tx.claim(&once, now)).await
+    }
+
+    /// Keeps what such a request was answered.
+    pub async fn keep_answer(
+        &self,
+        once: Once,
+        answer: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(0, 0, move |tx| tx.keep(&once, Some(&answer), now)).await
     }
 
     /// Tickets that are locked, for the clockwork.

@@ -10,6 +10,7 @@ pub mod mails;
 pub mod notifications;
 pub mod oauth;
 pub mod outbox;
+pub mod people;
 pub mod quarantine;
 pub mod replay;
 pub mod tickets;

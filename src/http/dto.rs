@@ -10,6 +10,7 @@ pub mod mail;
 pub mod notification;
 pub mod oauth;
 pub mod outbox;
+pub mod people;
 pub mod status;
 pub mod ticket;
 

@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::problem;
-use super::routes::{self, Access, Payload, Route, role_name};
+use super::routes::{self, Access, Again, Payload, Route, role_name};
 
 /// The document.
 pub fn document() -> Value {
@@ -124,7 +124,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         let schema = json!({ "type": "string" });
         json!({ "name": name, "in": "query", "description": meaning, "schema": schema })
     });
-    let once = route.once.then(|| {
+    let once = (route.again != Again::Same).then(|| {
         let meaning = "the same request with the same key has one effect within 24 hours";
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
         let name = "Idempotency-Key";

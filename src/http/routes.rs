@@ -19,7 +19,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::api::{
     accounts, audience, bulk, config, customers, explain, mails, notifications, oauth, outbox,
-    quarantine, replay, tickets,
+    people, quarantine, replay, tickets,
 };
 use super::dto::PageView;
 use super::dto::audience::AudienceView;
@@ -29,6 +29,7 @@ use super::dto::mail::{MailView, ReleasedView};
 use super::dto::notification::{NotificationView, ReadRequest};
 use super::dto::oauth::{CodeRequest, SignInRequest, SignInView, StandingView};
 use super::dto::outbox::{OutgoingView, OwedHookView};
+use super::dto::people::{MeView, UserDetail, UserView};
 use super::dto::status::{BackupRequest, DoneView, StatusView, TrialView};
 use super::dto::ticket::{
     BulkRequest, BulkView, NoteRequest, PreviewView, QueueCountView, ReplyRequest, TicketDetail,
@@ -38,7 +39,7 @@ use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
     ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS,
-    REPLAY_TIMEOUT_SECS, Web, guard, ops,
+    REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
 };
 use crate::core::config::Role;
 use crate::http::explain::{ExplainRequest, Explanation};
@@ -55,6 +56,17 @@ pub enum Access {
     Role(Role),
     /// A page: a session of this role or a higher one, or everybody.
     Page(Option<Role>),
+}
+
+/// What becomes of a request that is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// The same: it only looks, or says how something is to be.
+    Same,
+    /// With a key nothing more: its answer is written in the transaction of its effect.
+    Committed,
+    /// With a key nothing more: its answer is kept after its effect.
+    Kept,
 }
 
 /// What travels in a body.
@@ -84,8 +96,8 @@ pub struct Route {
     pub takes: Payload,
     /// What it answers.
     pub gives: Payload,
-    /// Whether a request with a key has one effect, however often it is made.
-    pub once: bool,
+    /// What becomes of it when it is asked for again.
+    pub again: Again,
     /// Seconds until it must be answered.
     pub within_secs: u64,
     handler: MethodRouter<Web>,
@@ -178,22 +190,27 @@ pub fn all() -> Vec<Route> {
         get("/metrics", Access::Open, "Metrics in the text format of Prometheus", ops::metrics).bytes(crate::metrics::CONTENT_TYPE),
         get("/-/healthy", Access::Open, "Whether the daemon turns and its store answers", ops::healthy).bytes("text/plain"),
         get("/-/ready", Access::Open, "Whether a revision was applied", ops::ready).bytes("text/plain"),
-        post("/-/reload", Access::AdminOrLoopback, "Look at the configuration files now; 422 lists what is wrong with them, 409 says that the mass-delete guard holds the revision back", ops::reload).query(RELOAD).json::<ReloadView>(),
+        post("/-/reload", Access::AdminOrLoopback, "Look at the configuration files now; 422 lists what is wrong with them, 409 says that the mass-delete guard holds the revision back", ops::reload).kept().query(RELOAD).json::<ReloadView>(),
         get(oauth::CALLBACK, Access::Open, "Where a browser comes back to after a person signed in at a provider", oauth::callback).query(CALLBACK).bytes("text/plain"),
         get("/api/v1/openapi.json", Access::Open, "This interface as an OpenAPI 3.1 document", super::openapi::serve).json::<serde_json::Value>(),
         get("/api/v1/status", VIEWER, "How the daemon, its accounts and its SMTP servers are", ops::status).json::<StatusView>(),
-        post("/api/v1/accounts/{name}/fetch", USER, "Look into a mailbox now", accounts::fetch).json::<DoneView>(),
+        post("/api/v1/accounts/{name}/fetch", USER, "Look into a mailbox now", accounts::fetch).kept().json::<DoneView>(),
         post("/api/v1/accounts/{name}/test", MANAGER, "Try a mail account step by step; nothing is fetched", accounts::test).json::<TrialView>().within(PROBE_TIMEOUT_SECS),
         post("/api/v1/servers/{name}/test", MANAGER, "Try an SMTP server step by step; no mail is sent", accounts::test_server).json::<TrialView>().within(PROBE_TIMEOUT_SECS),
 
+        get("/api/v1/me", VIEWER, "Whose token this is, its role, and everything that it opens", people::me).json::<MeView>(),
+        get("/api/v1/users", VIEWER, "The people of the desk", people::list).json::<Vec<UserView>>(),
+        get("/api/v1/users/{name}", USER, "One of them, with how much rang for him and was not read", people::show).json::<UserDetail>(),
+        delete("/api/v1/users/{name}/sessions", ADMIN, "End every session of one of them", people::sign_out).json::<DoneView>(),
+
         get("/api/v1/oauth", VIEWER, "How everybody who logs in with OAuth2 stands, and when each thing expires", oauth::list).json::<Vec<StandingView>>(),
-        post("/api/v1/oauth/logins", ADMIN, "Begin a sign-in with OAuth2", oauth::begin).takes::<SignInRequest>().json::<SignInView>(),
+        post("/api/v1/oauth/logins", ADMIN, "Begin a sign-in with OAuth2", oauth::begin).kept().takes::<SignInRequest>().json::<SignInView>(),
         get("/api/v1/oauth/logins/{id}", ADMIN, "What came of a sign-in: `waiting` or done; 409 says why it failed", oauth::show).json::<DoneView>(),
-        post("/api/v1/oauth/codes", ADMIN, "Redeem the code that a browser brought to the command", oauth::code).takes::<CodeRequest>().json::<DoneView>(),
+        post("/api/v1/oauth/codes", ADMIN, "Redeem the code that a browser brought to the command", oauth::code).kept().takes::<CodeRequest>().json::<DoneView>(),
 
         get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
-        get("/api/v1/queues", VIEWER, "How many tickets lie in each queue and state", tickets::counts).json::<Vec<QueueCountView>>(),
-        post("/api/v1/tickets/bulk", USER, "Change several tickets, each for itself, and say what came of each", bulk::change).once().takes::<BulkRequest>().json::<BulkView>(),
+        get("/api/v1/queues", VIEWER, "How many tickets lie in each queue and state; a queue without any is named with none", tickets::counts).json::<Vec<QueueCountView>>(),
+        post("/api/v1/tickets/bulk", USER, "Change several tickets, each for itself, and say what came of each", bulk::change).kept().takes::<BulkRequest>().json::<BulkView>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
         get("/api/v1/tickets/{number}/audience", MANAGER, "Who would be told of an event on a ticket, who would not, and which line decides it", audience::show).query(AUDIENCE).json::<AudienceView>(),
         patch("/api/v1/tickets/{number}", USER, "Change a ticket: all of it or nothing", tickets::change).once().takes::<TicketPatch>().json::<TicketView>(),
@@ -202,6 +219,7 @@ pub fn all() -> Vec<Route> {
         post("/api/v1/tickets/{number}/replies/preview", USER, "What an answer would look like, with salutation and signature; nothing is sent", tickets::preview).takes::<ReplyRequest>().json::<PreviewView>(),
         put("/api/v1/tickets/{number}/watchers/{who}", USER, "Let an agent or a customer follow a ticket", tickets::watch).json::<TicketView>(),
         delete("/api/v1/tickets/{number}/watchers/{who}", USER, "Let nobody of this name follow a ticket", tickets::unwatch).json::<TicketView>(),
+        get("/api/v1/tickets/{number}/articles/{id}/html", VIEWER, "The HTML of a mail, written anew without scripts, forms and remote content; 404 if it has none", pages::ticket::alone).html(),
         get("/api/v1/tickets/{number}/articles/{id}/raw", VIEWER, "The mail of an article as it came or went", tickets::raw).bytes("message/rfc822"),
         get("/api/v1/tickets/{number}/articles/{id}/attachments/{index}", VIEWER, "One attachment of an article", tickets::attachment).bytes("application/octet-stream"),
 
@@ -214,19 +232,19 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/mails/{id}/raw", MANAGER, "The bytes of a mail", mails::raw).bytes("message/rfc822"),
 
         get("/api/v1/notifications", USER, "What rang for a user on the page, newest first", notifications::list).query(NOTIFICATIONS).json::<PageView<NotificationView>>(),
-        post("/api/v1/notifications/read", USER, "Mark what rang for a user as read", notifications::read).takes::<ReadRequest>().json::<DoneView>(),
+        post("/api/v1/notifications/read", USER, "Mark what rang for a user as read", notifications::read).kept().takes::<ReadRequest>().json::<DoneView>(),
 
         get("/api/v1/outbox", MANAGER, "Mail we owe, newest first", outbox::list).query(OUTBOX).json::<PageView<OutgoingView>>(),
-        post("/api/v1/outbox/{id}/retry", MANAGER, "Try a mail again now, also one that was given up", outbox::retry).json::<OutgoingView>(),
+        post("/api/v1/outbox/{id}/retry", MANAGER, "Try a mail again now, also one that was given up", outbox::retry).kept().json::<OutgoingView>(),
         delete("/api/v1/outbox/{id}", MANAGER, "Give a mail up", outbox::abandon).json::<OutgoingView>(),
         get("/api/v1/outbox/webhooks", MANAGER, "Messages we owe to webhooks, newest first", outbox::list_hooks).query(OUTBOX).json::<PageView<OwedHookView>>(),
-        post("/api/v1/outbox/webhooks/{id}/retry", MANAGER, "Try a message to a webhook again now, also one that was given up", outbox::retry_hook).json::<OwedHookView>(),
+        post("/api/v1/outbox/webhooks/{id}/retry", MANAGER, "Try a message to a webhook again now, also one that was given up", outbox::retry_hook).kept().json::<OwedHookView>(),
         delete("/api/v1/outbox/webhooks/{id}", MANAGER, "Give a message to a webhook up", outbox::abandon_hook).json::<OwedHookView>(),
 
         get("/api/v1/quarantine", MANAGER, "Mails kept for a person to look at, newest first", quarantine::list).query(PAGE).json::<PageView<MailView>>(),
         get("/api/v1/quarantine/{id}", MANAGER, "One quarantined mail and why it is there", quarantine::show).json::<MailView>(),
         get("/api/v1/quarantine/{id}/raw", MANAGER, "The bytes of a quarantined mail", quarantine::raw).bytes("message/rfc822"),
-        post("/api/v1/quarantine/{id}/release", MANAGER, "Judge a quarantined mail again and let it go on", quarantine::release).json::<ReleasedView>(),
+        post("/api/v1/quarantine/{id}/release", MANAGER, "Judge a quarantined mail again and let it go on", quarantine::release).kept().json::<ReleasedView>(),
         delete("/api/v1/quarantine/{id}", MANAGER, "Take a mail off the list without releasing it", quarantine::abandon).json::<DoneView>(),
 
         get("/api/v1/config", ADMIN, "The configuration that runs, secrets as references", config::show).json::<serde_json::Value>(),
@@ -235,7 +253,7 @@ pub fn all() -> Vec<Route> {
         post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
         post("/api/v1/explain/files", ADMIN, "What would become of this mail under these files, with what the store knows; nothing is recorded", replay::explain).takes::<ExplainRequest>().json::<Explanation>(),
         post("/api/v1/replay", ADMIN, "Which of the newest mails would fare differently under these files; nothing is recorded", replay::replay).takes::<ReplayRequest>().json::<ReplayView>().within(REPLAY_TIMEOUT_SECS),
-        post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),
+        post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).kept().takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),
 
         get("/assets/{file}", OPEN_PAGE, "Style, script and icon of the page", pages::assets::serve).bytes("text/css"),
         get("/sign-in", OPEN_PAGE, "The form to sign in", sign_in::form).html(),
@@ -288,7 +306,11 @@ pub fn router(web: Web) -> Router {
     for route in all() {
         let admit = from_fn_with_state((web.clone(), route.access), guard::admit);
         let in_time = from_fn_with_state(Duration::from_secs(route.within_secs), in_time);
-        router = router.route(route.path, route.handler.layer(in_time).layer(admit));
+        let handler = match route.again {
+            Again::Same | Again::Committed => route.handler,
+            Again::Kept => route.handler.layer(from_fn_with_state(web.clone(), once::answer)),
+        };
+        router = router.route(route.path, handler.layer(in_time).layer(admit));
     }
     router
         .fallback(nothing_here)
@@ -319,10 +341,11 @@ pub fn documentation() -> String {
          commands on the same machine read `api-token` in the data directory. Roles include those\n\
          before them: viewer, user, manager, admin. Listings answer `items` and `next`; pass `next`\n\
          as `cursor` for the following page. Errors are `application/problem+json` (RFC 9457).\n\n\
-         A note, an answer and a change of a ticket may bear the header `Idempotency-Key` (1 to 255 bytes):\n\
-         for 24 hours the same request with the same key, from the same token, is answered as before and\n\
-         changes nothing. Another request with that key is refused (422). What else changes something has\n\
-         the same effect when it is repeated.\n\n\
+         Every `POST`, and the `PATCH` of a ticket, may bear the header `Idempotency-Key` (1 to 255 bytes):\n\
+         for 24 hours, also after a restart, the same request with the same key, from the same token, is\n\
+         answered as before and changes nothing. Another request with that key is refused (422). What was\n\
+         refused changed nothing and may be tried again with its key. `PUT` and `DELETE` have the same effect\n\
+         when they are repeated, and so has a `POST` that only looks: preview, test, check, explain, replay.\n\n\
          This page is made from the table in `src/http/routes.rs`.\n\n",
     );
     list(&mut page, |route| !route.access.is_page());
@@ -380,7 +403,12 @@ impl Route {
     }
 
     fn once(mut self) -> Route {
-        self.once = true;
+        self.again = Again::Committed;
+        self
+    }
+
+    fn kept(mut self) -> Route {
+        self.again = Again::Kept;
         self
     }
 
@@ -420,7 +448,7 @@ fn route<H: Handler<T, Web>, T: 'static>(
         query: &[],
         takes: Payload::None,
         gives: Payload::None,
-        once: false,
+        again: Again::Same,
         within_secs: ANSWER_TIMEOUT_SECS,
         handler: on(filter, handler),
     }
@@ -506,6 +534,29 @@ mod tests {
     fn viewers_only_read() {
         for route in all().iter().filter(|route| route.access == VIEWER) {
             assert_eq!(route.method, Method::GET, "{}", route.path);
+        }
+    }
+
+    /// What may be asked twice without a key: it changes nothing.
+    const ONLY_LOOKS: [&str; 7] = [
+        "/api/v1/accounts/{name}/test",
+        "/api/v1/servers/{name}/test",
+        "/api/v1/tickets/{number}/replies/preview",
+        "/api/v1/check",
+        "/api/v1/explain",
+        "/api/v1/explain/files",
+        "/api/v1/replay",
+    ];
+
+    #[test]
+    fn what_changes_something_takes_a_key() {
+        for route in all().iter().filter(|route| !route.access.is_page()) {
+            let changes = match route.method {
+                Method::POST => !ONLY_LOOKS.contains(&route.path),
+                Method::PATCH => true,
+                _ => false,
+            };
+            assert_eq!(route.again != Again::Same, changes, "{} {}", route.method, route.path);
         }
     }
 

@@ -25,8 +25,8 @@ use crate::core::ticket::Ticket;
 /// and its lists, empty at first. 6: `texts` holds the files of revisions; revisions written before
 /// hold theirs themselves. 7: `once`, empty at first. 8: `digest_lines`, empty at first. 9:
 /// `answer_minutes`, of which nothing is known of the hour before. 10: `cases` lists the tickets of
-/// each customer.
-pub(super) const SCHEMA_VERSION: u32 = 10;
+/// each customer. 11: `once` also holds answers that are not about one ticket.
+pub(super) const SCHEMA_VERSION: u32 = 11;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;

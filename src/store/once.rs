@@ -1,16 +1,18 @@
 //! Requests that must have one effect, however often they are made: what they were answered.
 //!
-//! Architecture invariant: an answer is written in the transaction of its effect, so that neither
-//! is ever there without the other.
+//! Architecture invariant: what changes one ticket is answered in the transaction of its effect, so
+//! that neither is ever there without the other. Other requests first claim their key, so that it is
+//! theirs whatever becomes of them, and their answer is kept after their effect: one that died in
+//! between is carried out again, and its effect allows that.
 
 use jiff::{SignedDuration, Timestamp};
 use redb::ReadableTable;
 
-use super::Once;
 use super::fault::Fault;
 use super::outbox::micros;
 use super::rows::{OnceRow, decode, encode};
 use super::transaction::Tx;
+use super::{Claim, Once};
 use crate::core::mail::Digest;
 use crate::core::ticket::Ticket;
 
@@ -37,10 +39,52 @@ impl Tx<'_> {
         if now.duration_since(row.at) >= ANSWERS_KEPT {
             return Ok(Before::New);
         }
-        if row.request != once.request.hex() {
-            return Ok(Before::Other);
+        match row.ticket {
+            Some(ticket) if row.request == once.request.hex() => {
+                Ok(Before::Answered(Box::new(ticket.ticket(row.id)?)))
+            }
+            Some(_) | None => Ok(Before::Other),
         }
-        Ok(Before::Answered(Box::new(row.ticket.ticket(row.id)?)))
+    }
+
+    /// Takes a key for a request, unless it belongs to another one.
+    pub(super) fn claim(&mut self, once: &Once, now: Timestamp) -> Result<Claim, Fault> {
+        let known = self.tables.once.get(&once.key.0)?;
+        let known = known.map(|row| decode::<OnceRow>(row.value())).transpose()?;
+        match known.filter(|row| now.duration_since(row.at) < ANSWERS_KEPT) {
+            None => {
+                self.keep(once, None, now)?;
+                Ok(Claim::New)
+            }
+            Some(row) if row.request != once.request.hex() || row.ticket.is_some() => {
+                Ok(Claim::Other)
+            }
+            Some(row) => Ok(row.answer.map_or(Claim::New, Claim::Answered)),
+        }
+    }
+
+    /// Keeps what a request was answered that is not about one ticket; `None` while it is not known.
+    pub(super) fn keep(
+        &mut self,
+        once: &Once,
+        answer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let row = OnceRow {
+            request: once.request.hex(),
+            id: 0,
+            ticket: None,
+            answer: answer.map(str::to_owned),
+            at: now,
+        };
+        self.put_once(once, &row)
+    }
+
+    fn put_once(&mut self, once: &Once, row: &OnceRow) -> Result<(), Fault> {
+        let Digest(key) = &once.key;
+        self.tables.once.insert(key, encode(row).as_slice())?;
+        self.tables.once_times.insert((micros(row.at), key), ())?;
+        Ok(())
     }
 
     /// Keeps the answer to a request.
@@ -50,12 +94,9 @@ impl Tx<'_> {
         ticket: &Ticket,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let Digest(key) = &once.key;
-        let (id, ticket) = (ticket.id.0, ticket.clone().into());
-        let row = OnceRow { request: once.request.hex(), id, ticket, at: now };
-        self.tables.once.insert(key, encode(&row).as_slice())?;
-        self.tables.once_times.insert((micros(now), key), ())?;
-        Ok(())
+        let (id, ticket) = (ticket.id.0, Some(ticket.clone().into()));
+        let row = OnceRow { request: once.request.hex(), id, ticket, answer: None, at: now };
+        self.put_once(once, &row)
     }
 
     /// Forgets old answers; says how many.

@@ -149,7 +149,12 @@ impl Row for TextRow {
 pub(super) struct OnceRow {
     pub request: String,
     pub id: u64,
-    pub ticket: TicketRow,
+    /// The ticket that it changed, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketRow>,
+    /// What else was answered; without both it is not known yet what will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     pub at: jiff::Timestamp,
 }
 

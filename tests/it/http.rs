@@ -40,7 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-const ROLES: [(&str, Role); 4] = [
+pub const ROLES: [(&str, Role); 4] = [
     ("viewer-token", Role::Viewer),
     ("user-token", Role::User),
     ("manager-token", Role::Manager),
@@ -76,7 +76,19 @@ impl Desk {
     }
 
     pub fn with_clock(clock: Clock) -> Desk {
-        let folder = tempfile::tempdir().unwrap();
+        Desk::over(tempfile::tempdir().unwrap(), clock)
+    }
+
+    /// The same desk after its daemon was ended and started again.
+    pub async fn again(self) -> Desk {
+        let Desk { router, handle, folder, .. } = self;
+        drop(router);
+        handle.store.close().await;
+        drop(handle);
+        Desk::over(folder, Clock::default())
+    }
+
+    fn over(folder: tempfile::TempDir, clock: Clock) -> Desk {
         let (reloads, requests) = mpsc::channel(4);
         let daemon = Daemon::new(Parts {
             store: Store::open(folder.path()).unwrap(),
@@ -224,6 +236,61 @@ async fn every_route_with_every_token() {
             let allowed = needed.is_none_or(|needed| role >= needed);
             assert_eq!(status != 403, allowed, "{asked} as {token} answers {status}");
             assert!(status != 401 && status < 500, "{asked} as {token} answers {status}");
+        }
+    }
+    answering.abort();
+}
+
+/// Everything that takes tokens, with a path that leads to nothing.
+fn interface() -> impl Iterator<Item = (Route, String)> {
+    let all = routes::all().into_iter().filter(|route| !route.access.is_page());
+    all.map(|route| {
+        let path = sample(&route);
+        (route, path)
+    })
+}
+
+#[tokio::test]
+async fn every_route_asked_by_a_page_of_another_host() {
+    let mut desk = Desk::new();
+    let answering = desk.answer_reloads();
+    for (route, path) in interface() {
+        let with_token = || request(&route.method, &path, Some("admin-token"));
+        let own = desk.status(with_token()).await;
+        for origin in ["https://evil.example", "null", "http://desk.internal:9999"] {
+            let mut foreign = with_token();
+            foreign.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
+            let (status, headers, _) = desk.ask(foreign).await;
+            let asked = format!("{} {path} from {origin}", route.method);
+            // To look is harmless: no page of another host may read the answer.
+            let expected = if route.method == Method::GET { own } else { 403 };
+            assert_eq!(status.as_u16(), expected, "{asked}");
+            assert!(!headers.contains_key("access-control-allow-origin"), "{asked}");
+        }
+    }
+    answering.abort();
+}
+
+#[tokio::test]
+async fn every_route_under_a_name_of_somebody_else() {
+    let mut desk = Desk::new();
+    let answering = desk.answer_reloads();
+    for (route, path) in interface() {
+        let under = |host: &str, token| {
+            let mut asked = request(&route.method, &path, token);
+            // As a browser on this very machine would be led here by a name that points to it.
+            asked.extensions_mut().insert(Peer("127.0.0.1:1234".parse().unwrap()));
+            asked.headers_mut().insert(header::HOST, host.parse().unwrap());
+            asked
+        };
+        let own = desk.status(under("desk.internal:8025", Some("viewer-token"))).await;
+        for host in ["evil.example", "localhost.evil.example:8025", "127.0.0.1.evil.example"] {
+            let asked = format!("{} {path} at {host}", route.method);
+            // A token counts under every name, for no browser sends one by itself; without one a
+            // strange name opens nothing, not even what this machine may ask.
+            assert_eq!(desk.status(under(host, Some("viewer-token"))).await, own, "{asked}");
+            let without = desk.status(under(host, None)).await;
+            assert_eq!(without == 401, route.access != Access::Open, "{asked} answers {without}");
         }
     }
     answering.abort();

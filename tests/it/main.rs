@@ -24,6 +24,8 @@ mod faults;
 mod graph;
 mod http;
 mod http_desk;
+mod http_once;
+mod http_people;
 mod image;
 mod import;
 mod intake;

@@ -36,15 +36,13 @@ pub async fn change(
     }
     let actor = caller.actor();
     let request = format!("{:?} {commands:?}", bulk.tickets);
-    // The key counts for each place of the list: a second request with it meets the first one's.
+    // The whole answer is kept, too. Each place has a key of its own for the request that is made
+    // again because the daemon died among them: what was changed is not changed again.
     let once = |place: usize| {
         let key = key.as_ref()?;
         Some(Once::of(&format!("bulk {place} {actor:?} {key}"), &request))
     };
     let done = each(&web, &actor, &bulk.tickets, &commands, once).await;
-    if let Some((_, Err(CommandError::KeyReused))) = done.first() {
-        return Err(CommandError::KeyReused.into());
-    }
     let items = done.into_iter().map(|(number, result)| item(number, result)).collect();
     Ok(Json(BulkView { items }))
 }
@@ -66,11 +64,7 @@ pub(in crate::http) async fn each(
             Some(once) => store.command_once(config, number, commands, actor, now, once).await,
             None => store.command(config, number, commands, actor, now).await,
         };
-        let stop = place == 0 && matches!(result, Err(CommandError::KeyReused));
         done.push((number.clone(), result));
-        if stop {
-            break;
-        }
     }
     done
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{Body, IdempotencyKey, Path, Query};
 use crate::core::address::Address;
+use crate::core::config::Switch;
 use crate::core::desk::{self, Answer};
 use crate::core::mail;
 use crate::core::permission::Asker;
@@ -69,9 +70,16 @@ pub async fn list(
     Ok(Json(page(found, |ticket| TicketView::from(ticket))))
 }
 
-/// How many tickets lie in each queue and state.
+/// How many tickets lie in each queue and state; a queue without any is named with none.
 pub async fn counts(State(web): State<Web>) -> Result<Json<Vec<QueueCountView>>, Problem> {
-    let counts = web.read(|store| store.queue_counts()).await?;
+    let mut counts = web.read(|store| store.queue_counts()).await?;
+    let declared = web.handle.running.load().config.clone();
+    for queue in declared.queues.values().filter(|queue| queue.state == Switch::Enabled) {
+        if counts.iter().all(|count| count.queue != queue.name) {
+            let (queue, state) = (queue.name.clone(), TicketState::New);
+            counts.push(QueueCount { queue, state, tickets: 0 });
+        }
+    }
     let view = |count: QueueCount| QueueCountView {
         queue: count.queue,
         state: count.state.label().into(),

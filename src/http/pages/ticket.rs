@@ -2,6 +2,7 @@
 
 mod actions;
 mod article;
+mod frame;
 mod panel;
 
 use axum::extract::State;
@@ -20,7 +21,8 @@ use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
 use crate::store::TicketView;
 pub use actions::{change, merge, note, preview, reply, unwatch, watch};
-pub use article::{attachment, download, frame, source};
+pub use article::{attachment, download, source};
+pub use frame::{alone, frame};
 
 /// Articles of one page; the newest are shown, and the others on the pages before.
 const ARTICLES_MAX: usize = 20;

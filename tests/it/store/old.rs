@@ -50,7 +50,7 @@ fn version_1_is_brought_up_to_date_once() {
         assert_eq!(known, [Known::Recorded]);
         assert!(store.raw(&mail.digest).unwrap().unwrap().starts_with(b"Message-ID: "));
     }
-    assert_eq!(version(directory.path()), [0, 0, 0, 10]);
+    assert_eq!(version(directory.path()), [0, 0, 0, 11]);
 }
 
 #[test]
