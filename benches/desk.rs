@@ -2,9 +2,9 @@
 //! the memory of 10,000 polled ones, the peak over a mail of 100 MB, and the time from the server's
 //! word of a new mail to the committed ticket.
 //!
-//! And how soon 100,000 tickets are listed and searched.
+//! And how soon 100,000 tickets, and 100,000 customers, are listed and searched.
 //!
-//! `cargo bench --bench desk [-- check|change|accounts|large|idle|lists]`
+//! `cargo bench --bench desk [-- check|change|accounts|large|idle|lists|customers]`
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,6 +23,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -31,9 +32,10 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use peers::Dovecot;
 use postroom::config;
-use postroom::core::plan;
+use postroom::core::config::Config;
 use postroom::core::ticket::State;
-use postroom::store::{SortBy, TicketQuery};
+use postroom::core::{intake, mail, plan};
+use postroom::store::{SortBy, Spool, Store, TicketQuery, ToRecord};
 use support::desk::{self, Desk};
 use support::{mails, median, until};
 
@@ -55,13 +57,14 @@ const USER: &str = "desk";
 const PASSWORD: &str = "measured";
 
 /// Name and measurement.
-const MEASUREMENTS: [(&str, fn()); 6] = [
+const MEASUREMENTS: [(&str, fn()); 7] = [
     ("check", check),
     ("change", change),
     ("accounts", accounts),
     ("large", large),
     ("idle", idle),
     ("lists", lists),
+    ("customers", customers),
 ];
 
 fn main() {
@@ -373,6 +376,68 @@ fn lists() {
         row(what, median((0..LISTINGS).map(list).collect()), "ms", "≤ 100");
     }
     runtime.block_on(store.close());
+}
+
+/// Pages of 100,000 customers who wrote once, as a program gets them.
+fn customers() {
+    let folder = desk::folder_for(&small_configuration(""));
+    let store = Store::open(&folder.path().join("data")).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let config = Arc::new(config::load(&[folder.path().join("config")]).config.unwrap());
+    for first in (0..TICKETS).step_by(LETTERS_AT_ONCE) {
+        runtime.block_on(write_as_customers(&store, &config, first..first + LETTERS_AT_ONCE));
+    }
+    runtime.block_on(store.close());
+    drop(store);
+    let desk = Desk::start_in(folder);
+    desk.wait_for("postroom_build_info", 1.0);
+    let queries = [
+        ("first page of 100,000 customers", "", 50),
+        ("  from the middle", "?cursor=person050000@customer.example", 50),
+        ("search for what all of them have", "?q=customer", 50),
+        ("  for what one of a thousand has", "?q=n050", 50),
+        ("  for the last one", "?q=person099999", 1),
+        ("  for what none has", "?q=xylophone", 0),
+    ];
+    for (what, query, expected) in queries {
+        let list = |_| {
+            let began = Instant::now();
+            let answer = desk.as_owner("GET", &format!("/api/v1/customers{query}"));
+            assert_eq!(answer.matches("\"address\":").count(), expected, "{what}: {answer:.2000}");
+            began.elapsed().as_secs_f64() * 1e3
+        };
+        row(what, median((0..LISTINGS).map(list).collect()), "ms", "≤ 100");
+    }
+}
+
+/// Records one mail of each of these customers, as intake does.
+async fn write_as_customers(store: &Store, config: &Arc<Config>, numbers: Range<usize>) {
+    let account = letters::account("support");
+    let mails: Vec<_> =
+        numbers.map(|number| (format!("new/{number}"), of_customer(number))).collect();
+    let spools = mails.iter().map(|(place, raw)| Spool {
+        location: letters::location(place),
+        raw: Arc::new(raw.clone().into_bytes()),
+        headers_only: false,
+    });
+    let spooled = store.spool(&account.name, spools.collect()).await.unwrap();
+    let records = mails.iter().zip(spooled).map(|((place, raw), spooled)| ToRecord {
+        config: config.clone(),
+        account: account.clone(),
+        location: letters::location(place),
+        digest: spooled.digest,
+        judgement: Ok(Box::new(intake::judge(config, &account, &mail::parse(raw.as_bytes())))),
+        now: letters::at(0),
+        released: None,
+    });
+    store.record(records.collect()).await.unwrap();
+}
+
+fn of_customer(number: usize) -> String {
+    format!(
+        "From: Customer Number {number} <person{number:06}@customer.example>\r\nSubject: case {number}\r\n\
+         Message-ID: <{number}@customer.example>\r\n\r\nThe printer is on fire.\r\n"
+    )
 }
 
 fn numbered(number: usize) -> letters::Letter {

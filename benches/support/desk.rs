@@ -61,10 +61,16 @@ impl Desk {
 
     /// Asks it something as its owner may.
     pub fn post(&self, path: &str) {
+        self.as_owner("POST", path);
+    }
+
+    /// The same, and its whole answer.
+    pub fn as_owner(&self, method: &str, path: &str) -> String {
         let token = fs::read_to_string(self.path("data").join("api-token")).unwrap();
         let headers = format!("Authorization: Bearer {token}\r\nContent-Length: 0\r\n");
-        let answer = self.ask("POST", path, &headers).unwrap();
+        let answer = self.ask(method, path, &headers).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer
     }
 
     /// Everything it wrote to its log.

@@ -89,6 +89,28 @@ async fn customers_are_declared_or_remembered() {
 }
 
 #[tokio::test]
+async fn customers_who_never_wrote_are_listed_to_the_last() {
+    let desk = Desk::new();
+    let names = ["a", "b", "c", "d", "e"].map(|name| format!("{name}@a.test"));
+    for name in &names {
+        declare(&desk, name, "somebody", None);
+    }
+    for (limit, words) in [(1, ""), (2, ""), (2, "&q=some"), (5, "")] {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/api/v1/customers?limit={limit}{words}{cursor}");
+            let (_, page) = ask(&desk, Method::GET, &path, "").await;
+            let items = page["items"].as_array().unwrap();
+            assert!(!items.is_empty() && items.len() <= limit, "{path}: {page}");
+            found.extend(items.iter().map(|one| one["address"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found, names, "{limit} {words}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_shows_customers_and_leads_to_them() {
     let desk = Desk::new();
     let number = record(&desk).await;

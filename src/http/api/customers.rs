@@ -18,7 +18,10 @@ use crate::http::dto::customer::{CustomerDetail, KnownCustomerView};
 use crate::http::dto::ticket::TicketView;
 use crate::http::paging::{PageQuery, page};
 use crate::http::problem::Problem;
-use crate::store::{Page, SortBy, TicketQuery};
+use crate::store::{Page, RememberedCustomer, SortBy, Store, StoreError, TicketQuery};
+
+/// Looks at the store for one page of customers: enough for some 100,000 tickets.
+const LOOKS_MAX: usize = 5;
 
 /// What may stand in the query of the listing.
 #[derive(Deserialize)]
@@ -93,17 +96,19 @@ pub(in crate::http) async fn known(
     limit: usize,
 ) -> Result<PageView<KnownCustomerView, String>, Problem> {
     let config = web.handle.running.load().config.clone();
-    let (sought, from) = (words.clone(), after.clone());
-    // Those that are declared may be found by another name than the one they wrote.
-    let page = web.read(move |store| store.customers(&sought, from.as_deref(), limit)).await?;
-    let beside = declared(&config, &words, after.as_deref(), page.next.as_deref());
-    let beside = web.read(move |store| {
-        let with = |address: Address| Ok((store.customer(&address)?, address));
-        beside.into_iter().take(limit).map(with).collect::<Result<Vec<_>, _>>()
+    let (sought, from, all) = (words, after, config.clone());
+    let found = web.read(move |store| {
+        let page = look(store, &sought, from.as_deref(), limit)?;
+        // Those that are declared may be found by another name than the one they wrote. One more
+        // than a page says that there is another page.
+        let beside = declared(&all, &sought, from.as_deref(), page.next.as_deref(), limit + 1);
+        let with = |address: Address| Ok((address.clone(), store.customer(&address)?));
+        let beside = beside.into_iter().map(with).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok((page, beside))
     });
-    let beside = beside.await?.into_iter().map(|(known, address)| (address, known));
+    let (page, beside) = found.await?;
     let remembered = page.items.into_iter().map(|known| (known.address.clone(), Some(known)));
-    let mut all: BTreeMap<Address, _> = beside.collect();
+    let mut all: BTreeMap<Address, _> = beside.into_iter().collect();
     all.extend(remembered);
     let more = all.len() > limit;
     let items: Vec<KnownCustomerView> = all
@@ -115,12 +120,29 @@ pub(in crate::http) async fn known(
     Ok(PageView { next: if more { last } else { page.next }, items })
 }
 
-/// Declared customers with these words, behind one address and up to another.
+/// Remembered customers. A look at the store is bounded and may find nobody although there are more:
+/// then is looked further, and that is bounded, too.
+fn look(
+    store: &Store,
+    words: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page<RememberedCustomer, String>, StoreError> {
+    let mut page = store.customers(words, after, limit)?;
+    for _ in 1..LOOKS_MAX {
+        let Some(next) = page.next.clone().filter(|_| page.items.is_empty()) else { break };
+        page = store.customers(words, Some(&next), limit)?;
+    }
+    Ok(page)
+}
+
+/// The first declared customers with these words, behind one address and up to another.
 fn declared(
     config: &Config,
     words: &str,
     after: Option<&str>,
     until: Option<&str>,
+    limit: usize,
 ) -> Vec<Address> {
     let words = folded_words(words);
     let bound = |text: Option<&str>| text.and_then(Address::parse);
@@ -137,5 +159,6 @@ fn declared(
             all_stand_in(&words, texts)
         })
         .map(|(address, _)| address.clone())
+        .take(limit)
         .collect()
 }
