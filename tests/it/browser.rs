@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Key names of the protocol (WebDriver section 17.4.2).
 pub const ENTER: &str = "\u{E007}";
+/// The same for going to the next field.
+pub const TAB: &str = "\u{E004}";
 
 /// A browser with one window.
 pub struct Browser {
@@ -190,6 +192,13 @@ impl Browser {
         let scheme = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features }));
+    }
+
+    /// Lets the browser ask for this language from now on.
+    pub fn speak(&self, language: &str) {
+        self.devtools("Network.enable", json!({}));
+        let headers = json!({ "headers": { "Accept-Language": language } });
+        self.devtools("Network.setExtraHTTPHeaders", headers);
     }
 
     /// A command of Chromium's own protocol.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use postroom::password;
 use secrecy::SecretString;
 
-use crate::browser::{Browser, ENTER};
+use crate::browser::{Browser, ENTER, TAB};
 use crate::daemon::{Daemon, until};
 
 const PASSWORD: &str = "correct horse battery";
@@ -257,6 +257,84 @@ async fn a_case_from_the_mail_to_its_end() {
     assert!(stored.ticket.state.is_closed());
     browser.click("details.history summary");
     shoot(&browser, "history-ja");
+
+    // The owner sees it at the bell, with the reason and the line that asks for it.
+    sign_in(&daemon, &browser, "alice");
+    assert!(browser.text(".bell .count").starts_with('2'));
+    browser.click(".bell");
+    let first = browser.text("main tbody tr");
+    assert!(first.contains("The lock of your ticket ended") && first.contains(&number), "{first}");
+    assert!(first.contains("owner") && first.contains("users.alice.subscriptions"), "{first}");
+}
+
+/// Steps with the key that are enough for every page.
+const TABS_MAX: usize = 100;
+
+/// Goes on with the key until the focus is where this selector says.
+#[track_caller]
+fn tab_to(browser: &Browser, css: &str) {
+    for _ in 0..TABS_MAX {
+        let css = serde_json::Value::from(css);
+        if browser.script(&format!("return document.activeElement.matches({css})")) == true {
+            // Whoever goes by keys must see where he is.
+            let seen = "return getComputedStyle(document.activeElement).outlineStyle";
+            assert_ne!(browser.script(seen), "none", "{css} shows no focus");
+            return;
+        }
+        browser.press(TAB);
+    }
+    panic!("{css} is not reached in {}", browser.url());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_by_keyboard_alone() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = desk().await;
+    daemon.deliver("1", QUESTION.replace('\n', "\r\n").as_bytes());
+    let other = "From: Eve <eve@customer.example>\r\nTo: sales@corp.example\r\nSubject: offer\r\n\
+                 Message-ID: <2@customer.example>\r\n\r\nPlease send your prices.\r\n";
+    daemon.deliver("2", other.as_bytes());
+    let mails = daemon.mails(2).await;
+    browser.open(&url(&daemon, "/"));
+    // The field for the name has the focus.
+    browser.press(&format!("alice{TAB}{PASSWORD}{ENTER}"));
+    browser.find(".bar");
+    browser.press(&format!("/紙詰まり{ENTER}"));
+    let hits =
+        || browser.path().contains("q=").then(|| browser.all("table.tickets tbody tr").len());
+    browser.until("the only hit", || (hits() == Some(1)).then_some(()));
+    browser.press(&format!("j{ENTER}"));
+    browser.find("article.article");
+
+    // Takes it.
+    tab_to(&browser, "aside details.card summary");
+    browser.press(ENTER);
+    tab_to(&browser, "aside select[name=owner]");
+    browser.press("Al");
+    tab_to(&browser, "aside form[action$='/change'] button");
+    browser.press(ENTER);
+    assert_eq!(browser.text(".notice"), "Done.");
+    // Answers, and notes something.
+    browser.press("rトレイ2を開けてください。");
+    tab_to(&browser, "#reply button.main");
+    browser.press(ENTER);
+    assert!(browser.text("article.agent .text").contains("トレイ2を開けてください。"));
+    browser.press("nremember the tray");
+    tab_to(&browser, "form[action$='/note'] button");
+    browser.press(ENTER);
+    browser.until("the note", || (browser.all("article.agent").len() == 2).then_some(()));
+    // Leaves.
+    tab_to(&browser, ".menu summary");
+    browser.press(ENTER);
+    tab_to(&browser, ".menu form button");
+    browser.press(ENTER);
+    assert_eq!(browser.text(".notice"), "You are signed out.");
+
+    let number = mails.iter().find(|mail| mail.subject != "offer").unwrap().ticket.clone().unwrap();
+    let stored = daemon.app().handle().store.ticket(&number).unwrap().unwrap();
+    assert_eq!(stored.ticket.owner.as_deref(), Some("alice"));
+    let sent = sent_to(&daemon, "yamada@kyaku.example", &mut Vec::new()).await;
+    assert_eq!(header(&sent, "In-Reply-To"), "<frage-1@kyaku.example>");
 }
 
 #[tokio::test(flavor = "multi_thread")]

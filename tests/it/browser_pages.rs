@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use axum::http::Method;
+use postroom::http::routes::{self, Access, Payload};
 use postroom::password;
 use secrecy::SecretString;
 
@@ -40,23 +42,26 @@ users:
   kenji: {email: kenji@corp.example, name: 鈴木 健二, language: ja, role: admin, passwordHash: {secret: adam}}
 ";
 
-/// What an administrator sees.
-const ADMIN_PAGES: &[&str] = &[
-    "/",
-    "/me",
-    "/notifications",
-    "/customers",
-    "/customers/eve@customer.example",
-    "/customers?q=nobody",
-    "/tickets/{number}",
-    "/tickets/{number}/audience",
-    "/mails",
-    "/mails/1",
-    "/mails/2",
-    "/quarantine",
-    "/outbox",
-    "/accounts",
-    "/configuration",
+/// What an administrator sees: the path, the route that it belongs to, and its picture in the
+/// documentation if that is taken here.
+const ADMIN_PAGES: &[(&str, &str, Option<&str>)] = &[
+    ("/", "/", None),
+    ("/me", "/me", Some("me")),
+    ("/notifications", "/notifications", Some("notifications")),
+    ("/customers", "/customers", Some("customers")),
+    ("/customers/eve@customer.example", "/customers/{address}", Some("customer")),
+    ("/customers?q=nobody", "/customers", None),
+    ("/?q=nobody", "/", None),
+    ("/tickets/{number}", "/tickets/{number}", None),
+    ("/tickets/{number}/audience", "/tickets/{number}/audience", Some("audience")),
+    ("/tickets/0", "/tickets/{number}", None),
+    ("/mails", "/mails", Some("mails")),
+    ("/mails/1", "/mails/{id}", Some("mail")),
+    ("/mails/2", "/mails/{id}", None),
+    ("/quarantine", "/quarantine", Some("quarantine")),
+    ("/outbox", "/outbox", Some("outbox")),
+    ("/accounts", "/accounts", Some("accounts")),
+    ("/configuration", "/configuration", Some("configuration")),
 ];
 
 /// A desk on which everybody has [`PASSWORD`], and a browser; `None` without one.
@@ -106,10 +111,10 @@ fn shoot(daemon: &Daemon, browser: &Browser, name: &str) {
     if let Some(folder) = std::env::var_os("POSTROOM_SCREENSHOTS").map(PathBuf::from) {
         std::fs::create_dir_all(&folder).unwrap();
         for (look, width, dark) in
-            [("wide", 1280, false), ("dark", 1280, true), ("narrow", 390, false)]
+            [("", 1280, false), ("-dark", 1280, true), ("-narrow", 390, false)]
         {
             browser.look(width, 800, dark);
-            browser.screenshot(&folder.join(format!("{name}-{look}.png")));
+            browser.screenshot(&folder.join(format!("{name}{look}.png")));
         }
         browser.look(1280, 800, false);
     }
@@ -125,6 +130,27 @@ fn check_accessible(browser: &Browser, page: &str) {
     browser.look(1280, 800, false);
 }
 
+/// The other pages are looked at where something is done on them.
+#[test]
+fn every_page_is_looked_at() {
+    for route in routes::all() {
+        let page = matches!(route.access, Access::Page(Some(_))) && route.method == Method::GET;
+        let html = matches!(route.gives, Payload::Bytes("text/html"));
+        // The frame of a mail is no page of ours; hostile mails are opened in it.
+        if page && html && !route.path.ends_with("/html") {
+            assert!(ADMIN_PAGES.iter().any(|page| page.1 == route.path), "{}", route.path);
+        }
+    }
+    for name in ADMIN_PAGES.iter().filter_map(|page| page.2).chain(["sign-in", "tickets", "ticket"])
+    {
+        let file = format!("{}/docs/pages/{name}.png", env!("CARGO_MANIFEST_DIR"));
+        let picture = std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(picture.starts_with(b"\x89PNG"), "{file}");
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pages.md"));
+        assert!(page.unwrap().contains(&format!("(pages/{name}.png)")), "{name} is shown");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_accessible_and_quiet() {
     let Some((daemon, browser)) = desk().await else { return };
@@ -136,25 +162,48 @@ async fn pages_are_accessible_and_quiet() {
     assert_eq!(browser.path(), "/sign-in", "nobody is signed in");
     check_accessible(&browser, "/sign-in");
     shoot(&daemon, &browser, "sign-in");
-    for user in ["adam", "kenji"] {
+    browser.speak("ja");
+    browser.open(&url(&daemon, "/sign-in"));
+    assert_eq!(browser.script("return document.documentElement.lang"), "ja");
+    check_accessible(&browser, "/sign-in in Japanese");
+    shoot(&daemon, &browser, "sign-in-ja");
+    for (user, language) in [("adam", "en"), ("kenji", "ja")] {
         sign_in(&daemon, &browser, user);
-        for page in ADMIN_PAGES {
-            let page = &page.replace("{number}", &number);
-            browser.open(&url(&daemon, page));
+        for (path, _, picture) in ADMIN_PAGES {
+            let path = &path.replace("{number}", &number);
+            browser.open(&url(&daemon, path));
             browser.find("main h1");
-            check_accessible(&browser, page);
-            let name = page.replace(&number, "").replace(['/', '@', '?', '='], "-");
-            let name = name.trim_matches('-');
-            shoot(
-                &daemon,
-                &browser,
-                &format!("{user}-{}", if name.is_empty() { "home" } else { name }),
-            );
+            assert_eq!(browser.script("return document.documentElement.lang"), language);
+            check_accessible(&browser, &format!("{path} of {user}"));
+            if let Some(picture) = picture {
+                let of = if language == "en" { "" } else { "-ja" };
+                shoot(&daemon, &browser, &format!("{picture}{of}"));
+            }
         }
     }
     browser.press("/");
     let focus = browser.script("return document.activeElement.name");
     assert_eq!(focus, "q", "the key of the search");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_says_which_line_decided_who_is_told() {
+    let Some((daemon, browser)) = desk().await else { return };
+    daemon.deliver("1", &mail("printer", "It burns.", 1));
+    let number = daemon.mails(1).await[0].ticket.clone().unwrap();
+    sign_in(&daemon, &browser, "adam");
+    browser.open(&url(&daemon, &format!("/tickets/{number}")));
+    browser.click(&format!("a[href='/tickets/{number}/audience']"));
+    let line = DESK.lines().position(|line| line.contains("  adam:")).unwrap() + 1;
+    let told = browser.text("main tbody tr:nth-child(1)");
+    assert!(told.starts_with("Adam Admin") && told.contains("you work in queue support"), "{told}");
+    assert!(told.contains("users.adam.subscriptions.events.ticketCreated"), "{told}");
+    assert!(told.contains(&format!("desk.yaml:{line}")), "{told}");
+    let other = browser.text("main tbody tr:nth-child(2)");
+    assert!(other.starts_with("鈴木 健二") && other.contains("users.kenji"), "{other}");
+    browser.choose("select[name=by]", "adam");
+    browser.click("form.filters button");
+    assert!(browser.text("main table").contains("did it himself"), "{}", browser.text("main table"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
