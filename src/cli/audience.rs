@@ -54,7 +54,7 @@ fn shown(audience: &AudienceView) -> String {
     let told = audience.people.iter().filter(|person| person.told);
     let rest = audience.people.iter().filter(|person| !person.told);
     let rows: Vec<Vec<String>> = told.chain(rest).map(row).collect();
-    output::table(&["WHO", "TOLD", "WHEN", "WHY", "DECIDED BY"], &rows)
+    output::whole_table(&["WHO", "TOLD", "WHEN", "WHY", "DECIDED BY"], &rows)
 }
 
 fn row(person: &PersonView) -> Vec<String> {

@@ -112,10 +112,16 @@ pub fn why_lines(why: &[WhyView]) -> String {
     lines.collect()
 }
 
-/// Rows in columns under a head; `none` if there are none.
+/// Rows in columns under a head, what is long cut short; `none` if there are none.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let short = |row: &Vec<String>| row.iter().map(|cell| cut(&clean(cell))).collect();
+    whole_table(head, &rows.iter().map(short).collect::<Vec<_>>())
+}
+
+/// The same with nothing cut, for what is asked for to be read to its end.
+pub fn whole_table(head: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| cut(&clean(cell))).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     if rows.is_empty() {
         return "none\n".to_owned();
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod alerts;
+mod audience;
 mod browser;
 mod browser_desk;
 mod browser_long;
