@@ -90,6 +90,13 @@ mod tests {
     }
 
     #[test]
+    fn eight_in_berlin_when_the_clocks_change() {
+        let eight = civil::time(8, 0, 0, 0);
+        check_daily("Europe/Berlin", eight, "2026-03-28T07:00:00Z", "2026-03-29T06:00:00Z");
+        check_daily("Europe/Berlin", eight, "2026-10-24T06:00:00Z", "2026-10-25T07:00:00Z");
+    }
+
+    #[test]
     fn an_hour_that_is_left_out() {
         // Berlin jumps from 02:00 to 03:00 on 2026-03-29.
         let half_past_two = civil::time(2, 30, 0, 0);

@@ -179,6 +179,23 @@ async fn a_digest_goes_out_once_a_day_through_restarts() {
 }
 
 #[tokio::test]
+async fn eight_is_eight_when_the_clocks_change() {
+    // Berlin is two hours ahead of UTC from 2026-03-29 to 2026-10-25, and one hour else.
+    for (noon, before, eight) in [
+        ("2026-03-28T12:00:00Z", "2026-03-29T05:59:59Z", "2026-03-29T06:00:00Z"),
+        ("2026-10-24T12:00:00Z", "2026-10-25T06:59:59Z", "2026-10-25T07:00:00Z"),
+    ] {
+        let mut desk = Desk::open(noon, DIGEST);
+        desk.reload(&users(DIGEST).replace("Asia/Tokyo", "Europe/Berlin"));
+        desk.mail().await;
+        desk.at(before).await;
+        assert_eq!(desk.owed().len(), 0, "{before}");
+        desk.at(eight).await;
+        assert_eq!(desk.owed().len(), 1, "{eight}");
+    }
+}
+
+#[tokio::test]
 async fn a_desk_that_was_down_at_eight_sends_when_it_is_up() {
     let mut desk = Desk::open("2026-11-24T03:00:00Z", DIGEST);
     desk.mail().await;
