@@ -199,7 +199,7 @@ pub fn all() -> Vec<Route> {
         post("/api/v1/servers/{name}/test", MANAGER, "Try an SMTP server step by step; no mail is sent", accounts::test_server).json::<TrialView>().within(PROBE_TIMEOUT_SECS),
 
         get("/api/v1/me", VIEWER, "Whose token this is, its role, and everything that it opens", people::me).json::<MeView>(),
-        get("/api/v1/users", VIEWER, "The people of the desk", people::list).json::<Vec<UserView>>(),
+        get("/api/v1/users", VIEWER, "The people of the desk, in the order of their names", people::list).query(PAGE).json::<PageView<UserView, String>>(),
         get("/api/v1/users/{name}", USER, "One of them, with how much rang for him and was not read", people::show).json::<UserDetail>(),
         delete("/api/v1/users/{name}/sessions", ADMIN, "End every session of one of them", people::sign_out).json::<DoneView>(),
 

@@ -44,10 +44,18 @@ async fn the_people_of_the_desk_and_their_bells() {
     });
     record(&desk).await;
     let (_, people) = ask(&desk, "viewer-token", "/api/v1/users").await;
-    let names: Vec<&str> =
-        people.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = people["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["adam", "mona", "ulla", "vera"]);
     assert!(!people.to_string().contains('@'), "addresses are for those who work: {people}");
+    let (_, first) = ask(&desk, "viewer-token", "/api/v1/users?limit=3").await;
+    assert_eq!((first["items"].as_array().unwrap().len(), &first["next"]), (3, &"ulla".into()));
+    let (_, last) = ask(&desk, "viewer-token", "/api/v1/users?limit=3&cursor=ulla").await;
+    assert_eq!((&last["items"][0]["name"], &last["next"]), (&"vera".into(), &Value::Null));
     let (status, ulla) = ask(&desk, "user-token", "/api/v1/users/ulla").await;
     assert_eq!(
         (status, &ulla["unread"], &ulla["email"]),

@@ -1,14 +1,19 @@
 //! Who asks, and the people of the desk.
 
+use std::ops::Bound;
+
 use axum::Json;
 use axum::extract::{Extension, State};
+use serde::Deserialize;
 
-use super::Path;
+use super::{Path, Query};
 use crate::core::config::User;
 use crate::http::Web;
 use crate::http::auth::Caller;
+use crate::http::dto::PageView;
 use crate::http::dto::people::{MeView, OperationView, UserDetail, UserView};
 use crate::http::dto::status::DoneView;
+use crate::http::paging::PageQuery;
 use crate::http::problem::Problem;
 use crate::http::routes::{self, Access, role_name};
 use crate::http::session::UNREAD_MAX;
@@ -34,10 +39,26 @@ pub async fn me(State(web): State<Web>, Extension(caller): Extension<Caller>) ->
     })
 }
 
-/// The people of the desk.
-pub async fn list(State(web): State<Web>) -> Json<Vec<UserView>> {
+/// What may stand in the query of the listing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// The people of the desk, in the order of their names.
+pub async fn list(
+    State(web): State<Web>,
+    Query(query): Query<ListQuery>,
+) -> Json<PageView<UserView, String>> {
+    let limit = PageQuery::new(query.limit, None).limit();
+    let from = query.cursor.map_or(Bound::Unbounded, Bound::Excluded);
     let running = web.handle.running.load();
-    Json(running.config.users.values().map(UserView::from).collect())
+    let mut users = running.config.users.range::<String, _>((from, Bound::Unbounded));
+    let items: Vec<UserView> = users.by_ref().take(limit).map(|(_, user)| user.into()).collect();
+    let next = users.next().and_then(|_| items.last()).map(|last| last.name.clone());
+    Json(PageView { items, next })
 }
 
 /// One of them, with the bells that wait for him.
