@@ -5,7 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::door;
-use super::foreign::foreign;
+use super::foreign::{foreign, short};
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Objects};
 use crate::app::probe::Probe;
@@ -13,25 +13,32 @@ use crate::core::config::Role;
 use crate::http::Web;
 use crate::http::api::{self, Path};
 use crate::http::dto::status::ConditionView;
-use crate::http::form::segment;
+use crate::http::form::{Form, link, segment};
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 
+/// Mail accounts of one page.
+const ACCOUNTS_SHOWN: usize = 10;
+/// SMTP servers of one page.
+const SERVERS_SHOWN: usize = 5;
+/// Columns of what went wrong; the whole is in the API.
+const MESSAGE_COLUMNS_MAX: usize = 120;
+
 /// How all of them are.
-pub async fn list(State(web): State<Web>, reader: SignedIn) -> Page {
+pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Page {
     let words = Objects::of(reader.language);
-    let all = web.handle.board.all();
+    let mut all = web.handle.board.all();
+    // What needs somebody comes first.
+    all.sort_by_key(|object| !fails(object));
     let (accounts, servers): (Vec<_>, Vec<_>) =
         all.iter().partition(|object| object.kind == Kind::MailAccount);
     let said = if reader.said == "fetching" { words.fetching } else { "" };
     let content = html! {
         h1 { (Frame::of(reader.language).accounts) }
         (layout::notice(said, false))
-        h2 { (words.accounts) }
-        (table(&reader, &accounts, words.accounts))
-        h2 { (words.servers) }
-        (table(&reader, &servers, words.servers))
+        (section(&reader, &accounts, words.accounts, ("accounts", ACCOUNTS_SHOWN), &form))
+        (section(&reader, &servers, words.servers, ("servers", SERVERS_SHOWN), &form))
     };
     layout::page(&reader, Here::Accounts, Frame::of(reader.language).accounts, content)
 }
@@ -80,6 +87,31 @@ fn tested(reader: &SignedIn, name: &str, probe: &Probe) -> Page {
         p { a href="/accounts" { (words.back) } }
     };
     layout::page(reader, Here::Accounts, &title, content)
+}
+
+fn fails(object: &ObjectStatus) -> bool {
+    let is = |kind| object.conditions.iter().find(|it| it.kind == kind).and_then(|it| it.status);
+    is(ConditionKind::Ready) == Some(false) && is(ConditionKind::Suspended) != Some(true)
+}
+
+/// So many of them, from where the field of the query says.
+fn section(
+    reader: &SignedIn,
+    objects: &[&ObjectStatus],
+    label: &str,
+    (field, most): (&str, usize),
+    form: &Form,
+) -> Markup {
+    let from = form.text(field).parse().unwrap_or(0).min(objects.len());
+    let shown = &objects[from..objects.len().min(from + most)];
+    let here = |from: usize| link("/accounts", &[(field, &from.to_string())]);
+    let first = (from > 0).then(|| here(0));
+    let next = (from + most < objects.len()).then(|| here(from + most));
+    html! {
+        h2 { (label) @if objects.len() > most { " (" (objects.len()) ")" } }
+        (table(reader, shown, label))
+        (layout::alphabet(reader, first.as_deref(), next.as_deref()))
+    }
 }
 
 fn table(reader: &SignedIn, objects: &[&ObjectStatus], label: &str) -> Markup {
@@ -164,7 +196,7 @@ fn conditions(reader: &SignedIn, object: &ObjectStatus) -> Markup {
         object.conditions.iter().find(|it| it.status == Some(false) && !it.message.is_empty());
     html! {
         span class=(class) { (word) }
-        @if let Some(trouble) = trouble { " " (foreign(&trouble.message)) }
+        @if let Some(trouble) = trouble { " " (short(&trouble.message, MESSAGE_COLUMNS_MAX)) }
         details {
             summary { small { (words.conditions) } }
             dl.facts {
@@ -186,7 +218,7 @@ fn details(reader: &SignedIn, condition: &crate::run::board::Condition) -> Marku
     html! {
         dt { (name) ": " (status) }
         dd {
-            (condition.reason) " " (foreign(&condition.message)) " "
+            (condition.reason) " " (short(&condition.message, MESSAGE_COLUMNS_MAX)) " "
             small { (words.since) " " (layout::time(reader, condition.since)) }
         }
     }

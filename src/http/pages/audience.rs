@@ -17,9 +17,12 @@ use crate::http::Web;
 use crate::http::api::Path;
 use crate::http::api::audience::{Judged, judge};
 use crate::http::dto::audience::RuleView;
-use crate::http::form::Form;
+use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
+
+/// People of one page.
+const PEOPLE_SHOWN: usize = 50;
 
 /// The page.
 pub async fn show(
@@ -40,7 +43,7 @@ pub async fn show(
         p.soft { (words.about) }
         (question(&number, kind, by.as_deref(), &config, &reader))
         @if judged.verdicts.is_empty() { p.empty { (words.none) } }
-        @else { (answer(&judged, &config, &reader)) }
+        @else { (answer(&judged, &config, &reader, &format!("/tickets/{number}/audience"), &form)) }
     };
     Ok(layout::page(&reader, Here::Tickets, words.title, content))
 }
@@ -79,11 +82,20 @@ fn question(
     }
 }
 
-fn answer(judged: &Judged, config: &Config, reader: &SignedIn) -> Markup {
+/// Those who are told, and then the others, from where the query says.
+fn answer(judged: &Judged, config: &Config, reader: &SignedIn, path: &str, form: &Form) -> Markup {
     let words = Audience::of(reader.language);
-    let told = |verdict: &&Verdict| verdict.told.is_ok();
     let files = Whereabouts::of(&judged.files);
-    let (first, rest): (Vec<_>, Vec<_>) = judged.verdicts.iter().partition(told);
+    let mut all: Vec<&Verdict> = judged.verdicts.iter().collect();
+    all.sort_by_key(|verdict| verdict.told.is_err());
+    let from = form.text("from").parse().unwrap_or(0).min(all.len());
+    let shown = &all[from..all.len().min(from + PEOPLE_SHOWN)];
+    let here = |from: usize| {
+        let (event, by, from) = (form.text("event"), form.text("by"), from.to_string());
+        link(path, &[("event", event), ("by", by), ("from", &from)])
+    };
+    let first = (from > 0).then(|| here(0));
+    let next = (from + PEOPLE_SHOWN < all.len()).then(|| here(from + PEOPLE_SHOWN));
     html! {
         div.scroll tabindex="0" role="region" aria-label=(words.title) {
             table {
@@ -95,12 +107,11 @@ fn answer(judged: &Judged, config: &Config, reader: &SignedIn) -> Markup {
                     th scope="col" { (words.decided) }
                 } }
                 tbody {
-                    @for verdict in first.iter().chain(&rest) {
-                        (line(verdict, &files, config, reader))
-                    }
+                    @for verdict in shown { (line(verdict, &files, config, reader)) }
                 }
             }
         }
+        (layout::alphabet(reader, first.as_deref(), next.as_deref()))
     }
 }
 

@@ -12,19 +12,26 @@ use std::sync::LazyLock;
 
 use super::layout::{self, Here, Page};
 use super::words::Objects;
-use super::{door, foreign};
+use super::{door, foreign, plain};
 use crate::app::{ReloadAnswer, Trigger};
 use crate::core::config::Config;
 use crate::core::plan::Change;
 use crate::http::Web;
 use crate::http::dto::config::{ChangeView, ProblemView};
+use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
 
 /// Problems and changes that are shown of each.
-const ROWS_MAX: usize = 100;
-/// Bytes of all files together that are shown.
-const FILES_BYTES_MAX: usize = 32 * 1024;
+const ROWS_MAX: usize = 30;
+/// Columns of what is wrong, and of what to do about it.
+const PROBLEM_COLUMNS_MAX: usize = 240;
+/// Files that are named.
+const FILES_MAX: usize = 100;
+/// Bytes that files take of the page together; what has no room has a page of its own.
+const FILES_BYTES_MAX: usize = 8 * 1024;
+/// Bytes that one file takes of its own page.
+const FILE_BYTES_MAX: usize = 28 * 1024;
 
 /// Digests, and plain values of keys that sound like a password. Strings that begin with one of
 /// `{[&*|>` are references, anchors or blocks.
@@ -38,7 +45,7 @@ static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Everything about it.
-pub async fn show(State(web): State<Web>, reader: SignedIn) -> Result<Page, Problem> {
+pub async fn show(State(web): State<Web>, reader: SignedIn, form: Form) -> Result<Page, Problem> {
     let words = Objects::of(reader.language);
     let running = web.handle.running.load_full();
     let rejected = web.handle.rejected.load_full();
@@ -65,13 +72,17 @@ pub async fn show(State(web): State<Web>, reader: SignedIn) -> Result<Page, Prob
                 dt { (words.declared) } dd { (declared(&running.config)) }
             }
         }
-        h2 { (words.problems) }
-        (problems(words, &rejected))
-        h2 { (words.changes) }
-        (changes(words, &running.changes))
-        h2 { (words.files) }
-        p.soft { (words.redacted) }
-        (shown(&files))
+        @if let Some((path, content)) = files.iter().find(|file| file.0 == form.text("file")) {
+            (alone(words, path, content))
+        } @else {
+            h2 { (words.problems) }
+            (problems(words, &rejected))
+            h2 { (words.changes) }
+            (changes(words, &running.changes))
+            h2 { (words.files) }
+            p.soft { (words.redacted) }
+            (shown(&files))
+        }
     };
     Ok(layout::page(&reader, Here::Configuration, words.configuration, content))
 }
@@ -129,8 +140,10 @@ fn problems(words: &Objects, problems: &[crate::config::Problem]) -> Markup {
                                     } @else {
                                         span.badge.warn { (problem.severity) }
                                     }
-                                    " " (problem.message)
-                                    @if !problem.hint.is_empty() { br; small { (problem.hint) } }
+                                    " " (foreign::short(&problem.message, PROBLEM_COLUMNS_MAX))
+                                    @if !problem.hint.is_empty() {
+                                        br; small { (foreign::short(&problem.hint, PROBLEM_COLUMNS_MAX)) }
+                                    }
                                 }
                             }
                         }
@@ -175,29 +188,36 @@ fn rest(count: usize) -> Markup {
     html! { @if count > ROWS_MAX { p.soft { "… +" (count - ROWS_MAX) } } }
 }
 
+/// The files, as far as there is room; the others lead to pages of their own.
 fn shown(files: &[(String, String)]) -> Markup {
-    let mut left = FILES_BYTES_MAX;
-    let files = files.iter().map(|(path, content)| {
-        let part = cut(content, left);
-        left -= part.len();
-        (path, redacted(part), part.len() < content.len())
+    let mut room = FILES_BYTES_MAX;
+    let files = files.iter().take(FILES_MAX).map(|(path, content)| {
+        let content = redacted(content);
+        let rest = room.checked_sub(plain::weight(&content));
+        room = rest.unwrap_or(room);
+        (path, rest.map(|_| content))
     });
     html! {
-        @for (path, content, cut) in files {
-            details.card {
-                summary { span.mono { (path) } }
-                pre { (foreign::plain(&content)) @if cut { "\n…" } }
+        @for (path, content) in files {
+            @if let Some(content) = content {
+                details.card { summary { span.mono { (path) } } pre { (foreign::plain(&content)) } }
+            } @else {
+                p.card { a.mono href=(link("/configuration", &[("file", path)])) { (path) } }
             }
         }
     }
 }
 
-fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// One file.
+fn alone(words: &Objects, path: &str, content: &str) -> Markup {
+    let content = redacted(content);
+    let shown = plain::fitting(&content, FILE_BYTES_MAX);
+    html! {
+        p { a href="/configuration" { (words.configuration) } }
+        h2.mono { (path) }
+        p.soft { (words.redacted) }
+        div.card { pre { (foreign::plain(shown)) @if shown.len() < content.len() { "\n…" } } }
     }
-    &text[..end]
 }
 
 /// Without what could be tried against words.
@@ -224,11 +244,5 @@ mod tests {
         check("apiToken: \"a b\"", "apiToken: •••");
         let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         check(&format!("sha256: {digest}"), "sha256: •••");
-    }
-
-    #[test]
-    fn a_cut_falls_between_characters() {
-        assert_eq!(cut("日本", 4), "日");
-        assert_eq!(cut("ab", 9), "ab");
     }
 }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::foreign::{foreign, short};
 use super::layout::{self, Here, Page};
+use super::plain;
 use super::words::{Frame, Mails};
 use crate::core::config::Role;
 use crate::core::intake::Outcome;
@@ -201,9 +202,11 @@ pub(super) fn actions(reader: &SignedIn, mail: &MailRecord) -> Markup {
 }
 
 fn source(id: u64, raw: &[u8], words: &Mails) -> Markup {
-    let cut = raw.len() > SOURCE_BYTES_MAX;
-    let shown = String::from_utf8_lossy(&raw[..raw.len().min(SOURCE_BYTES_MAX)]);
-    let shown = super::foreign::plain(&shown.replace("\r\n", "\n"));
+    let all = String::from_utf8_lossy(&raw[..raw.len().min(SOURCE_BYTES_MAX)]);
+    let all = all.replace("\r\n", "\n");
+    let shown = plain::fitting(&all, SOURCE_BYTES_MAX);
+    let cut = shown.len() < all.len() || raw.len() > SOURCE_BYTES_MAX;
+    let shown = super::foreign::plain(shown);
     html! {
         h2 { (words.source) }
         div.card {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::door;
-use super::foreign::{foreign, plain};
+use super::foreign::{foreign, plain, short};
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Mails};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
@@ -17,7 +17,9 @@ use crate::http::session::SignedIn;
 use crate::store::OutboxFilter;
 
 /// Mails on one page.
-const ROWS: usize = 50;
+const ROWS: usize = 30;
+/// Columns of what a server said last; the whole is in the API.
+const ANSWER_COLUMNS_MAX: usize = 160;
 
 /// A mail with the number of its ticket.
 type Row = (Outgoing, Option<String>);
@@ -175,7 +177,7 @@ fn last_answer(delivery: &Delivery) -> Markup {
         Delivery::Sent { .. } => "",
         Delivery::Dead { reason, .. } => reason,
     };
-    foreign(text)
+    short(text, ANSWER_COLUMNS_MAX)
 }
 
 fn kind(kind: &OutgoingKind, words: &Mails) -> &'static str {

@@ -63,6 +63,35 @@ pub(super) fn beginning(text: &str, columns: usize) -> &str {
     text
 }
 
+/// The beginning of a text that takes so many bytes of a page.
+pub(super) fn fitting(text: &str, bytes: usize) -> &str {
+    let mut room = bytes;
+    for (at, c) in text.char_indices() {
+        match room.checked_sub(takes(c)) {
+            Some(rest) => room = rest,
+            None => return &text[..at],
+        }
+    }
+    text
+}
+
+/// Bytes that a text takes of a page.
+pub(super) fn weight(text: &str) -> usize {
+    text.chars().map(takes).sum()
+}
+
+/// What stands for some characters is longer than they are.
+fn takes(c: char) -> usize {
+    match c {
+        '<' | '>' => "&lt;".len(),
+        '&' => "&amp;".len(),
+        '"' => "&quot;".len(),
+        '\n' | '\t' => 1,
+        other if hidden(other) => "[U+10FFFF]".len(),
+        other => other.len_utf8(),
+    }
+}
+
 /// Who wrote, as written, with a warning where the address is not what it seems.
 pub fn person(written: &str, warning: &str) -> Markup {
     let doubt = doubtful(written);
@@ -228,6 +257,15 @@ mod tests {
         assert_eq!(short("<b> 紙", 5).into_string(), "&lt;b&gt; …");
         assert_eq!(short("請求書", 5).into_string(), "請求…");
         assert_eq!(short("", 0).into_string(), "");
+    }
+
+    #[test]
+    fn a_text_is_cut_by_what_it_takes_of_a_page() {
+        assert_eq!(fitting("<<<", 8), "<<");
+        assert_eq!(fitting("a&b", 6), "a&");
+        assert_eq!(fitting("請求書", 8), "請求");
+        assert_eq!(fitting("\u{202E}x", 9), "");
+        assert_eq!(fitting("whole", 5), "whole");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::http::session::SignedIn;
 use crate::store::{QueueCount, SortBy, TicketCursor, TicketQuery};
 
 /// Tickets of a page.
-const SHOWN_MAX: usize = 50;
+const SHOWN_MAX: usize = 40;
 /// Columns of a title in a list.
 const TITLE_COLUMNS_MAX: usize = 80;
 /// Columns of a customer's address in a list, where it is the title of his name.
