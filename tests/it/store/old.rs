@@ -66,7 +66,7 @@ fn a_newer_version_is_not_touched() {
     transaction.commit().unwrap();
     drop(database);
     let error = open(directory.path()).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 10 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 11 }), "{error}");
     assert_eq!(version(directory.path()), [0, 0, 0, 99]);
 }
 
