@@ -203,7 +203,11 @@ async fn a_page_says_which_line_decided_who_is_told() {
     assert!(other.starts_with("鈴木 健二") && other.contains("users.kenji"), "{other}");
     browser.choose("select[name=by]", "adam");
     browser.click("form.filters button");
-    assert!(browser.text("main table").contains("did it himself"), "{}", browser.text("main table"));
+    assert!(
+        browser.text("main table").contains("did it himself"),
+        "{}",
+        browser.text("main table")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
