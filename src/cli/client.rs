@@ -59,6 +59,18 @@ pub struct Client {
     answer_timeout: Duration,
 }
 
+/// What a request carries.
+struct Payload {
+    media_type: &'static str,
+    bytes: Bytes,
+}
+
+impl Payload {
+    fn json(value: &Value) -> Payload {
+        Payload { media_type: "application/json", bytes: value.to_string().into() }
+    }
+}
+
 impl ServerArgs {
     /// Reads URL and token.
     pub fn client(&self) -> Result<Client, Failure> {
@@ -129,14 +141,25 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, Failure> {
-        read(&self.exchange(method, path, body).await?)
+        read(&self.exchange(method, path, body.map(Payload::json)).await?)
+    }
+
+    /// Sends bytes of a media type and reads the answer.
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let payload = Payload { media_type, bytes: bytes.into() };
+        read(&self.exchange(Method::POST, path, Some(payload)).await?)
     }
 
     async fn exchange(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Payload>,
     ) -> Result<Bytes, Failure> {
         let request = self.request(method, path, body)?;
         let within = Duration::from_secs(CONNECT_TIMEOUT_SECS);
@@ -164,7 +187,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Payload>,
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let base = self.url.path().trim_end_matches('/');
         let authority = self.url.authority().map(|it| it.as_str()).unwrap_or_default();
@@ -182,9 +205,9 @@ impl Client {
         }
         let bytes = match body {
             None => Bytes::new(),
-            Some(value) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Bytes::from(value.to_string())
+            Some(Payload { media_type, bytes }) => {
+                request = request.header(header::CONTENT_TYPE, media_type);
+                bytes
             }
         };
         request

@@ -1,4 +1,5 @@
-//! `postroom explain`: what would become of a mail, by the files alone or with what a store knows.
+//! `postroom explain`: what would become of a mail, by the files alone, with what a store knows, or
+//! at a daemon as it runs.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::client::ServerArgs;
+use super::client::{ServerArgs, query};
 use super::output::{Format, clean, paint};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
 use crate::core::config::Config;
@@ -28,10 +29,12 @@ const MAIL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 #[command(after_help = "By the files alone a mail is the first one of an empty desk, and a \
                         follow-up is explained as a new ticket. With --with-store the tickets \
                         there are count: the daemon is asked, or if none answers the store in \
-                        --data is read. Nothing is recorded.\n\n\
+                        --data is read. With --against a daemon answers for the files that it \
+                        runs and the tickets that it has. Nothing is recorded.\n\n\
                         Examples:\n  postroom explain mail.eml --account support -c config/\n  \
                         postroom explain mail.eml --account support -c config/ --tree\n  \
-                        postroom explain - --account support -c config/ --with-store")]
+                        postroom explain - --account support -c config/ --with-store\n  \
+                        postroom explain mail.eml --account support --against https://desk.example")]
 pub struct ExplainArgs {
     /// The mail; `-` reads the standard input
     #[arg(value_name = "MAIL.eml")]
@@ -39,8 +42,21 @@ pub struct ExplainArgs {
     /// Mail account it is taken to come through
     #[arg(long, value_name = "NAME")]
     account: String,
-    #[command(flatten)]
-    files: FilesArgs,
+    /// Configuration file, or directory read recursively for *.yaml and *.yml; may be repeated
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        env = "POSTROOM_CONFIG",
+        required_unless_present = "against"
+    )]
+    config: Vec<PathBuf>,
+    /// Directory in which `{secret: NAME}` is looked for
+    #[arg(long, value_name = "DIR", env = "POSTROOM_SECRETS_DIR")]
+    secrets_dir: Option<PathBuf>,
+    /// Ask this daemon, for the files it runs and with what its store knows; no files are read here
+    #[arg(long, value_name = "URL", conflicts_with = "with_store")]
+    against: Option<String>,
     /// Show every filter, with the value each condition looked at
     #[arg(long)]
     tree: bool,
@@ -55,8 +71,13 @@ pub struct ExplainArgs {
 }
 
 /// Explains.
-pub fn run(args: ExplainArgs) -> Result<Exit, Failure> {
-    let loaded = args.files.load();
+pub fn run(mut args: ExplainArgs) -> Result<Exit, Failure> {
+    if let Some(url) = &args.against {
+        let explanation = of_daemon(url, &args, read(&args.mail)?)?;
+        return Ok(show(&explanation, &args));
+    }
+    let config = std::mem::take(&mut args.config);
+    let loaded = FilesArgs { config, secrets_dir: args.secrets_dir.take() }.load();
     let Some(config) = loaded.config else {
         output::problems(&loaded.problems);
         return Ok(Exit::Problems);
@@ -67,16 +88,27 @@ pub fn run(args: ExplainArgs) -> Result<Exit, Failure> {
     } else {
         explain(&config, &args.account, &raw, Timestamp::now()).map_err(no_account)?
     };
+    Ok(show(&explanation, &args))
+}
+
+fn show(explanation: &Explanation, args: &ExplainArgs) -> Exit {
     match args.format {
-        Format::Json => output::json(&explanation),
+        Format::Json => output::json(explanation),
         Format::Human => {
-            output::print(&lines(&explanation));
+            output::print(&lines(explanation));
             if args.tree {
-                output::print(&tree(&explanation));
+                output::print(&tree(explanation));
             }
         }
     }
-    Ok(Exit::Fine)
+    Exit::Fine
+}
+
+/// What a daemon would make of it as it is.
+fn of_daemon(url: &str, args: &ExplainArgs, raw: Vec<u8>) -> Result<Explanation, Failure> {
+    let client = args.server.client_of(url)?;
+    let path = query("/api/v1/explain", &[("account", Some(args.account.clone()))]);
+    wait_for(client.post_bytes(&path, "message/rfc822", raw))
 }
 
 fn no_account(error: ExplainError) -> Failure {

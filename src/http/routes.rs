@@ -250,7 +250,7 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/config", ADMIN, "The configuration that runs, secrets as references", config::show).json::<serde_json::Value>(),
         get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).query(FILES).json::<FilesView>(),
         post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
-        post("/api/v1/explain", USER, "What would become of this mail, as far as configuration and mail tell", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
+        post("/api/v1/explain", USER, "What would become of this mail, with what the store knows; nothing is recorded", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
         post("/api/v1/explain/files", ADMIN, "What would become of this mail under these files, with what the store knows; nothing is recorded", replay::explain).takes::<ExplainRequest>().json::<Explanation>(),
         post("/api/v1/replay", ADMIN, "Which of the newest mails would fare differently under these files; nothing is recorded", replay::replay).takes::<ReplayRequest>().json::<ReplayView>().within(REPLAY_TIMEOUT_SECS),
         post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).kept().takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),

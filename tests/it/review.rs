@@ -167,8 +167,13 @@ fn mail(repository: &Repository, name: &str, from: &str, subject: &str) -> PathB
 
 /// Runs the daemon until all mails are in its store.
 async fn take_in(repository: &Repository, mails: usize) -> App {
+    run_desk(repository, DESK, mails).await
+}
+
+/// The same for another desk.
+async fn run_desk(repository: &Repository, desk: &str, mails: usize) -> App {
     // What runs is a copy: edits of the branch are not what runs.
-    repository.write("running/desk.yaml", DESK);
+    repository.write("running/desk.yaml", desk);
     repository.write("running/rules/filters.yaml", FILTERS);
     let options = Options {
         config: vec![repository.path().join("running")],
@@ -246,7 +251,8 @@ async fn the_comment_names_the_mail_that_would_go_elsewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn explained_with_what_the_store_knows() {
     let repository = Repository::new();
-    mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    let first = mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    std::fs::copy(first, repository.path().join("first.eml")).unwrap();
     let app = take_in(&repository, 1).await;
     let url = format!("http://{}", app.addr());
     let ticket =
@@ -267,8 +273,63 @@ async fn explained_with_what_the_store_knows() {
     let tree =
         ["├─ vip (order 1): fails\n│  └─ ✗ From address .*@vip\\.example: \"eve@cust.example\"\n"];
     explain(&["--tree", "--with-store", "--url", &url], &tree);
+    // A daemon needs no files: it answers for those that it runs, and records nothing.
+    let against = |mail: &str, account: &str, exit: i32, words: &[&str]| {
+        let command = ["explain", mail, "--account", account, "--data", "data", "--against", &url];
+        let json = ["--format", "json"];
+        tokio::task::block_in_place(|| {
+            repository.check(&[&command[..], &json].concat(), exit, words)
+        })
+    };
+    let store = app.handle().store.clone();
+    let of_daemon: Value = serde_json::from_str(&against("again.eml", "inbox", 0, &[])).unwrap();
+    assert_eq!(of_daemon["outcome"], "followUp", "{of_daemon:#}");
+    assert_eq!(of_daemon["ticket"], ticket.as_str());
+    let again: Value = serde_json::from_str(&against("first.eml", "inbox", 0, &[])).unwrap();
+    assert_eq!(again["outcome"], "duplicate", "{again:#}");
+    against("again.eml", "inbxo", 1, &["there is no mail account \"inbxo\"; declared are inbox"]);
+    assert_eq!(store.mails(None, 10).unwrap().items.len(), 1);
+    drop(store);
     app.stop().await;
+    let stored: Value = serde_json::from_str(&{
+        let more = ["--with-store", "--url", "http://127.0.0.1:9", "--format", "json"];
+        explain(&more, &[])
+    })
+    .unwrap();
+    assert_eq!(stored, of_daemon);
     explain(&["--with-store", "--url", "http://127.0.0.1:9"], &["followUp\n", &joins]);
+}
+
+/// Who was answered as often as may be is not answered again, and the daemon knows how often.
+#[tokio::test(flavor = "multi_thread")]
+async fn explained_with_how_often_the_sender_was_answered() {
+    let repository = Repository::new();
+    mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    let thanks = DESK.replace("support: {}", "support: {sender: desk, autoReplies: {new: thanks}}")
+        + "limits: {autoRepliesPerDay: 1}\n\
+           smtp: {out: {type: file, directory: ../out}}\n\
+           senders: {desk: {from: support@desk.example, via: [out]}}\n\
+           autoReplies: {thanks: {from: support@desk.example, subject: {en: Thanks}, text: {en: Soon.}}}\n";
+    repository.write("config/desk.yaml", &thanks);
+    let app = run_desk(&repository, &thanks, 1).await;
+    let url = format!("http://{}", app.addr());
+    let text = "From: eve@cust.example\r\nTo: support@desk.example\r\nSubject: Screen\r\n\
+                Message-ID: <two@x.test>\r\n\r\nDark.\r\n";
+    repository.write("two.eml", text);
+    let explain = |more: &[&str]| -> Value {
+        let command = ["explain", "two.eml", "--account", "inbox", "--data", "data"];
+        let command = [&command[..], &["--format", "json"], more].concat();
+        let said = tokio::task::block_in_place(|| repository.check(&command, 0, &[]));
+        serde_json::from_str(&said).unwrap()
+    };
+    let by_files = explain(&["-c", "config"]);
+    assert_eq!((&by_files["autoReply"], &by_files["suppressed"]), (&"thanks".into(), &Value::Null));
+    let of_daemon = explain(&["--against", &url]);
+    assert_eq!(
+        (&of_daemon["autoReply"], &of_daemon["suppressed"]),
+        (&Value::Null, &"perDay".into())
+    );
+    app.stop().await;
 }
 
 /// More mails than are judged at a time.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Query, Raw};
 use crate::http::Web;
-use crate::http::explain::{ExplainError, Explanation};
+use crate::http::explain::{Explanation, explain_with};
 use crate::http::problem::Problem;
 
 /// What must stand in the query.
@@ -16,18 +16,14 @@ pub struct ExplainQuery {
     account: String,
 }
 
-/// Judges a mail without recording anything.
+/// Judges a mail under what runs, with what the store knows; nothing is recorded.
 pub async fn explain(
     State(web): State<Web>,
     Query(query): Query<ExplainQuery>,
     Raw(raw): Raw,
 ) -> Result<Json<Explanation>, Problem> {
     let config = web.handle.running.load().config.clone();
-    let judged = tokio::task::spawn_blocking(move || {
-        crate::http::explain::explain(&config, &query.account, &raw, web.handle.clock.now())
-    });
-    match judged.await.map_err(|_| Problem::internal())? {
-        Ok(explanation) => Ok(Json(explanation)),
-        Err(error @ ExplainError::NoAccount { .. }) => Err(Problem::not_found(error)),
-    }
+    let (store, now) = (web.handle.store.clone(), web.handle.clock.now());
+    let explained = explain_with(&store, config, &query.account, raw.to_vec(), now).await?;
+    explained.map(Json).map_err(Problem::not_found)
 }
