@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod action;
 mod alerts;
 mod audience;
 mod browser;

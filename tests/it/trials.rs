@@ -53,7 +53,7 @@ const STEPS: &str = "version: 1\ntests:\n\
 
 const BOSS: &str = "From: boss@vip.example\nTo: support@desk.example\nSubject: Call\nMessage-ID: <b@vip.example>\n\nNow.\n";
 
-fn desk() -> tempfile::TempDir {
+pub fn desk() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "config/desk.yaml", DESK);
     write(folder.path(), "config/desk_test.yaml", STEPS);
@@ -61,13 +61,13 @@ fn desk() -> tempfile::TempDir {
     folder
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
+pub fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
-fn edit(folder: &Path, name: &str, from: &str, to: &str) {
+pub fn edit(folder: &Path, name: &str, from: &str, to: &str) {
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     assert!(text.contains(from), "{from:?} in {text}");
     write(folder, name, &text.replace(from, to));
@@ -168,6 +168,63 @@ fn agents_act_in_turn() {
     check(folder.path(), &["--only", "hand"], 0, &["ok     from hand to hand"]);
 }
 
+/// What JUnit reports have in common: these elements in this order, these attributes.
+#[track_caller]
+fn check_junit(xml: &str) -> Vec<(String, Option<String>)> {
+    let document = roxmltree::Document::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
+    let suites = document.root_element();
+    let named = |node: roxmltree::Node<'_, '_>| {
+        node.attributes().map(|it| it.name().to_owned()).collect::<Vec<String>>()
+    };
+    assert_eq!(suites.tag_name().name(), "testsuites");
+    assert_eq!(named(suites), ["tests", "failures", "errors"]);
+    let all: Vec<_> = suites.children().filter(|it| it.is_element()).collect();
+    let [suite] = all[..] else { panic!("{xml}") };
+    assert_eq!(suite.tag_name().name(), "testsuite");
+    assert_eq!(named(suite), ["name", "tests", "failures", "errors", "skipped", "time"]);
+    let mut cases = Vec::new();
+    for case in suite.children().filter(|it| it.is_element()) {
+        assert_eq!(case.tag_name().name(), "testcase");
+        assert_eq!(named(case), ["classname", "name", "time"]);
+        assert!(case.attribute("time").unwrap().parse::<f64>().is_ok(), "{xml}");
+        let below: Vec<_> = case.children().filter(|it| it.is_element()).collect();
+        let names: Vec<&str> = below.iter().map(|it| it.tag_name().name()).collect();
+        let orders: [&[&str]; 4] = [&[], &["failure"], &["system-out"], &["failure", "system-out"]];
+        assert!(orders.contains(&&names[..]), "{names:?}");
+        let failure = below.iter().find(|it| it.has_tag_name("failure"));
+        let message = failure.map(|it| it.attribute("message").unwrap().to_owned());
+        cases.push((case.attribute("name").unwrap().to_owned(), message));
+    }
+    let failed = cases.iter().filter(|(_, message)| message.is_some()).count();
+    for counted in [suites, suite] {
+        assert_eq!(counted.attribute("tests"), Some(cases.len().to_string().as_str()));
+        assert_eq!(counted.attribute("failures"), Some(failed.to_string().as_str()));
+    }
+    cases
+}
+
+#[test]
+fn reports_of_junit_are_read_by_others() {
+    let folder = desk();
+    let hostile = "]]> <b a='1'>&amp;\\\"\\a\\u0085\\uFFFE日本\\r\\n--> <![CDATA[";
+    edit(
+        folder.path(),
+        "config/desk_test.yaml",
+        "the boss is important",
+        &format!("\"{hostile}\""),
+    );
+    edit(folder.path(), "config/desk.yaml", "boss@vip", "chef@vip");
+    let cases = check_junit(&check(folder.path(), &["--format", "junit"], 4, &[]));
+    assert_eq!(cases.len(), 2);
+    assert_eq!(cases[0], ("a closed ticket opens again".into(), None));
+    let (name, message) = &cases[1];
+    assert!(name.starts_with("]]> <b a='1'>&amp;\"\u{fffd}"), "{name}");
+    assert!(name.contains("日本") && name.ends_with("--> <![CDATA["), "{name}");
+    assert_eq!(message.as_deref(), Some("queue is support, not vip"));
+    let output = postroom(folder.path(), &["check", "-c", "config", "--format", "junit"]);
+    check_junit(&String::from_utf8(output.stdout).unwrap());
+}
+
 #[test]
 fn what_fails_is_told_with_its_step() {
     let folder = desk();
@@ -237,74 +294,6 @@ fn hooks_run() {
     edit(folder.path(), "config/desk.yaml", "queue: vip}", "queue: vpi}");
     let output = postroom(folder.path(), &["check", "--strict", "-c", "config"]);
     assert_eq!(output.status.code(), Some(3));
-}
-
-/// The script of the GitHub action, with what the action gives it.
-fn review(folder: &Path) -> (i32, String, String) {
-    let action =
-        postroom::config::document::parse(include_str!("../../action.yml")).unwrap().remove(0);
-    let step = &action["runs"]["steps"][0];
-    assert_eq!(step["run"], "\"$GITHUB_ACTION_PATH/action/review\"");
-    // Nothing from outside is part of a script.
-    for step in action["runs"]["steps"].as_array().unwrap() {
-        assert!(!step["run"].as_str().unwrap().contains("${{"), "{step}");
-    }
-    let known =
-        ["POSTROOM", "CONFIG", "AGAINST", "STRICT", "DAEMON", "POSTROOM_TOKEN", "LAST", "REPORTS"];
-    let names: Vec<&String> = step["env"].as_object().unwrap().keys().collect();
-    assert_eq!(names, known);
-    let root = env!("CARGO_MANIFEST_DIR");
-    let output = Command::new("bash")
-        .args(["-c", step["run"].as_str().unwrap()])
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", std::env::var("PATH").unwrap())
-        .env("GITHUB_ACTION_PATH", root)
-        .env("GITHUB_OUTPUT", folder.join("output"))
-        .env("POSTROOM", env!("CARGO_BIN_EXE_postroom"))
-        .env("CONFIG", "config\n")
-        .env("AGAINST", "before")
-        .env("STRICT", "true")
-        .env("REPORTS", folder.join("reports"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    let report = std::fs::read_to_string(folder.join("reports/report.md")).unwrap();
-    (output.status.code().unwrap(), said, report)
-}
-
-#[test]
-fn the_action_reviews() {
-    let folder = desk();
-    let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(folder.path()).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    };
-    git(&["init", "-q"]);
-    git(&["add", "-A"]);
-    git(&["-c", "user.name=t", "-c", "user.email=t@x.test", "commit", "-q", "-m", "x"]);
-    git(&["tag", "before"]);
-    edit(folder.path(), "config/desk.yaml", "  vip: {}\n", "  vip: {}\n  sales: {}\n");
-    let (exit, said, report) = review(folder.path());
-    assert_eq!(exit, 0, "{said}\n{report}");
-    for words in
-        ["the files are good", "2 tests passed", "### Postroom: 1 change", "`queues.sales`"]
-    {
-        assert!(report.contains(words), "{words:?} in {report}");
-    }
-    let outputs = std::fs::read_to_string(folder.path().join("output")).unwrap();
-    assert!(outputs.contains("sarif="), "{outputs}");
-    // A test that fails fails the review, with an annotation at its line.
-    edit(folder.path(), "config/desk.yaml", "closed: reopen", "closed: newTicket");
-    let (exit, said, report) = review(folder.path());
-    assert_eq!(exit, 4, "{said}\n{report}");
-    assert!(said.contains("::error file=config/desk_test.yaml,line=4"), "{said}");
-    assert!(report.contains("1 of 2 tests failed"), "{report}");
-    // Files that do not load are told once.
-    edit(folder.path(), "config/desk.yaml", "queue: vip}", "queue: vpi}");
-    let (exit, said, report) = review(folder.path());
-    assert_eq!(exit, 3, "{said}\n{report}");
-    assert!(said.contains("did you mean") && !report.contains("tests"), "{said}\n{report}");
 }
 
 #[test]
