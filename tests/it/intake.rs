@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use case::Case;
 use postroom::config::{self, Loaded};
+use postroom::core::config::Config;
+use postroom::core::thread;
+use postroom::core::ticket::TicketId;
 use world::World;
 
 fn directory() -> PathBuf {
@@ -138,20 +141,42 @@ fn file_name(path: &Path) -> String {
 /// A signed Message-ID or a number is worth nothing to somebody who can only guess.
 #[test]
 fn guessing_joins_nothing() {
+    const GUESSES: u32 = 50_000;
     let config = loaded("").config.expect("the desk of the golden files is valid");
     let mut world = World::new();
     let first = mail("eve@cust.example", "Printer broken", "first@cust.example", "");
     world.receive(&config, "inbox", &first);
-    let number = world.number(1);
-    for guess in 0..1_000 {
-        let tag = format!("Re: [Ticket#{number}] hello {guess}");
-        let forged = format!("<1.{guess:x}.00000000.{:032x}@corp.example>", guess * 7919);
-        let id = format!("guess{guess}@evil.example");
-        let raw = mail("mallory@evil.example", &tag, &id, &format!("References: {forged}\n"));
-        let decision = world.receive(&config, "inbox", &raw);
-        assert_eq!(decision.outcome.label(), "created", "{:?}", decision.why);
-    }
-    assert_eq!(world.articles_of(1), 2, "the mail and its automatic answer");
+    let (known, world) = (world.number(1), &world);
+    let now = "2026-11-22T05:00:00Z".parse().unwrap();
+    let guess = |guess: u32| {
+        // Each number that a ticket of this day can have, with its check digit: the right one, too.
+        let number = thread::number(&config.desk, now, guess);
+        let by_number = check_guess(world, &config, &format!("Re: [Ticket#{number}] hello"), "");
+        let tag = u128::from(guess).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let forged = format!("References: <1.{guess:x}.00000000.{tag:032x}@corp.example>\n");
+        (number == known, by_number + check_guess(world, &config, "hello", &forged))
+    };
+    let half = |from: u32| (from..GUESSES).step_by(2).map(guess).collect::<Vec<_>>();
+    let guesses = std::thread::scope(|scope| {
+        let other = scope.spawn(|| half(1));
+        [half(0), other.join().expect("no guess panics")].concat()
+    });
+    assert_eq!(guesses.iter().filter(|(right, _)| *right).count(), 1);
+    assert_eq!(guesses.iter().map(|(_, made)| made).sum::<usize>(), 2 * GUESSES as usize);
+}
+
+/// A stranger's mail makes a ticket of its own; nobody of the other one hears of it.
+#[track_caller]
+fn check_guess(world: &World, config: &Config, subject: &str, more: &str) -> usize {
+    let raw = mail("mallory@evil.example", subject, "guess@evil.example", more);
+    let decision = world.would(config, "inbox", &raw);
+    assert_eq!(decision.outcome.label(), "created", "{subject} {more}: {:?}", decision.why);
+    let effects = || decision.effect.iter().chain(&decision.linked);
+    assert!(effects().all(|effect| effect.ticket.id != TicketId(1)), "{subject} {more}");
+    let told = |address: &str| address.starts_with("eve@");
+    let owed = || effects().flat_map(|effect| &effect.owed);
+    assert!(owed().all(|mail| !told(mail.recipient.as_str())), "{subject} {more}");
+    effects().count()
 }
 
 fn mail(from: &str, subject: &str, id: &str, more: &str) -> Vec<u8> {

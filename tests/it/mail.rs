@@ -101,7 +101,9 @@ fn bombs_end_soon() {
     let bombs = [
         ("parts", format!("{head}{}{}", multipart("x"), "--x\r\n\r\na\r\n".repeat(100_000))),
         ("2,000 parts", format!("{head}{}{}", multipart("x"), "--x\r\n\r\na\r\n".repeat(2_000))),
-        ("headers", format!("{head}{}\r\nbody", "X-A: b\r\n".repeat(100_000))),
+        ("empty parts", format!("{head}{}{}", multipart("x"), "--x\r\n\r\n".repeat(1_000_000))),
+        ("headers", format!("{head}{}\r\nbody", "X-A: b\r\n".repeat(1_000_000))),
+        ("subject", format!("{head}Subject: {}\r\n\r\nbody", "a".repeat(LONG_LINE_BYTES / 2))),
         ("references", format!("{head}References: {references}\r\n\r\nbody")),
         ("recipients", format!("{head}To: {}\r\n\r\nbody", "a@x.example, ".repeat(500_000))),
         (

@@ -682,6 +682,12 @@ async fn certificates_that_are_refused() {
             authority.issue(&["mail.example.com"], 2099),
             authority.issue(&["localhost.example.com"], 2099),
             authority.issue(&["localhost"], 2002),
+            authority.issue_for(&["localhost"], (2098, 2099)),
+            authority.issue(&["127.0.0.1"], 2099),
+            authority.issue(&["*.localhost"], 2099),
+            authority.issue(&["*"], 2099),
+            // Who stops reading at the NUL believes it.
+            authority.issue(&["localhost\0.evil.example"], 2099),
             stranger.issue(&["localhost"], 2099),
         ] {
             let first = protocol.proper().with_tls(wrong.server(), true);

@@ -78,6 +78,14 @@ impl World {
         decision
     }
 
+    /// What would become of a mail, without letting it.
+    pub fn would(&self, config: &Config, account: &str, raw: &[u8]) -> Decision {
+        let account = config.accounts.get(account).expect("the account is declared");
+        let judgement = intake::judge(config, account, &mail::parse(raw)).with_files(raw);
+        let facts = self.facts(config, &judgement);
+        intake::settle(config, account, &judgement, &facts, self.now)
+    }
+
     /// Somebody does something to a ticket.
     pub fn act(
         &mut self,
@@ -112,11 +120,6 @@ impl World {
     /// All tickets in the order of making.
     pub fn tickets(&self) -> impl Iterator<Item = &Ticket> {
         self.tickets.values()
-    }
-
-    /// How many articles a ticket has.
-    pub fn articles_of(&self, ticket: u64) -> usize {
-        self.articles.iter().filter(|article| article.ticket == TicketId(ticket)).count()
     }
 
     /// Message-ID of the last mail about a ticket to somebody outside, or of the last notification.

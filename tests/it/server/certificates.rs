@@ -39,10 +39,15 @@ impl Authority {
 
     /// A certificate for these names, valid until this year.
     pub fn issue(&self, names: &[&str], until: i32) -> Issued {
+        self.issue_for(names, (2001, until))
+    }
+
+    /// A certificate for these names, valid from the beginning of one year to that of another.
+    pub fn issue_for(&self, names: &[&str], (from, until): (i32, i32)) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names.clone()).unwrap();
         parameters.distinguished_name.push(DnType::CommonName, names[0].clone());
-        parameters.not_before = date_time_ymd(2001, 1, 1);
+        parameters.not_before = date_time_ymd(from, 1, 1);
         parameters.not_after = date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
