@@ -300,6 +300,41 @@ async fn explained_with_what_the_store_knows() {
     explain(&["--with-store", "--url", "http://127.0.0.1:9"], &["followUp\n", &joins]);
 }
 
+/// What runs, what was applied and what lies in git, compared in any mix.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_and_its_revisions_are_compared_with() {
+    let repository = Repository::new();
+    mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    let app = take_in(&repository, 1).await;
+    let url = format!("http://{}", app.addr());
+    let kept = app.handle().store.last_revision().unwrap().unwrap();
+    let revision = format!("revision:{}", &kept.hash[..12]);
+    let check = |command: &[&str], exit: i32, words: &[&str]| {
+        let all = [command, &["--data", "data", "--url", &url]].concat();
+        tokio::task::block_in_place(|| repository.check(&all, exit, words))
+    };
+    let plan = |against: &str, exit: i32, words: &[&str]| {
+        check(&["plan", "-c", "config", "--against", against], exit, words)
+    };
+    plan(&url, 0, &["of the daemon", "nothing changes"]);
+    plan(&revision, 0, &["of the daemon", "nothing changes"]);
+    let stops = FILTERS.replace("set: {queue: vip}", "set: {queue: vip}, stop: true");
+    repository.write("config/rules/filters.yaml", &stops);
+    let words = ["~ change   filters.vip", "* filter vip now hides filter boss", "1 change\n"];
+    plan(&url, 2, &words);
+    plan(&revision, 2, &words);
+    check(&["diff", &revision, "config"], 2, &words);
+    check(&["diff", "config", &revision], 2, &["* filter vip no longer hides filter boss"]);
+    check(&["diff", &revision, "git:before:config"], 0, &["nothing changes"]);
+    check(&["diff", &url, &revision], 0, &["nothing changes"]);
+    plan("revision:ffffffffffff", 1, &["revision"]);
+    app.stop().await;
+    // Without a daemon the revision is read where it is kept.
+    let nobody = ["--data", "data", "--url", "http://127.0.0.1:9"];
+    let command = [&["diff", &revision, "config"][..], &nobody].concat();
+    repository.check(&command, 2, &["kept in data"]);
+}
+
 /// Who was answered as often as may be is not answered again, and the daemon knows how often.
 #[tokio::test(flavor = "multi_thread")]
 async fn explained_with_how_often_the_sender_was_answered() {
