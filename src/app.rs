@@ -6,6 +6,7 @@
 pub mod probe;
 
 mod accounts;
+mod loader;
 mod manager;
 mod reload;
 mod start;

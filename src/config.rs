@@ -21,7 +21,7 @@ pub mod unite;
 pub mod watch;
 pub mod whereabouts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -150,18 +150,21 @@ impl DeclaredTest {
 
 /// Reads and judges these files and directories.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    load_first(paths).0
+    load_first(paths, &mut Memory::default())
 }
 
 /// [`load`] for somebody who means to [`load_again`].
-pub fn load_first(paths: &[PathBuf]) -> (Loaded, Memory) {
-    let mut memory = Memory::default();
-    (judge(Files::read(paths), &mut memory, None), memory)
+pub fn load_first(paths: &[PathBuf], memory: &mut Memory) -> Loaded {
+    first(Files::read(paths), memory)
 }
 
 /// Judges a set that was read before: [`Loaded::files`] of an earlier load.
 pub fn load_saved(files: &[(String, String)]) -> Loaded {
-    judge(Files::saved(files), &mut Memory::default(), None)
+    first(Files::saved(files), &mut Memory::default())
+}
+
+fn first(files: Files, memory: &mut Memory) -> Loaded {
+    judge(files, memory, None).expect("nothing runs that they could be")
 }
 
 /// Reads and judges these files and directories again. Answers as [`load`] does, sooner where
@@ -172,7 +175,7 @@ pub fn load_again(
     revision: &str,
     running: &Config,
 ) -> Option<Loaded> {
-    let loaded = judge(Files::read(paths), memory, Some((revision, running)));
+    let loaded = judge(Files::read(paths), memory, Some((revision, running)))?;
     (loaded.hash != revision || loaded.config.is_none()).then_some(loaded)
 }
 
@@ -185,23 +188,38 @@ pub struct Home {
     pub number: usize,
 }
 
-/// Files → documents → schema → spec → config.
-fn judge(mut files: Files, memory: &mut Memory, running: Option<(&str, &Config)>) -> Loaded {
+/// Files → documents → schema → spec → config. `None` if they are the very revision that runs, and
+/// it was found good before.
+fn judge(
+    mut files: Files,
+    memory: &mut Memory,
+    running: Option<(&str, &Config)>,
+) -> Option<Loaded> {
     let mut problems = std::mem::take(&mut files.problems);
     let read = memory.read(&files);
     let mut homes = Vec::new();
-    let mut found = Vec::new();
-    let mut united = United::default();
+    let mut documents = Vec::new();
     for (file, read) in read.iter().enumerate() {
         let syntax = read.content.syntax.as_ref();
         problems.extend(syntax.map(|error| syntax_problem(&files.yaml[file].name, error)));
         for (number, document) in read.content.documents.iter().enumerate() {
-            united.add(homes.len(), document, &mut found);
+            documents.push(document);
             homes.push(Home { file, number });
         }
     }
+    let mut found = Vec::new();
+    let united = United::of(&documents, &mut found);
     let findings = Findings::default();
     let texts = compile::text::read(&united, &homes, &mut files, &findings);
+    let contents = files.contents();
+    let hash = files::hash(&contents);
+    if let Some((revision, _)) = running
+        && revision == hash
+        && problems.is_empty()
+        && memory.found_good(&hash)
+    {
+        return None;
+    }
     let again = running.and_then(|running| memory.again(running, &read, &homes));
     let config = compile::compile(&united, &texts, &findings, again.as_ref());
     // Where a file could not be read its objects are missing, and what is said about names that
@@ -210,8 +228,6 @@ fn judge(mut files: Files, memory: &mut Memory, running: Option<(&str, &Config)>
         found.extend(findings.into_vec());
     }
     let noted = noted(&found);
-    let contents = files.contents();
-    let hash = files::hash(&contents);
     let places = Places::of(&contents);
     problems.extend(placed(found, &united, &homes, &files, &places));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -223,13 +239,18 @@ fn judge(mut files: Files, memory: &mut Memory, running: Option<(&str, &Config)>
     let tests = declared_tests(&united, &homes, &files);
     memory.remember(&hash, read, good.then_some(noted));
     let config = if good { config } else { None };
-    Loaded { hash, files: contents, config, tests, problems, allowed }
+    Some(Loaded { hash, files: contents, config, tests, problems, allowed })
 }
 
-/// Section and name of the objects about which something is said.
-fn noted(found: &[Finding]) -> BTreeSet<(String, String)> {
-    let objects = found.iter().filter_map(|finding| finding.path.first_chunk::<2>().cloned());
-    objects.map(|[section, name]| (section, name)).collect()
+/// Names of the objects about which something is said, by section.
+fn noted(found: &[Finding]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut noted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for finding in found {
+        if let Some([section, name]) = finding.path.first_chunk::<2>() {
+            noted.entry(section.clone()).or_default().insert(name.clone());
+        }
+    }
+    noted
 }
 
 fn syntax_problem(file: &str, error: &document::SyntaxError) -> Problem {

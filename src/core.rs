@@ -5,6 +5,7 @@
 //! so that every rule can be tested with literals and replayed years later.
 
 pub mod address;
+pub mod ascending;
 pub mod authentication;
 pub mod calendar;
 pub mod config;

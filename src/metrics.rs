@@ -20,6 +20,7 @@ use prometheus::{
 
 use self::accounts::{AccountSeries, is_of_accounts};
 use crate::core::config::{Account, Config, Poll, Security, SmtpRoute, Source, Switch, TlsOptions};
+use crate::core::plan;
 use crate::store::{HookCounts, OutboxCounts};
 
 /// Media type of [`Metrics::text`].
@@ -168,7 +169,7 @@ impl Metrics {
 
     /// A revision runs now: its hash, and everything that can be read from it. Series of objects
     /// that are no longer declared disappear.
-    pub fn config_applied(&self, revision: &str, config: &Config) {
+    pub fn config_applied(&self, revision: &str, before: &Config, config: &Config) {
         self.clear("postroom_config_info");
         self.set("postroom_config_info", &[revision], 1.0);
         let digits = revision.get(..12).unwrap_or(revision);
@@ -179,7 +180,7 @@ impl Metrics {
             self.set("postroom_config_resources", &[kind, state], count as f64);
         }
         self.forget_undeclared(config);
-        self.describe_accounts(config);
+        self.describe_accounts(before, config);
         self.describe_insecure(config);
         self.describe_secrets(config);
         self.describe_tokens(config);
@@ -241,7 +242,7 @@ impl Metrics {
 
     /// The account is gone: its series disappear.
     pub fn account_removed(&self, account: &str) {
-        self.0.accounts.forget(|name| name == account);
+        self.0.accounts.forget(account);
         self.forget_named("mailAccount", |name| name == account);
     }
 
@@ -454,21 +455,32 @@ impl Metrics {
 
     /// Everything in the text format of Prometheus.
     pub fn text(&self) -> String {
-        let mut buffer = Vec::new();
-        TextEncoder::new()
-            .encode(&self.0.registry.gather(), &mut buffer)
-            .expect("what was registered can be written");
-        let mut page = String::from_utf8(buffer).expect("names, labels and help are text");
-        self.0.accounts.write(ALL, &mut page);
-        page
+        self.pages().collect()
+    }
+
+    /// [`Metrics::text`] in pieces of whole lines, each made when it is asked for: of ten thousand
+    /// accounts the whole is several megabytes.
+    pub fn pages(&self) -> impl Iterator<Item = String> + Send + 'static {
+        let (all, accounts) = (self.clone(), self.clone());
+        let general = std::iter::once_with(move || {
+            let mut buffer = Vec::new();
+            TextEncoder::new()
+                .encode(&all.0.registry.gather(), &mut buffer)
+                .expect("what was registered can be written");
+            String::from_utf8(buffer).expect("names, labels and help are text")
+        });
+        let rows = ALL.iter().filter(|row| is_of_accounts(row));
+        let of_accounts = rows.map(move |row| accounts.0.accounts.page(row));
+        general.chain(of_accounts).filter(|page| !page.is_empty())
     }
 }
 
 // What can be read from a revision.
 impl Metrics {
-    fn describe_accounts(&self, config: &Config) {
-        self.0.accounts.clear(self.0.rows["postroom_account_info"]);
-        for account in config.accounts.values() {
+    /// Of those that changed: there may be ten thousand.
+    fn describe_accounts(&self, before: &Config, config: &Config) {
+        for account in plan::without(&config.accounts, &before.accounts).into_values() {
+            self.0.accounts.remove(self.0.rows["postroom_account_info"], &account.name);
             let labels = [switch(account.state), source_type(account)];
             self.set_account("postroom_account_info", &account.name, &labels, 1.0);
             if let Poll::Every(every) = account.poll {
@@ -515,7 +527,7 @@ impl Metrics {
     }
 
     fn forget_undeclared(&self, config: &Config) {
-        self.0.accounts.forget(|name| !config.accounts.contains_key(name));
+        self.0.accounts.keep(&config.accounts);
         self.forget_named("mailAccount", |name| !config.accounts.contains_key(name));
         self.forget("server", |name| !config.smtp.contains_key(name));
         self.forget("webhook", |name| !config.webhooks.contains_key(name));
@@ -787,8 +799,9 @@ mod tests {
         metrics.account_up("gone", true);
         metrics.outbox_attempt("gone", "sent");
         metrics.filter_matched("gone");
-        metrics.config_applied("aaaaaaaaaaaaaaaa", &Config::default());
-        metrics.config_applied("000000000010ffff", &Config::default());
+        let nothing = Config::default();
+        metrics.config_applied("aaaaaaaaaaaaaaaa", &nothing, &nothing);
+        metrics.config_applied("000000000010ffff", &nothing, &nothing);
         let text = metrics.text();
         assert!(!text.contains("gone"), "{text}");
         assert!(!text.contains("aaaaaaaaaaaaaaaa"));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::core::config::{Account, Config};
+use crate::core::plan;
 
 /// One entry per declared account.
 #[derive(Default)]
@@ -17,20 +18,19 @@ struct Entry {
 }
 
 impl Accounts {
-    /// Makes the entries say what is declared. Only pollers whose account changed wake up.
-    pub fn update(&self, config: &Config) {
+    /// Makes the entries, which say what was declared before, say what is declared now. Only
+    /// pollers whose account changed wake up.
+    pub fn update(&self, before: &Config, config: &Config) {
         let mut entries = self.0.lock().expect("no panic while holding the accounts");
-        entries.retain(|name, _| config.accounts.contains_key(name));
-        for (name, account) in &config.accounts {
+        for name in plan::without(&before.accounts, &config.accounts).into_keys() {
+            if !config.accounts.contains_key(name) {
+                entries.remove(name);
+            }
+        }
+        for (name, account) in plan::without(&config.accounts, &before.accounts) {
             match entries.get(name) {
                 Some(entry) if entry.now.borrow().connection == account.connection => {
-                    entry.now.send_if_modified(|now| {
-                        let changed = **now != **account;
-                        if changed {
-                            *now = account.clone();
-                        }
-                        changed
-                    });
+                    entry.now.send_replace(account.clone());
                 }
                 // A new connection is a new poller: the old one must not see it.
                 Some(_) | None => {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::loader::Loader;
 use super::start::DRAIN_MAX;
 use super::{Handle, ReloadAnswer, ReloadRequest, Trigger};
 use crate::config::{self, Loaded, Memory, Problem, Severity};
@@ -22,7 +23,6 @@ use crate::core::plan::{self, Change, Slot, Step};
 use crate::faultpoint;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 use crate::run::daemon::Running;
-use crate::run::intake::blocking;
 use crate::run::supervisor::Order;
 use crate::store::StoredRevision;
 
@@ -45,8 +45,8 @@ pub struct Reloader {
     pub allow_mass_delete: bool,
     /// The supervisor.
     pub orders: mpsc::UnboundedSender<Order>,
-    /// What the last loads made of the files.
-    pub memory: Memory,
+    /// Reads the files.
+    pub loader: Loader,
 }
 
 /// Answers requests until all senders are gone.
@@ -76,15 +76,10 @@ impl Reloader {
     /// Reads and judges the files; `None` if they are what runs.
     async fn load(&mut self) -> Option<Loaded> {
         let (paths, running) = (self.paths.clone(), self.desk.running.load_full());
-        let mut memory = std::mem::take(&mut self.memory);
-        let load = move || {
-            let Running { revision, config, .. } = running.as_ref();
-            let loaded = config::load_again(&paths, &mut memory, revision, config);
-            (loaded, memory)
+        let load = move |memory: &mut Memory| {
+            config::load_again(&paths, memory, &running.revision, &running.config)
         };
-        let (loaded, memory) = blocking(load).await;
-        self.memory = memory;
-        loaded
+        self.loader.load(load).await
     }
 
     /// Makes a set of files the revision that runs.
@@ -165,7 +160,7 @@ impl Reloader {
             match step {
                 // The supervisor is gone only when the daemon ends.
                 Step::Stop(slot) => drop(self.orders.send(Order::Stop(slot))),
-                Step::Swap => self.swap(next.take()),
+                Step::Swap => self.swap(before, next.take()),
                 Step::Start(slot) => {
                     let after = former(&config, &slot);
                     drop(self.orders.send(Order::Start { slot, after }));
@@ -173,17 +168,17 @@ impl Reloader {
             }
         }
         // Equal configurations from different files: only the revision is new.
-        self.swap(next.take());
+        self.swap(before, next.take());
         for change in changes {
             self.desk.metrics.reconcile_action(change.kind, change.action.label());
         }
-        self.desk.metrics.config_applied(&revision, &config);
+        self.desk.metrics.config_applied(&revision, before, &config);
         self.show(before, &config);
     }
 
-    fn swap(&self, next: Option<Running>) {
+    fn swap(&self, before: &Config, next: Option<Running>) {
         if let Some(next) = next {
-            self.desk.accounts.update(&next.config);
+            self.desk.accounts.update(before, &next.config);
             self.desk.running.store(Arc::new(next));
         }
     }
@@ -192,18 +187,18 @@ impl Reloader {
     fn show(&self, before: &Config, config: &Config) {
         let now = self.desk.clock.now();
         let board = &self.desk.board;
-        for name in before.accounts.keys().filter(|name| !config.accounts.contains_key(*name)) {
-            board.remove(Kind::MailAccount, name);
-            self.desk.metrics.account_removed(name);
+        for name in plan::without(&before.accounts, &config.accounts).into_keys() {
+            if !config.accounts.contains_key(name) {
+                board.remove(Kind::MailAccount, name);
+                self.desk.metrics.account_removed(name);
+            }
         }
         for name in before.smtp.keys().filter(|name| !config.smtp.contains_key(*name)) {
             board.remove(Kind::Smtp, name);
         }
         // What has not changed shows already what its declaration says.
-        let accounts = config.accounts.iter();
-        let changed =
-            accounts.filter(|(name, account)| before.accounts.get(*name) != Some(account));
-        let accounts = changed.map(|(_, account)| {
+        let changed = plan::without(&config.accounts, &before.accounts).into_values();
+        let accounts = changed.map(|account| {
             (Kind::MailAccount, &account.name, account.state, plan::idle_account(account))
         });
         let servers = config

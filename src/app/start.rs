@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::loader::Loader;
 use super::manager;
 use super::reload::{self, Reloader};
 use super::{
     Accounts, Handle, OnInvalid, Options, ReloadAnswer, ReloadRequest, Shared, StartError, Trigger,
 };
 use crate::config::watch::Watch;
-use crate::config::{self, Loaded, Memory};
+use crate::config::{self, Loaded};
 use crate::core::config::Config;
 use crate::core::plan::Slot;
 use crate::http;
@@ -79,7 +80,10 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     let store = blocking(move || Store::open(&data)).await?;
     // Watched before they are read: an edit during the start is seen as an event.
     let watch = Watch::new(&options.config);
-    let (first, memory) = first_revision(&options, &store).await?;
+    let loader = Loader::start().map_err(|error| {
+        StartError::Failed(format!("could not start the thread that reads the files: {error}"))
+    })?;
+    let first = first_revision(&options, &store, &loader).await?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| StartError::Listen {
         address: options.listen,
         error: error.to_string(),
@@ -97,7 +101,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
         paths: options.config.clone(),
         allow_mass_delete: options.allow_mass_delete,
         orders: orders.clone(),
-        memory,
+        loader,
     };
     apply_first(&reloader, first).await?;
     for slot in [Slot::Outbox, Slot::Webhooks, Slot::Clockwork] {
@@ -161,11 +165,15 @@ impl App {
 }
 
 /// The files, or the last good revision of them if they are broken.
-async fn first_revision(options: &Options, store: &Store) -> Result<(Loaded, Memory), StartError> {
+async fn first_revision(
+    options: &Options,
+    store: &Store,
+    loader: &Loader,
+) -> Result<Loaded, StartError> {
     let paths = options.config.clone();
-    let (loaded, memory) = blocking(move || config::load_first(&paths)).await;
+    let loaded = loader.load(move |memory| config::load_first(&paths, memory)).await;
     if loaded.config.is_some() {
-        return Ok((loaded, memory));
+        return Ok(loaded);
     }
     let kept = match options.on_invalid {
         OnInvalid::Exit => None,
@@ -180,7 +188,7 @@ async fn first_revision(options: &Options, store: &Store) -> Result<(Loaded, Mem
     let revision = reload::short(&kept.hash);
     tracing::error!(revision, applied = %kept.applied, "the files are broken; running the last good revision");
     let files = kept.files;
-    Ok((blocking(move || config::load_saved(&files)).await, memory))
+    Ok(loader.load(move |_| config::load_saved(&files)).await)
 }
 
 fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>) -> Handle {

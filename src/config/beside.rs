@@ -21,14 +21,14 @@ fn paths(document: &mut Document) -> Vec<&mut String> {
     let mut paths = Vec::new();
     for account in document.mail_accounts.values_mut() {
         paths.extend(account.path.as_mut());
-        paths.extend(account.tls.as_mut().map(of_tls).into_iter().flatten());
+        paths.extend(account.tls.as_deref_mut().map(of_tls).into_iter().flatten());
         paths.extend(account.host.as_mut().and_then(of_text));
         paths.extend(account.username.as_mut().and_then(of_text));
         paths.extend(account.password.as_mut().and_then(of_secret));
         paths.extend(account.mailbox.as_mut().and_then(of_text));
     }
     let defaults = document.defaults.as_mut().and_then(|all| all.mail_accounts.as_mut());
-    let tls = defaults.and_then(|defaults| defaults.tls.as_mut());
+    let tls = defaults.and_then(|defaults| defaults.tls.as_deref_mut());
     paths.extend(tls.map(of_tls).into_iter().flatten());
     for server in document.smtp.values_mut() {
         paths.extend(server.directory.as_mut());

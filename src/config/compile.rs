@@ -28,12 +28,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::address::Address;
+use crate::core::ascending::Ascending;
 use crate::core::config::{Config, QUEUE_OF_LAST_RESORT};
 
 use super::memory::Again;
 use super::problem::{Findings, Scope, hint_of_names};
 use super::rule;
-use super::unite::United;
+use super::unite::{Declared, Section, United};
 use text::Texts;
 
 /// What every compile function may look at.
@@ -60,6 +61,10 @@ pub fn compile(
     let queues = each(top, "queues", &united.queues, |name, spec, scope| {
         Some(queue::queue(context, name, spec, answer, scope))
     });
+    let nothing = Config::default();
+    let before = again.map_or(&nothing, Again::config);
+    let accounts = Ascending::of(&before.accounts);
+    let addresses = Ascending::of(&before.system_addresses);
     let mut config = Config {
         desk: desk.clone(),
         intake: desk::intake(united.intake, &top.at("intake")),
@@ -73,7 +78,7 @@ pub fn compile(
         }),
         oauth2: oauth2::oauth2(context, top),
         accounts: each(top, "mailAccounts", &united.mail_accounts, |name, spec, scope| {
-            let again = context.again("mailAccounts", name, |config| config.accounts.get(name));
+            let again = context.again("mailAccounts", name, spec, || accounts.get(name));
             again.or_else(|| account::account(context, name, spec, scope).map(Arc::new))
         }),
         queues,
@@ -82,9 +87,8 @@ pub fn compile(
             "systemAddresses",
             &united.system_addresses,
             |key, address, spec, scope| {
-                let again = context
-                    .again("systemAddresses", key, |config| config.system_addresses.get(address));
-                again.or_else(|| Some(queue::system_address(context, address, spec, scope)))
+                let again = context.again("systemAddresses", key, spec, || addresses.get(address));
+                again.or_else(|| Some(queue::system_address(context, address, spec, scope).into()))
             },
         ),
         filters: filter::filters(context, top),
@@ -97,7 +101,9 @@ pub fn compile(
         users: each(top, "users", &united.users, |name, spec, scope| {
             people::user(context, &desk, name, spec, scope)
         }),
-        api_tokens: each(top, "apiTokens", &united.api_tokens, people::api_token),
+        api_tokens: each(top, "apiTokens", &united.api_tokens, |name, spec, scope| {
+            people::api_token(name, spec, scope)
+        }),
         webhooks: each(top, "webhooks", &united.webhooks, |name, spec, scope| {
             webhook::webhook(context, name, spec, scope)
         }),
@@ -116,11 +122,11 @@ pub fn compile(
 fn each<S, T>(
     top: &Scope<'_>,
     section: &str,
-    specs: &BTreeMap<&str, &S>,
-    compile: impl Fn(&str, &S, &Scope<'_>) -> Option<T>,
+    specs: &Section<'_, S>,
+    compile: impl Fn(&str, &Declared<'_, S>, &Scope<'_>) -> Option<T>,
 ) -> BTreeMap<String, T> {
     let section = top.at(section);
-    let one = |(name, spec): (&&str, &&S)| {
+    let one = |(name, spec): (&&str, &Declared<'_, S>)| {
         let scope = section.at(name);
         value::check_name(name, &scope);
         Some(((*name).to_owned(), compile(name, spec, &scope)?))
@@ -132,36 +138,41 @@ fn each<S, T>(
 fn by_address<S, T>(
     top: &Scope<'_>,
     section: &str,
-    specs: &BTreeMap<&str, &S>,
-    compile: impl Fn(&str, &Address, &S, &Scope<'_>) -> Option<T>,
+    specs: &Section<'_, S>,
+    compile: impl Fn(&str, &Address, &Declared<'_, S>, &Scope<'_>) -> Option<T>,
 ) -> BTreeMap<Address, T> {
     let section = top.at(section);
-    let mut compiled = BTreeMap::new();
+    let mut compiled = Vec::new();
     for (key, spec) in specs {
         let scope = section.at(key);
         let Some(address) = Address::parse(key) else {
             scope.error_at_key("is not a mail address", "write it as name@example.com");
             continue;
         };
-        if let Some(value) = compile(key, &address, spec, &scope)
-            && compiled.insert(address, value).is_some()
-        {
-            scope.error_at_key("is declared twice, with other letters in upper case", "remove one");
+        if let Some(value) = compile(key, &address, spec, &scope) {
+            compiled.push((address, *key, value));
         }
     }
-    compiled
+    compiled.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for pair in compiled.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        section
+            .at(pair[1].1)
+            .error_at_key("is declared twice, with other letters in upper case", "remove one");
+    }
+    compiled.into_iter().map(|(address, _, value)| (address, value)).collect()
 }
 
 impl<'a> Context<'a> {
     /// What the same object became before, if the same becomes of it now.
-    fn again<T: Clone + 'a>(
+    fn again<S, T: Clone + 'a>(
         &self,
-        section: &'static str,
+        section: &str,
         name: &str,
-        of: impl FnOnce(&'a Config) -> Option<&'a T>,
+        spec: &Declared<'_, S>,
+        before: impl FnOnce() -> Option<&'a T>,
     ) -> Option<T> {
-        let document = self.united.home(section, name)?;
-        of(self.again?.config(document, section, name)?).cloned()
+        self.again.filter(|again| again.holds(spec.document, section, name))?;
+        before().cloned()
     }
 
     /// Reports a name that is not declared. `what` is the kind, as in `queue "x" is not declared`.

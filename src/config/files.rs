@@ -315,7 +315,8 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("is UTF-16; save it as UTF-8".into());
     }
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+    if bytes.contains(&0) {
+        let at = bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
         return Err(format!("holds a NUL byte in line {}", line_of(&bytes, at)));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {

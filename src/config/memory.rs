@@ -14,7 +14,6 @@ use super::files::Files;
 use super::read::{self, ReadDocument, ReadFile};
 use super::{Home, spec};
 use crate::core::config::Config;
-use crate::core::filter::Filter;
 use crate::core::mail::Digest;
 
 /// Sets with more text than this are read from scratch each time: what is kept takes about seven
@@ -46,8 +45,8 @@ struct Good {
     /// Its revision.
     hash: String,
     files: BTreeMap<String, Kept>,
-    /// Objects about which there was a warning: it must be said again.
-    noted: BTreeSet<(String, String)>,
+    /// Objects about which there was a warning, by section: it must be said again.
+    noted: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What was compiled before and may be used again.
@@ -55,20 +54,19 @@ pub struct Again<'a> {
     config: &'a Config,
     /// For each document, whether it stands in a file that has not changed.
     same: Vec<bool>,
-    noted: &'a BTreeSet<(String, String)>,
+    noted: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'a> Again<'a> {
-    /// Filters as they were, by name.
-    pub fn filters(&self) -> BTreeMap<&'a str, &'a Filter> {
-        self.config.filters.iter().map(|filter| (filter.name.as_str(), filter)).collect()
+    /// What was compiled before.
+    pub fn config(&self) -> &'a Config {
+        self.config
     }
 
-    /// The configuration that holds what became of this object, if the same becomes of it now.
-    pub fn config(&self, document: usize, section: &str, name: &str) -> Option<&'a Config> {
-        let same = self.same.get(document).copied().unwrap_or(false);
-        let silent = || !self.noted.contains(&(section.to_owned(), name.to_owned()));
-        (same && (self.noted.is_empty() || silent())).then_some(self.config)
+    /// Whether the same becomes of this object as before.
+    pub fn holds(&self, document: usize, section: &str, name: &str) -> bool {
+        let noted = || self.noted.get(section).is_some_and(|names| names.contains(name));
+        self.same.get(document).copied().unwrap_or(false) && !noted()
     }
 }
 
@@ -88,6 +86,11 @@ impl Memory {
         let good = self.good.as_ref().and_then(|good| good.files.get(name));
         let mut known = [self.last.get(name), good].into_iter().flatten();
         known.find(|file| file.digest == *digest).map(|file| file.content.clone())
+    }
+
+    /// Whether this revision was the last one without an error.
+    pub(super) fn found_good(&self, hash: &str) -> bool {
+        self.good.as_ref().is_some_and(|good| good.hash == hash)
     }
 
     /// What may be used of the configuration that runs; `None` if anything else must be compiled
@@ -120,7 +123,7 @@ impl Memory {
         &mut self,
         hash: &str,
         read: Vec<Kept>,
-        noted: Option<BTreeSet<(String, String)>>,
+        noted: Option<BTreeMap<String, BTreeSet<String>>>,
     ) {
         if read.iter().map(|file| file.bytes).sum::<usize>() > REMEMBERED_BYTES_MAX {
             *self = Memory::default();

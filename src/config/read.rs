@@ -3,6 +3,8 @@
 //! Architecture invariant: the result depends on the name and the text of this one file and on
 //! nothing else, so that it may be used again for as long as both stay the same.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::document::{self, SyntaxError};
@@ -63,6 +65,7 @@ fn read_document(file: &str, mut value: Value) -> ReadDocument {
     match serde_json::from_value(value) {
         Ok(mut document) => {
             beside::resolve(&mut document, file);
+            pack(&mut document);
             read.spec = Some(document);
         }
         Err(_) => {
@@ -76,6 +79,18 @@ fn read_document(file: &str, mut value: Value) -> ReadDocument {
         }
     }
     read
+}
+
+/// Makes the longest maps as small as they can be: the nodes of one that grew key by key are half
+/// empty, and these are kept.
+fn pack(document: &mut spec::Document) {
+    fn packed<T>(map: &mut BTreeMap<String, T>) {
+        *map = std::mem::take(map).into_iter().collect();
+    }
+    packed(&mut document.mail_accounts);
+    packed(&mut document.system_addresses);
+    packed(&mut document.filters);
+    packed(&mut document.customers);
 }
 
 impl ReadDocument {

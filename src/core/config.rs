@@ -42,9 +42,9 @@ pub struct Config {
     /// Queues, by name. [`QUEUE_OF_LAST_RESORT`] is always among them.
     pub queues: BTreeMap<String, Queue>,
     /// Addresses of ours.
-    pub system_addresses: BTreeMap<Address, SystemAddress>,
+    pub system_addresses: BTreeMap<Address, std::sync::Arc<SystemAddress>>,
     /// Filters in the order they run: ascending `order`, ties by name.
-    pub filters: Vec<Filter>,
+    pub filters: Vec<std::sync::Arc<Filter>>,
     /// Texts we answer with, by name.
     pub auto_replies: BTreeMap<String, AutoReply>,
     /// Customers we know by declaration.

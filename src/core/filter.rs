@@ -281,6 +281,7 @@ mod tests {
     }
 
     fn run_all(filters: Vec<Filter>, mail: &Mail) -> Filtered {
+        let filters = filters.into_iter().map(Into::into).collect();
         let config = Config { filters, ..config() };
         run(&config, "support", mail, Filtered::default())
     }

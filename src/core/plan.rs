@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::ascending::Ascending;
 use super::config::{Account, Config, SmtpServer, Source, Switch};
 pub use changes::changes;
 pub use effects::effects;
@@ -129,10 +130,11 @@ fn slots<'a>(config: &'a Config, other: &Config) -> BTreeMap<Slot, &'a Source> {
 }
 
 /// Objects that the other configuration does not hold, or holds otherwise.
-fn without<'a, K: Ord, V: PartialEq>(
+pub fn without<'a, K: Ord, V: PartialEq>(
     objects: &'a BTreeMap<K, V>,
     other: &BTreeMap<K, V>,
 ) -> BTreeMap<&'a K, &'a V> {
+    let other = Ascending::of(other);
     objects.iter().filter(|(key, object)| other.get(*key) != Some(*object)).collect()
 }
 

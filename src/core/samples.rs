@@ -25,7 +25,7 @@ pub(crate) fn config() -> Config {
         let (address, queue) = (address(name), queue.into());
         let name = "Desk".into();
         let ours = SystemAddress { address: address.clone(), name, queue, internal: false, state };
-        config.system_addresses.insert(address, ours);
+        config.system_addresses.insert(address, ours.into());
     }
     for name in ["thanks", "noted", "closed", "again"] {
         config.auto_replies.insert(name.into(), auto_reply(name));

@@ -1,5 +1,6 @@
 //! What operators and their machines ask: metrics, health, reload, status, backup.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ use crate::store::StoreError;
 const HEALTH_TIMEOUT_SECS: u64 = 2;
 
 pub(super) async fn metrics(State(web): State<Web>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], web.handle.metrics.text()).into_response()
+    let pages = web.handle.metrics.pages().map(Ok::<_, Infallible>);
+    let body = axum::body::Body::from_stream(futures_util::stream::iter(pages));
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
 }
 
 /// That this runs says that the runtime turns; the store has to answer one small question.

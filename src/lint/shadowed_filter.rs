@@ -27,7 +27,8 @@ pub const RULE: Rule = Rule {
 
 fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
     let enabled = |it: &&Filter| it.state == Switch::Enabled;
-    let filters: Vec<_> = subject.config.filters.iter().filter(enabled).collect();
+    let all = subject.config.filters.iter().map(AsRef::as_ref);
+    let filters: Vec<&Filter> = all.filter(enabled).collect();
     for (index, filter) in filters.iter().enumerate() {
         let sets = keys(&filter.set).len() + keys(&filter.on_follow_up).len();
         if filter.stop || sets == 0 {

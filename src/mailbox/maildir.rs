@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::imap::utf7;
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, page_of};
@@ -266,9 +267,16 @@ fn unreadable(path: &Path, error: &io::Error) -> MailboxError {
     MailboxError::Folder(format!("{}: {error}", path.display()))
 }
 
+/// Looks into Maildirs that wait for the disk at a time: each takes a thread.
+const READERS_MAX: usize = 16;
+
+static READERS: Semaphore = Semaphore::const_new(READERS_MAX);
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MailboxError> + Send + 'static,
 ) -> Result<T, MailboxError> {
+    // Kept until the answer is here: the thread is idle then, and the next reader takes it.
+    let _place = READERS.acquire().await.expect("it is never closed");
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(_) => Err(MailboxError::Lost("reading the Maildir was cut short".into())),

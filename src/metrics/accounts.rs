@@ -11,6 +11,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard};
 
 use super::MetricRow;
+use crate::core::ascending::Ascending;
 
 /// Labels of a series beside the account, at most.
 const MORE_LABELS_MAX: usize = 2;
@@ -58,33 +59,36 @@ impl AccountSeries {
         }
     }
 
-    /// Removes the series of one row, for all accounts.
-    pub fn clear(&self, row: &'static MetricRow) {
-        for series in self.lock().values_mut() {
+    /// Removes the series of one row of an account.
+    pub fn remove(&self, row: &'static MetricRow, account: &str) {
+        if let Some(series) = self.lock().get_mut(account) {
             series.retain(|one| one.row.name != row.name);
         }
     }
 
-    /// Removes the series of accounts that are gone.
-    pub fn forget(&self, gone: impl Fn(&str) -> bool) {
-        self.lock().retain(|account, _| !gone(account));
+    /// Removes the series of an account.
+    pub fn forget(&self, account: &str) {
+        self.lock().remove(account);
     }
 
-    /// Adds everything in the text format of Prometheus.
-    pub fn write(&self, rows: &'static [MetricRow], page: &mut String) {
-        let accounts = self.lock();
-        for row in rows.iter().filter(|row| is_of_accounts(row)) {
-            let mut headed = false;
-            for (account, series) in accounts.iter() {
-                for one in series.iter().filter(|one| one.row.name == row.name) {
-                    if !headed {
-                        head(row, page);
-                        headed = true;
-                    }
-                    line(account, one, page);
+    /// Removes the series of all accounts but these.
+    pub fn keep<T>(&self, accounts: &BTreeMap<String, T>) {
+        let accounts = Ascending::of(accounts);
+        self.lock().retain(|account, _| accounts.get(account).is_some());
+    }
+
+    /// The series of a row in the text format of Prometheus; empty if there are none.
+    pub fn page(&self, row: &MetricRow) -> String {
+        let mut page = String::new();
+        for (account, series) in self.lock().iter() {
+            for one in series.iter().filter(|one| one.row.name == row.name) {
+                if page.is_empty() {
+                    head(row, &mut page);
                 }
+                line(account, one, &mut page);
             }
         }
+        page
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Series>>> {
@@ -146,9 +150,8 @@ mod tests {
                 labels: &["account", "result"],
             },
         ];
-        let mut page = String::new();
-        series.write(&ROWS, &mut page);
-        assert_eq!(page, expected);
+        let pages: String = ROWS.iter().map(|row| series.page(row)).collect();
+        assert_eq!(pages, expected);
     }
 
     #[test]
@@ -187,8 +190,10 @@ mod tests {
             series.update(&UP, account, &[], |_| 1.0);
             series.update(&RUNS, account, &["success"], |_| 1.0);
         }
-        series.clear(&RUNS);
-        series.forget(|account| account == "a");
+        series.remove(&RUNS, "b");
+        series.forget("a");
         check(&series, "# HELP up Up\n# TYPE up gauge\nup{account=\"b\"} 1\n");
+        series.keep(&BTreeMap::from([("c".to_owned(), ())]));
+        check(&series, "");
     }
 }

@@ -13,6 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
+
 use super::daemon::Daemon;
 use crate::core::config::{Account, Config, Oversize, Switch};
 use crate::core::intake::{self, Judgement, Outcome};
@@ -246,8 +248,16 @@ fn line(account: &str, mail: &Recorded) {
     }
 }
 
+/// Pieces of work that compute or wait for the disk at a time. Each takes a thread, and each thread
+/// memory: at a start ten thousand accounts want one.
+const BLOCKING_MAX: usize = 8;
+
+static BLOCKING: Semaphore = Semaphore::const_new(BLOCKING_MAX);
+
 /// Runs work that computes or waits for the disk off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    // Kept until the answer is here: the thread is idle then, and the next piece takes it.
+    let _place = BLOCKING.acquire().await.expect("it is never closed");
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         // The process ends: whoever waits is ended with it.

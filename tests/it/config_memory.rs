@@ -56,7 +56,8 @@ fn a_load_with_a_memory_answers_as_one_without() {
             edit(&mut random, folder.path(), file);
         }
         let paths = [folder.path().to_owned()];
-        let (first, mut memory) = config::load_first(&paths);
+        let mut memory = Memory::default();
+        let first = config::load_first(&paths, &mut memory);
         check(&first, &config::load(&paths), seed);
         let mut running = running(first);
         for _ in 0..EDITS {

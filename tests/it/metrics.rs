@@ -21,7 +21,7 @@ fn busy() -> Metrics {
     config.smtp.insert("relay".into(), insecure_server());
     config.accounts.insert("support".into(), Arc::new(maildir()));
     config.api_tokens.insert("ci".into(), token());
-    metrics.config_applied("0123456789abcdef0123", &config);
+    metrics.config_applied("0123456789abcdef0123", &Config::default(), &config);
     metrics.reload("start", "applied");
     metrics.reconcile_action("mailAccounts", "create");
     metrics.worker_restarted("poller", "panic");

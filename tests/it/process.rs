@@ -144,8 +144,9 @@ pub async fn ask(
         "" => String::new(),
         token => format!("Authorization: Bearer {token}\r\n"),
     };
+    // In HTTP/1.0 every answer comes in one piece (RFC 9112 section 6.1).
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}\
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n{token}\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -1,6 +1,8 @@
 //! `mailAccounts`.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,8 +93,8 @@ fn source(
             port: (spec.port.or(offered.port), port),
             tls: spec
                 .tls
-                .as_ref()
-                .or(defaults.tls.as_ref().filter(|_| security != Security::Plain)),
+                .as_deref()
+                .or(defaults.tls.as_deref().filter(|_| security != Security::Plain)),
             connect_timeout: spec.connect_timeout.as_ref().or(defaults.connect_timeout.as_ref()),
             timeout: spec.timeout.as_ref().or(defaults.timeout.as_ref()),
         };
@@ -152,7 +154,7 @@ fn graph(
         host: spec.host.as_ref(),
         host_default: service.host.as_deref().or(Some(GRAPH_HOST)),
         port: (spec.port.or(service.port), GRAPH_PORT),
-        tls: spec.tls.as_ref().or(defaults.tls.as_ref()),
+        tls: spec.tls.as_deref().or(defaults.tls.as_deref()),
         connect_timeout: spec.connect_timeout.as_ref().or(defaults.connect_timeout.as_ref()),
         timeout: spec.timeout.as_ref().or(defaults.timeout.as_ref()),
     };
@@ -325,10 +327,9 @@ fn dispatch(
 /// Two accounts on one mailbox would each take half of its mail.
 pub fn same_mailbox(accounts: &BTreeMap<String, Arc<Account>>, top: &Scope<'_>) {
     let section = top.at("mailAccounts");
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    let mut seen: HashMap<Mailbox<'_>, &str> = HashMap::with_capacity(accounts.len());
     for (name, account) in accounts {
-        let Some(mailbox) = mailbox(&account.connection) else { continue };
-        if let Some(first) = seen.insert(mailbox, name) {
+        if let Some(first) = seen.insert(mailbox(&account.connection), name) {
             let message = format!("reads the same mailbox as {first:?}");
             section.at(name).error_at_key(message, "remove one of the two accounts");
         }
@@ -336,35 +337,47 @@ pub fn same_mailbox(accounts: &BTreeMap<String, Arc<Account>>, top: &Scope<'_>) 
 }
 
 /// What makes two accounts the same mailbox.
-fn mailbox(source: &Source) -> Option<String> {
-    let user = |login: &Login| match login {
-        Login::None => String::new(),
-        Login::OAuth2 { mailbox: Some(mailbox), .. } => key(mailbox),
-        Login::Password { username, .. } | Login::OAuth2 { username, .. } => key(username),
-    };
-    Some(match source {
+#[derive(PartialEq, Eq, Hash)]
+enum Mailbox<'a> {
+    /// Host, user and folder.
+    Server(String, Cow<'a, str>, &'a str),
+    /// Host, user and folder.
+    Graph(String, String, String),
+    Maildir(&'a OsStr),
+}
+
+fn mailbox(source: &Source) -> Mailbox<'_> {
+    match source {
         Source::Imap { endpoint, login, folder } => {
             // RFC 3501 section 5.1: INBOX is one name in any case.
             let inbox = folder.eq_ignore_ascii_case(FOLDER_DEFAULT);
             let folder = if inbox { FOLDER_DEFAULT } else { folder };
-            format!("{}\n{}\n{folder}", key(&endpoint.host).to_lowercase(), user(login))
+            Mailbox::Server(key(&endpoint.host).to_lowercase(), user(login), folder)
         }
         // A POP3 mailbox is the INBOX of the same host's IMAP.
         Source::Pop3 { endpoint, login } => {
-            format!("{}\n{}\n{FOLDER_DEFAULT}", key(&endpoint.host).to_lowercase(), user(login))
+            Mailbox::Server(key(&endpoint.host).to_lowercase(), user(login), FOLDER_DEFAULT)
         }
-        Source::Graph { endpoint, login, folder } => {
-            let whose = user(login).to_lowercase();
-            let folder = folder.to_lowercase();
-            format!("graph\n{}\n{whose}\n{folder}", key(&endpoint.host).to_lowercase())
-        }
-        Source::Maildir { path } => format!("maildir\n{}", path.display()),
-    })
+        Source::Graph { endpoint, login, folder } => Mailbox::Graph(
+            key(&endpoint.host).to_lowercase(),
+            user(login).to_lowercase(),
+            folder.to_lowercase(),
+        ),
+        Source::Maildir { path } => Mailbox::Maildir(path.as_os_str()),
+    }
 }
 
-fn key(text: &Text) -> String {
+fn user(login: &Login) -> Cow<'_, str> {
+    match login {
+        Login::None => Cow::Borrowed(""),
+        Login::OAuth2 { mailbox: Some(mailbox), .. } => key(mailbox),
+        Login::Password { username, .. } | Login::OAuth2 { username, .. } => key(username),
+    }
+}
+
+fn key(text: &Text) -> Cow<'_, str> {
     match text {
-        Text::Plain(text) => text.clone(),
-        Text::Reference(reference) => format!("{reference:?}"),
+        Text::Plain(text) => Cow::Borrowed(text),
+        Text::Reference(reference) => Cow::Owned(format!("{reference:?}")),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Context, text, value};
 use crate::config::problem::{Scope, hint_of_names};
 use crate::config::spec;
+use crate::config::unite::Declared;
 use crate::core::address::Address;
 use crate::core::config::{AutoReply, NotificationText};
 use crate::core::notify::EventKind;
@@ -55,9 +56,9 @@ pub fn notifications(
     top: &Scope<'_>,
 ) -> BTreeMap<EventKind, NotificationText> {
     let section = top.at("notifications");
-    let one = |(event, spec): (&spec::words::EventName, &&spec::Notification)| {
+    let one = |(event, spec): (&spec::words::EventName, &Declared<'_, spec::Notification>)| {
         let scope = section.at(event.0.label());
-        let document = context.united.home("notifications", event.0.label());
+        let document = Some(spec.document);
         let subject = text::templates(context.texts, document, &spec.subject, &scope.at("subject"));
         let text = text::templates(context.texts, document, &spec.text, &scope.at("text"));
         (event.0, NotificationText { subject, text })

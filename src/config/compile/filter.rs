@@ -1,5 +1,8 @@
 //! `filters`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Context, each, value};
@@ -13,12 +16,14 @@ use crate::core::filter::{Condition, Filter, LookAt, Pattern, Settings, Test, un
 use crate::core::ticket::AuthorKind;
 
 /// Filters in the order they run: ascending `order`, ties by name.
-pub fn filters(context: &Context<'_>, top: &Scope<'_>) -> Vec<Filter> {
-    let before = context.again.map(|again| again.filters()).unwrap_or_default();
-    let mut filters: Vec<Filter> =
+pub fn filters(context: &Context<'_>, top: &Scope<'_>) -> Vec<Arc<Filter>> {
+    let before = context.again.iter().flat_map(|again| &again.config().filters);
+    let before: BTreeMap<&str, &Arc<Filter>> =
+        before.map(|filter| (filter.name.as_str(), filter)).collect();
+    let mut filters: Vec<Arc<Filter>> =
         each(top, "filters", &context.united.filters, |name, spec, scope| {
-            let again = context.again("filters", name, |_| before.get(name).copied());
-            again.or_else(|| filter(context, name, spec, scope))
+            let again = context.again("filters", name, spec, || before.get(name).copied());
+            again.or_else(|| filter(context, name, spec, scope).map(Arc::new))
         })
         .into_values()
         .collect();

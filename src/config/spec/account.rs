@@ -36,7 +36,7 @@ pub struct MailAccount {
     /// Directory that holds `new`, `cur` and `tmp`, for `maildir`; relative to this file.
     pub path: Option<String>,
     /// Certificates and names.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
     /// Time until the TCP connection stands. Default `60s`.
     pub connect_timeout: Option<DurationText>,
     /// Time for each step after that. Default `60s`.
@@ -73,7 +73,7 @@ pub struct MailAccount {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountDefaults {
     /// Certificates and names.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
     /// Time until the TCP connection stands.
     pub connect_timeout: Option<DurationText>,
     /// Time for each step after that.

@@ -2,6 +2,8 @@
 //!
 //! Architecture invariant: conditions are tried by the functions that the run itself uses.
 
+use std::sync::Arc;
+
 use super::{Condition, Filter, LookAt, Test, addresses, find, texts};
 use crate::core::config::Switch;
 use crate::core::mail::Mail;
@@ -47,7 +49,7 @@ pub struct Looked {
 }
 
 /// Every filter, in the order they run; also those that were not reached.
-pub fn examine(filters: &[Filter], account: &str, mail: &Mail) -> Vec<Examined> {
+pub fn examine(filters: &[Arc<Filter>], account: &str, mail: &Mail) -> Vec<Examined> {
     let mut stopped: Option<String> = None;
     let mut all = Vec::new();
     for filter in filters {
@@ -126,7 +128,8 @@ mod tests {
 
     #[track_caller]
     fn check(filters: &[Filter], expected: &[Verdict]) -> Vec<Examined> {
-        let examined = examine(filters, "support", &mail("Subject: a printer\nX-Tag: x"));
+        let filters: Vec<Arc<Filter>> = filters.iter().cloned().map(Arc::new).collect();
+        let examined = examine(&filters, "support", &mail("Subject: a printer\nX-Tag: x"));
         let verdicts: Vec<&Verdict> = examined.iter().map(|one| &one.verdict).collect();
         assert_eq!(verdicts, expected.iter().collect::<Vec<_>>());
         examined

@@ -3,6 +3,8 @@
 //! Architecture invariant: the answer is yes only where it can be proved; expressions are compared
 //! as written, or tried on plain words.
 
+use std::sync::Arc;
+
 use super::{Condition, Filter, LookAt, Pattern, Test};
 use crate::core::config::Switch;
 
@@ -17,9 +19,9 @@ pub fn follows(special: &Filter, general: &Filter) -> bool {
 
 /// Filters that no mail they match ever reaches, each with the first that takes all of them and
 /// stops. Filters that are switched off neither hide nor are hidden.
-pub fn hidden_by<'a>(filters: &'a [Filter]) -> Vec<(&'a Filter, &'a Filter)> {
-    let enabled: Vec<&'a Filter> =
-        filters.iter().filter(|filter| filter.state == Switch::Enabled).collect();
+pub fn hidden_by<'a>(filters: &'a [Arc<Filter>]) -> Vec<(&'a Filter, &'a Filter)> {
+    let all = filters.iter().map(Arc::as_ref);
+    let enabled: Vec<&'a Filter> = all.filter(|filter| filter.state == Switch::Enabled).collect();
     let pair = |(index, filter): (usize, &&'a Filter)| {
         let mut before = enabled[..index].iter();
         let first = before.find(|first| first.stop && follows(filter, first))?;

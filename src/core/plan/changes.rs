@@ -138,7 +138,7 @@ const QUEUE: Kind<Queue> = Kind {
     },
 };
 
-const SYSTEM_ADDRESS: Kind<SystemAddress> = Kind {
+const SYSTEM_ADDRESS: Kind<Arc<SystemAddress>> = Kind {
     name: "systemAddresses",
     state: |address| address.state,
     begins: |address| format!("mail to it goes to queue {}", address.queue),
@@ -156,7 +156,7 @@ const SYSTEM_ADDRESS: Kind<SystemAddress> = Kind {
     },
 };
 
-const FILTER: Kind<Filter> = Kind {
+const FILTER: Kind<Arc<Filter>> = Kind {
     name: "filters",
     state: |filter| filter.state,
     begins: |filter| format!("runs at order {}", filter.order),
@@ -474,8 +474,8 @@ fn renames(moved: &[Moved], kind: MovedKind) -> BTreeMap<&str, &str> {
     of_kind.map(|one| (one.to.as_str(), one.from.as_str())).collect()
 }
 
-fn by_name(filters: &[Filter]) -> BTreeMap<String, Filter> {
-    filters.iter().map(|filter| (filter.name.clone(), filter.clone())).collect()
+fn by_name(filters: &[Arc<Filter>]) -> BTreeMap<&str, Arc<Filter>> {
+    filters.iter().map(|filter| (filter.name.as_str(), filter.clone())).collect()
 }
 
 fn labelled(texts: &BTreeMap<EventKind, NotificationText>) -> BTreeMap<&str, NotificationText> {
@@ -693,7 +693,8 @@ mod tests {
         check_desk(
             |config| {
                 let address = samples::address("sales@desk.test");
-                config.system_addresses.get_mut(&address).unwrap().queue = "support".into();
+                let ours = config.system_addresses.get_mut(&address).unwrap();
+                Arc::make_mut(ours).queue = "support".into();
             },
             &["Change systemAddresses sales@desk.test: \
                mail to it goes to queue support, no longer to sales"],
@@ -711,7 +712,7 @@ mod tests {
             stop: false,
             state: Switch::Enabled,
         };
-        let with = |order| Config { filters: vec![filter(order)], ..Config::default() };
+        let with = |order| Config { filters: vec![filter(order).into()], ..Config::default() };
         check(&Config::default(), &with(1), &["Create filters vip: runs at order 1"]);
         check(&with(1), &with(2), &["Change filters vip: order changes from the next mail on"]);
         check(&with(1), &Config::default(), &["Delete filters vip: no longer runs"]);

@@ -95,7 +95,7 @@ pub fn sender<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Sender> {
 /// an address for agents only.
 fn queue_address<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a SystemAddress> {
     let leads_here = |one: &&SystemAddress| one.queue == ticket.queue && is_public(one);
-    config.system_addresses.values().find(leads_here)
+    config.system_addresses.values().map(AsRef::as_ref).find(leads_here)
 }
 
 fn is_public(address: &SystemAddress) -> bool {
@@ -104,6 +104,8 @@ fn is_public(address: &SystemAddress) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::core::ticket::samples::{address, config, sender as sample_sender, ticket};
 
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn customers_never_see_an_internal_address() {
         let internal = |config: &mut Config| {
-            config.system_addresses.values_mut().for_each(|one| one.internal = true);
+            config.system_addresses.values_mut().for_each(|one| Arc::make_mut(one).internal = true);
         };
         check(writing, internal, DEFAULT);
         let mut config = config();
@@ -192,7 +194,7 @@ mod tests {
     fn without_an_address_of_the_queue_answers_go_to_another_one() {
         let mut config = config();
         let ours = config.system_addresses.get_mut(&address("support@desk.test")).unwrap();
-        ours.state = Switch::Disabled;
+        Arc::make_mut(ours).state = Switch::Disabled;
         let identity = writing(&config, &ticket()).unwrap();
         assert_eq!(identity.from, &address("default@notify.test"));
         assert_eq!(identity.reply_to, Some(&address("sales@desk.test")));

@@ -57,7 +57,7 @@ pub fn config() -> Config {
             internal: false,
             state: Switch::Enabled,
         };
-        config.system_addresses.insert(address, one);
+        config.system_addresses.insert(address, one.into());
     }
     config.senders.insert("default".into(), sender("default"));
     let agents =
