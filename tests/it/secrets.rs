@@ -333,14 +333,16 @@ async fn a_panic_with_secrets_at_hand_shows_none() {
 /// ends by a panic.
 #[cfg(feature = "faultpoints")]
 async fn until_restarted(program: &Program, point: &str) -> String {
-    loop {
+    let told = "postroom_worker_restarts_total{kind=\"poller\",reason=\"panicked\"} ";
+    // As long as `until_all_failed` is patient.
+    for _ in 0..200 {
         let (_, metrics) = ask(program.addr, "GET", "/metrics", "", "").await;
-        let told = "postroom_worker_restarts_total{kind=\"poller\",reason=\"panicked\"} ";
         if point != "mailbox.at_hand" || metrics.contains(told) {
             return metrics;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
+    panic!("no scrape told that the worker was started again after {point}");
 }
 
 async fn until_all_failed(program: &Program) -> String {
