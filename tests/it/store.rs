@@ -5,6 +5,7 @@ mod customers;
 pub mod disk;
 pub mod mails;
 mod old;
+mod power;
 mod search;
 
 use std::collections::BTreeSet;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use super::mails::{Letter, letter, location, open};
 use postroom::store::{Known, Store, TicketQuery};
 
-const DIRECTORY: &str = "POSTROOM_STORE_CHILD";
+/// Tells the child where its store is.
+pub const DIRECTORY: &str = "POSTROOM_STORE_CHILD";
 const ACCOUNTS: [&str; 3] = ["support", "sales", "info"];
 const FETCHED_AT_ONCE: usize = 5;
 
@@ -106,7 +107,7 @@ fn start(directory: &Path, fault: Option<&str>) -> Child {
 }
 
 /// What children were answered: `recorded` beats `spooled`.
-type Answers = BTreeMap<(String, String), bool>;
+pub type Answers = BTreeMap<(String, String), bool>;
 
 /// Listens until the child is gone; kills it a while after its first answer, if it is to be.
 fn listen(mut child: Child, kill_after: Option<Duration>, answers: &mut Answers) -> usize {
@@ -122,25 +123,32 @@ fn listen(mut child: Child, kill_after: Option<Duration>, answers: &mut Answers)
         child.wait().unwrap();
     });
     for line in lines.map_while(Result::ok) {
-        let Some((_, line)) = line.split_once("ack ") else { continue };
+        let Some(understood) = note(&line, answers) else { continue };
         let _ = first.send(());
-        match line.splitn(3, ' ').collect::<Vec<_>>()[..] {
-            ["spooled", account, location] => {
-                answers.entry((account.into(), location.into())).or_insert(false);
-            }
-            ["recorded", account, location] => {
-                answers.insert((account.into(), location.into()), true);
-            }
-            _ => failures += 1,
-        }
+        failures += usize::from(!understood);
     }
     drop(first);
     killer.join().unwrap();
     failures
 }
 
+/// Notes what a child says; `None` if it is no answer, and `false` if it is that it failed.
+pub fn note(line: &str, answers: &mut Answers) -> Option<bool> {
+    let (_, line) = line.split_once("ack ")?;
+    match line.splitn(3, ' ').collect::<Vec<_>>()[..] {
+        ["spooled", account, location] => {
+            answers.entry((account.into(), location.into())).or_insert(false);
+        }
+        ["recorded", account, location] => {
+            answers.insert((account.into(), location.into()), true);
+        }
+        _ => return Some(false),
+    }
+    Some(true)
+}
+
 /// Everything answered is there, nothing is twice, and everything hangs together.
-fn count(directory: &Path, answers: &Answers) {
+pub fn count(directory: &Path, answers: &Answers) {
     let store = open(directory).unwrap();
     store.index_now().unwrap();
     assert_eq!(store.verify().unwrap(), Vec::<String>::new());
