@@ -224,8 +224,9 @@ async fn a_renumbered_mailbox_brings_no_second_ticket() {
     let records = daemon.mails(6).await;
     assert_eq!(tickets(&daemon), 3);
     assert!(records[3..].iter().all(|record| record.outcome == Outcome::Duplicate), "{records:?}");
-    let told = metric(&daemon, "postroom_intake_duplicates_total{key=\"bytes\"}").unwrap();
-    assert_eq!(told, count(&records, "desk", &Outcome::Duplicate) as f64);
+    // Of this start alone: Dovecot may have made its list anew once more before.
+    let told = metric(&daemon, "postroom_intake_duplicates_total{key=\"bytes\"}");
+    assert_eq!(told, Some(3.0));
     peer.deliver("desk", [4]);
     until("the next mail", || (tickets(&daemon) == 4).then_some(())).await;
 }

@@ -29,6 +29,8 @@ impl Repository {
         let repository = Repository { folder: tempfile::tempdir().unwrap() };
         repository.write("config/desk.yaml", DESK);
         repository.write("config/rules/filters.yaml", FILTERS);
+        // A store that is written to while it is added confuses git.
+        repository.write(".gitignore", "data/\n");
         repository.git(&["init", "-q", "-b", "main"]);
         repository.commit();
         repository.git(&["tag", "before"]);
