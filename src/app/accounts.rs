@@ -22,10 +22,8 @@ impl Accounts {
     /// pollers whose account changed wake up.
     pub fn update(&self, before: &Config, config: &Config) {
         let mut entries = self.0.lock().expect("no panic while holding the accounts");
-        for name in plan::without(&before.accounts, &config.accounts).into_keys() {
-            if !config.accounts.contains_key(name) {
-                entries.remove(name);
-            }
+        for name in plan::gone(&before.accounts, &config.accounts) {
+            entries.remove(name);
         }
         for (name, account) in plan::without(&config.accounts, &before.accounts) {
             match entries.get(name) {

@@ -187,11 +187,9 @@ impl Reloader {
     fn show(&self, before: &Config, config: &Config) {
         let now = self.desk.clock.now();
         let board = &self.desk.board;
-        for name in plan::without(&before.accounts, &config.accounts).into_keys() {
-            if !config.accounts.contains_key(name) {
-                board.remove(Kind::MailAccount, name);
-                self.desk.metrics.account_removed(name);
-            }
+        for name in plan::gone(&before.accounts, &config.accounts) {
+            board.remove(Kind::MailAccount, name);
+            self.desk.metrics.account_removed(name);
         }
         for name in before.smtp.keys().filter(|name| !config.smtp.contains_key(*name)) {
             board.remove(Kind::Smtp, name);
@@ -322,8 +320,7 @@ fn removed_accounts(running: &Config, desired: &Config) -> usize {
         let mut moves = desired.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
         moves.any(|moved| moved.from == name)
     };
-    let gone = |name: &&String| !desired.accounts.contains_key(*name) && !renamed(name);
-    running.accounts.keys().filter(gone).count()
+    plan::gone(&running.accounts, &desired.accounts).filter(|name| !renamed(name)).count()
 }
 
 fn is_mass_delete(running: usize, removed: usize) -> bool {

@@ -21,7 +21,8 @@ impl Address {
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@')?;
         let fits = text.len() <= ADDRESS_BYTES_MAX && !local.is_empty() && !domain.is_empty();
-        let clean = |c: char| !c.is_control() && !c.is_whitespace() && !"<>,;\"\\()".contains(c);
+        let sign = |c: char| matches!(c, '<' | '>' | ',' | ';' | '"' | '\\' | '(' | ')');
+        let clean = |c: char| !c.is_control() && !c.is_whitespace() && !sign(c);
         let shaped = text.chars().all(clean) && !local.contains('@');
         (fits && shaped).then(|| Address(text.to_lowercase()))
     }

@@ -138,6 +138,15 @@ pub fn without<'a, K: Ord, V: PartialEq>(
     objects.iter().filter(|(key, object)| other.get(*key) != Some(*object)).collect()
 }
 
+/// Names that the other configuration does not hold.
+pub fn gone<'a, K: Ord, V>(
+    objects: &'a BTreeMap<K, V>,
+    other: &BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    let other = Ascending::of(other);
+    objects.keys().filter(move |key| other.get(*key).is_none())
+}
+
 fn suspended(state: Switch) -> Option<&'static str> {
     match state {
         Switch::Enabled => None,
