@@ -106,7 +106,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_router_decisions_total", Counter, &["by"], "New tickets by the rule that chose their queue"),
     row("postroom_router_filter_matches_total", Counter, &["filter"], "Mails that a filter matched"),
     row("postroom_autoreplies_total", Counter, &["kind", "result"], "Automatic answers owed, and held back by reason"),
-    row("postroom_notifications_total", Counter, &["event", "result"], "Notifications of agents and watchers"),
+    row("postroom_notifications_total", Counter, &["event", "result"], "Notifications of agents and watchers: owed, held because there were too many in an hour, and what became of them"),
     row("postroom_outbox_messages", Gauge, &["state"], "Mails on record in the outbox by state"),
     row("postroom_outbox_oldest_pending_seconds", Gauge, &[], "Age of the oldest mail that is still to be sent"),
     row("postroom_outbox_attempts_total", Counter, &["server", "result"], "Attempts to send by SMTP server and result"),

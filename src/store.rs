@@ -13,6 +13,7 @@ mod facts;
 mod fault;
 mod file;
 mod hooks;
+mod hours;
 mod ledger;
 mod listed;
 mod log;
@@ -52,6 +53,7 @@ use crate::core::config::{Account, Config, Desk, Language, Moved};
 use crate::core::desk::DeskFacts;
 use crate::core::intake::{Decision, DeskKey, Effect, Facts, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
+use crate::core::notify::hours::FullHours;
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId};
 use crate::core::search::folded_words;
 use crate::core::ticket::{
@@ -232,6 +234,8 @@ pub struct Recorded {
     /// Owed mails: label of the kind (`autoReply`, `notification`, `reply`) and, of
     /// notifications, label of the event, of automatic answers the name.
     pub owed: Vec<(&'static str, String)>,
+    /// Labels of the events of which somebody's mail waits because his hour is full.
+    pub held: Vec<&'static str>,
     /// Of a duplicate, by what it was recognised: `location`, `bytes` or `content`.
     pub duplicate: Option<&'static str>,
     /// How it was decided.
@@ -1032,6 +1036,11 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let who = who.to_owned();
         self.write(0, 0, move |tx| tx.send_digest(&config, &who, now)).await
+    }
+
+    /// Users to whom no more notification mails go in the present hour, or a later one.
+    pub fn full_hours(&self, now: Timestamp) -> Result<FullHours, StoreError> {
+        self.view(|view| hours::full(view, now))
     }
 
     // The outbox.

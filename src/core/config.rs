@@ -192,6 +192,8 @@ pub struct Limits {
     pub auto_replies_per_subject: u32,
     /// Automatic answers of the whole desk in one hour.
     pub auto_replies_per_hour: u32,
+    /// Notification mails to one user in one hour; the rest comes to him as one.
+    pub notifications_per_hour: u32,
     /// Connections at a time to one mail host.
     pub connections_per_host: usize,
 }
@@ -205,6 +207,7 @@ impl Default for Limits {
             auto_replies_per_ticket: 5,
             auto_replies_per_subject: 2,
             auto_replies_per_hour: 1_000,
+            notifications_per_hour: 100,
             connections_per_host: 8,
         }
     }

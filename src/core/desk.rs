@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::config::Config;
 use super::intake::{DeskKey, Effect, NextIds};
+use super::notify::hours::FullHours;
 use super::outgoing::Outgoing;
 use super::render::{self, Stationery};
 use super::ticket::{
@@ -34,6 +35,8 @@ pub struct DeskFacts {
     pub articles: Vec<Article>,
     /// The ticket named by [`Command::MergeInto`].
     pub other: Option<Ticket>,
+    /// Users whose notifications must wait, because they got so many.
+    pub full_hours: FullHours,
     /// Key of our Message-IDs.
     pub desk_key: DeskKey,
     /// Identities to use next.
@@ -130,7 +133,8 @@ impl<'a> Work<'a> {
         };
         let stationery =
             Stationery { config: self.config, key: &self.facts.desk_key, now: self.now };
-        render::announce(stationery, Some(self.before), &mut effect, &mut self.next);
+        let full = &self.facts.full_hours;
+        render::announce(stationery, full, Some(self.before), &mut effect, &mut self.next);
         (Some(effect), self.next)
     }
 

@@ -1,5 +1,5 @@
-//! Notifications that a user wants once a day in one mail: what is kept until then, and when it
-//! goes out.
+//! Notifications that a user gets together in one mail, because he wants them once a day or because
+//! they are too many for an hour: what is kept until then, and when it goes out.
 //!
 //! Each line is kept in the transaction of what it speaks of, and all of a user's lines are taken
 //! in the transaction that owes the mail: a line is in one digest, whatever happens in between.
@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use super::calendar;
 use super::config::{Config, Switch, User};
 use super::notify::EventKind;
+use super::notify::hours::Hour;
 use super::ticket::TicketId;
 
-/// Lines that one mail lists; it counts the others.
+/// Lines that are kept for one mail, which lists them; it counts the others.
 pub const LINES_MAX: usize = 200;
 
 /// One line of a digest.
@@ -35,6 +36,8 @@ pub struct Line {
     pub rule: String,
     /// When it happened.
     pub at: Timestamp,
+    /// Whether it would have had a mail of its own, had there been fewer in that hour.
+    pub held: bool,
 }
 
 /// What becomes of the lines of one user now.
@@ -48,9 +51,20 @@ pub enum Due<'a> {
     Drop,
 }
 
+/// When the lines of this user go out, the oldest of which is from `first`: with his digest, else
+/// when the hour is over, though not in his quiet hours.
+pub fn next(user: &User, first: Timestamp) -> Timestamp {
+    let (wants, zone) = (&user.subscriptions, &user.time_zone);
+    if let Some(time) = wants.digest {
+        return calendar::next_daily(zone, time, first);
+    }
+    let over = Hour::end(first);
+    wants.quiet_hours.and_then(|hours| hours.end(zone, over)).unwrap_or(over)
+}
+
 /// What becomes of the lines of this user, the oldest of which is from `first`.
 ///
-/// A user who wants no digest any more gets at once what was kept for it.
+/// A user who wants no digest any more gets what was kept for it when the hour is over.
 pub fn due<'a>(config: &'a Config, who: &str, first: Timestamp, now: Timestamp) -> Due<'a> {
     let user = match config.users.get(who) {
         Some(user) => user,
@@ -61,17 +75,14 @@ pub fn due<'a>(config: &'a Config, who: &str, first: Timestamp, now: Timestamp) 
         Switch::Disabled => return Due::Drop,
         Switch::Paused => return Due::Wait(Timestamp::MAX),
     }
-    let at =
-        user.subscriptions.digest.map(|time| calendar::next_daily(&user.time_zone, time, first));
-    match at {
-        Some(at) if at > now => Due::Wait(at),
-        Some(_) | None => Due::Send(user),
-    }
+    let at = next(user, first);
+    if at > now { Due::Wait(at) } else { Due::Send(user) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::calendar::QuietHours;
     use crate::core::ticket::samples::config;
     use jiff::{civil, tz::TimeZone};
 
@@ -107,8 +118,22 @@ mod tests {
     }
 
     #[test]
-    fn without_a_digest_what_was_kept_goes_out() {
-        check(|alice| alice.subscriptions.digest = None, "2026-11-24T12:00:01Z", "send alice");
+    fn without_a_digest_when_the_hour_is_over() {
+        let none = |alice: &mut User| alice.subscriptions.digest = None;
+        check(none, "2026-11-24T12:59:59Z", "wait 2026-11-24T13:00:00Z");
+        check(none, "2026-11-24T13:00:00Z", "send alice");
+    }
+
+    #[test]
+    fn not_in_quiet_hours() {
+        // Ten in the evening in Tokyo.
+        let quiet = |alice: &mut User| {
+            let (from, to) = (civil::time(22, 0, 0, 0), civil::time(7, 0, 0, 0));
+            alice.subscriptions.digest = None;
+            alice.subscriptions.quiet_hours = Some(QuietHours { from, to });
+        };
+        check(quiet, "2026-11-24T13:00:00Z", "wait 2026-11-24T22:00:00Z");
+        check(quiet, "2026-11-24T22:00:00Z", "send alice");
     }
 
     #[test]

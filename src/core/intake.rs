@@ -24,6 +24,7 @@
 //! | `bounced` | `report`, if there is one | the ticket that `verify` names for `original_message_id`; else the one of the article with that id; else the one whose number [`super::thread::find_tag`] finds in `original_subject` |
 //! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
 //! | `threads` | `tagged`, `body_tagged`, `keyed`, `referenced`, if `sender.agent` is set | Message-IDs of the stored articles of each of these tickets that are visible for customers, oldest first, at most [`super::mail::REFERENCES_MAX`] newest ones |
+//! | `full_hours` | `now` | users to whom as many notification mails are owed in the hour of the clock in which `now` lies, or a later one, as [`super::notify::hours::is_full`] allows, with their number; a mail counts in the hour of its `created` |
 //! | `next` | | identities that are free; `tickets_today` is the number of tickets made on the day of `now` in `desk.time_zone` |
 //!
 //! A mail that a person releases from quarantine is judged again with `quarantine` set to `None`
@@ -56,6 +57,7 @@ use super::filter::examine::Examined;
 use super::mail::files::{self, File};
 use super::mail::{Digest, Mail, Mailbox, Report};
 use super::notify::Ring;
+use super::notify::hours::FullHours;
 use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
 use super::route::Route;
@@ -160,6 +162,8 @@ pub struct Facts {
     /// Of an agent's mail: Message-IDs of what the customer has of each ticket above, oldest
     /// first. His answer goes on to the customer behind them.
     pub threads: BTreeMap<TicketId, Vec<String>>,
+    /// Users whose notifications must wait, because they got so many.
+    pub full_hours: FullHours,
     /// Key of our Message-IDs.
     pub desk_key: DeskKey,
     /// Ticket and article identities to use next.
@@ -289,7 +293,7 @@ pub struct Effect {
     pub owed: Vec<Outgoing>,
     /// Users whose bell rings.
     pub bells: Vec<Ring>,
-    /// Lines that wait for users' digests.
+    /// Lines that wait for users' digests, or for the end of a full hour.
     pub digests: Vec<Line>,
 }
 
@@ -394,6 +398,7 @@ mod tests {
             bounced: None,
             answered: Answered::default(),
             threads: BTreeMap::new(),
+            full_hours: FullHours::default(),
             desk_key: DeskKey([42; 32]),
             next: NextIds {
                 ticket: TicketId(7),

@@ -9,6 +9,7 @@
 
 mod event;
 mod explain;
+pub mod hours;
 mod invitation;
 #[cfg(test)]
 mod trying;
@@ -22,6 +23,7 @@ use super::ticket::{Article, Event, Ticket};
 
 pub use event::EventKind;
 pub use explain::explain;
+use hours::FullHours;
 pub use verdict::{Not, Verdict};
 
 /// One person to be told of one event.
@@ -71,6 +73,8 @@ pub enum Wait {
     QuietHours(Timestamp),
     /// The person's digest, which is next sent at this time.
     Digest(Timestamp),
+    /// The mail with everything that has no place in a full hour, which is sent at this time.
+    FullHour(Timestamp),
 }
 
 /// A place in the configuration, key by key: `users`, `alice`, `subscriptions`, `events`.
@@ -93,7 +97,10 @@ impl Notice {
             Wait::Digest(_) if self.channels.mail => {
                 format!("{role}; the mail waits for the digest")
             }
-            Wait::No | Wait::QuietHours(_) | Wait::Digest(_) => role.clone(),
+            Wait::FullHour(at) if self.channels.mail => {
+                format!("{role}; the mail waits with others until {at}: the hour is full")
+            }
+            Wait::No | Wait::QuietHours(_) | Wait::Digest(_) | Wait::FullHour(_) => role.clone(),
         }
     }
 }
@@ -108,16 +115,17 @@ impl std::fmt::Display for Rule {
 ///
 /// `before` is the ticket before the events (`None` if they made it), `after` the one afterwards.
 /// `articles` are those that the events speak of: customers hear only of articles they may see,
-/// and one that is not in the list counts as internal.
+/// and one that is not in the list counts as internal. `full` says whose mails must wait.
 pub fn audience(
     config: &Config,
     before: Option<&Ticket>,
     after: &Ticket,
     events: &[Event],
     articles: &[Article],
+    full: &FullHours,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let scene = Scene { config, before, after, articles, now };
+    let scene = Scene { config, before, after, articles, full, now };
     let mut verdicts = Vec::new();
     for event in events {
         let Some(kind) = scene.kind(event) else { continue };
@@ -134,6 +142,7 @@ struct Scene<'a> {
     before: Option<&'a Ticket>,
     after: &'a Ticket,
     articles: &'a [Article],
+    full: &'a FullHours,
     now: Timestamp,
 }
 

@@ -14,6 +14,7 @@ use super::config::{AutoReply, Config, Language, Texts, User};
 use super::intake::{DeskKey, Effect, NextIds};
 use super::mail::Attachment;
 use super::mail::files::File;
+use super::notify::hours::FullHours;
 use super::notify::{self, EventKind, Notice, Ring, Wait};
 use super::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use super::thread;
@@ -163,7 +164,7 @@ pub fn notification(
 
     let begins = match notice.wait {
         Wait::QuietHours(until) => until,
-        Wait::No | Wait::Digest(_) => stationery.now,
+        Wait::No | Wait::Digest(_) | Wait::FullHour(_) => stationery.now,
     };
     let domain = id_domain(identity.from);
     let message_id = thread::message_id(stationery.key, ticket.id, id, &notice.address, domain);
@@ -350,16 +351,17 @@ pub fn with_kept_files(article: &Article, sent: &[File], language: Language) -> 
 }
 
 /// Tells everybody who should know of the events of this effect: owed mails, bells and history.
-/// `before` is the ticket before them, `None` if they made it.
+/// `before` is the ticket before them, `None` if they made it; `full` says whose mails must wait.
 pub fn announce(
     stationery: Stationery<'_>,
+    full: &FullHours,
     before: Option<&Ticket>,
     effect: &mut Effect,
     next: &mut NextIds,
 ) {
     let Effect { ticket, articles, events, owed, bells, digests, .. } = effect;
     let (config, now) = (stationery.config, stationery.now);
-    let mut notices = notify::audience(config, before, ticket, events, articles, now);
+    let mut notices = notify::audience(config, before, ticket, events, articles, full, now);
     // A customer to whom the article goes as a letter has it already.
     let has_it = |notice: &Notice| {
         let letter =
@@ -372,7 +374,7 @@ pub fn announce(
         let article = article_for(&notice, articles);
         match notice.wait {
             _ if !notice.channels.mail => {}
-            Wait::Digest(_) => {
+            Wait::Digest(_) | Wait::FullHour(_) => {
                 digests.push(digest::line(stationery, &notice, ticket, article));
                 told = true;
             }
@@ -906,7 +908,7 @@ mod tests {
         bob.subscriptions.events.insert(EventKind::TicketCreated, web.into());
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
         let mut next = next_ids();
-        announce(stationery(&config, &key()), None, &mut effect, &mut next);
+        announce(stationery(&config, &key()), &FullHours::default(), None, &mut effect, &mut next);
         assert_eq!(next.outgoing, OutgoingId(11));
         assert_eq!(effect.owed.len(), 1);
         assert_eq!(effect.owed[0].id, OutgoingId(10));
@@ -934,7 +936,13 @@ mod tests {
         let from = jiff::civil::time(22, 0, 0, 0);
         bob.subscriptions.quiet_hours = Some(QuietHours { from, to: eight });
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
-        announce(stationery(&config, &key()), None, &mut effect, &mut next_ids());
+        announce(
+            stationery(&config, &key()),
+            &FullHours::default(),
+            None,
+            &mut effect,
+            &mut next_ids(),
+        );
         let [line] = effect.digests.as_slice() else { panic!("one line: {:?}", effect.digests) };
         assert_eq!(
             (line.who.as_str(), line.text.as_str()),
@@ -962,7 +970,7 @@ mod tests {
         config.system_addresses.clear();
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
         let mut next = next_ids();
-        announce(stationery(&config, &key()), None, &mut effect, &mut next);
+        announce(stationery(&config, &key()), &FullHours::default(), None, &mut effect, &mut next);
         assert_eq!((effect.owed.len(), effect.events.len()), (0, 1));
         assert_eq!(next, next_ids());
     }
@@ -986,7 +994,13 @@ mod tests {
         let watchers = [Watcher::Customer(address("eve@cust.test")), Watcher::Agent("dave".into())];
         let mut effect = effect(vec![open.clone(), secret.clone()], added(&open), &watchers);
         effect.events.push(Event { what: added(&secret), ..effect.events[0].clone() });
-        announce(stationery(&config, &key()), Some(&ticket()), &mut effect, &mut next_ids());
+        announce(
+            stationery(&config, &key()),
+            &FullHours::default(),
+            Some(&ticket()),
+            &mut effect,
+            &mut next_ids(),
+        );
         let text_to = |who: &str| {
             let mail = effect.owed.iter().find(|mail| mail.recipient == address(who));
             read(&mail.unwrap().raw).text
@@ -1005,7 +1019,13 @@ mod tests {
         let what = What::FollowedUp { article: ArticleId(1), locked: true };
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], what, &watchers);
         effect.owed = letters;
-        announce(stationery(&config, &key()), Some(&ticket()), &mut effect, &mut next_ids());
+        announce(
+            stationery(&config, &key()),
+            &FullHours::default(),
+            Some(&ticket()),
+            &mut effect,
+            &mut next_ids(),
+        );
         let recipients: Vec<&str> =
             effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
         assert_eq!(recipients, ["eve@cust.test", "boss@cust.test"]);

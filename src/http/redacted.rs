@@ -25,6 +25,7 @@ pub fn config(config: &Config) -> Value {
             "autoRepliesPerTicket": config.limits.auto_replies_per_ticket,
             "autoRepliesPerSubject": config.limits.auto_replies_per_subject,
             "autoRepliesPerHour": config.limits.auto_replies_per_hour,
+            "notificationsPerHour": config.limits.notifications_per_hour,
             "connectionsPerHost": config.limits.connections_per_host,
         },
         "mailAccounts": map(config.accounts.iter(), |it| account(it)),

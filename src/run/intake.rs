@@ -222,6 +222,9 @@ fn report(daemon: &Daemon, config: &Config, account: &str, recorded: &[Recorded]
                 _ => {}
             }
         }
+        for event in &mail.held {
+            daemon.metrics.notification(event, "held");
+        }
         line(account, mail);
     }
 }

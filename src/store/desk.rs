@@ -94,6 +94,7 @@ impl Tx<'_> {
             ticket: draft.ticket.clone(),
             articles: draft.articles.clone(),
             other,
+            full_hours: self.full_hours(order.now)?,
             desk_key: self.desk_key.clone(),
             next: draft.next,
         };

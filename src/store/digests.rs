@@ -18,13 +18,22 @@ use crate::core::outgoing::OutgoingId;
 use crate::core::render::{self, Stationery};
 
 impl Tx<'_> {
-    /// Keeps a line for the digest of its user.
+    /// Keeps a line for the digest of its user; one that it would not list is only counted.
     pub(super) fn put_line(&mut self, line: Line) -> Result<(), Fault> {
         let (who, id) = (line.who.clone(), self.counters.digest);
+        let before = self.lines_of(&who)?;
+        self.tables.digest_counts.insert(who.as_str(), before + 1)?;
+        if before >= LINES_MAX as u64 {
+            return Ok(());
+        }
         let row = encode(&LineRow::from(line));
         self.tables.digest_lines.insert((who.as_str(), id), row.as_slice())?;
         self.counters.digest += 1;
         Ok(())
+    }
+
+    fn lines_of(&self, who: &str) -> Result<u64, Fault> {
+        Ok(self.tables.digest_counts.get(who)?.map_or(0, |count| count.value()))
     }
 
     /// Owes this user his digest if its time has come, and takes its lines; drops them if he is
@@ -47,6 +56,7 @@ impl Tx<'_> {
             }
         }
         let Some(first) = lines.first() else { return Ok(false) };
+        let total = usize::try_from(self.lines_of(who)?).unwrap_or(usize::MAX).max(lines.len());
         let owed = match digest::due(config, who, first.at, now) {
             Due::Wait(_) => return Ok(false),
             Due::Drop => None,
@@ -54,7 +64,7 @@ impl Tx<'_> {
                 let id = OutgoingId(self.counters.outgoing);
                 let key = self.desk_key.clone();
                 let stationery = Stationery { config, key: &key, now };
-                let mail = render::digest::mail(stationery, user, &lines, ids.len(), id);
+                let mail = render::digest::mail(stationery, user, &lines, total, id);
                 let Some(mail) = mail else { return Ok(false) };
                 Some(mail)
             }
@@ -62,6 +72,7 @@ impl Tx<'_> {
         for id in ids {
             self.tables.digest_lines.remove((who, id))?;
         }
+        self.tables.digest_counts.remove(who)?;
         match owed {
             Some(mail) => self.enqueue(mail).map(|()| true),
             None => Ok(false),
@@ -78,6 +89,10 @@ impl Tx<'_> {
         for (id, row) in &moved {
             self.tables.digest_lines.remove((from, *id))?;
             self.tables.digest_lines.insert((to, *id), row.as_slice())?;
+        }
+        let count = self.tables.digest_counts.remove(from)?.map_or(0, |count| count.value());
+        if count > 0 {
+            self.tables.digest_counts.insert(to, count + self.lines_of(to)?)?;
         }
         Ok(!moved.is_empty())
     }

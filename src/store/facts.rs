@@ -72,6 +72,7 @@ impl Tx<'_> {
                 None => None,
             },
             answered: self.answered(subject.config, judgement, subject.now)?,
+            full_hours: self.full_hours(subject.now)?,
             desk_key: self.desk_key.clone(),
             next: NextIds {
                 tickets_today: self.tickets_on(&day(subject.config, subject.now))?,

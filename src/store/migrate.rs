@@ -25,8 +25,9 @@ use crate::core::ticket::Ticket;
 /// and its lists, empty at first. 6: `texts` holds the files of revisions; revisions written before
 /// hold theirs themselves. 7: `once`, empty at first. 8: `digest_lines`, empty at first. 9:
 /// `answer_minutes`, of which nothing is known of the hour before. 10: `cases` lists the tickets of
-/// each customer. 11: `once` also holds answers that are not about one ticket.
-pub(super) const SCHEMA_VERSION: u32 = 11;
+/// each customer. 11: `once` also holds answers that are not about one ticket. 12: `digest_counts`
+/// counts the lines of each user; `notice_hours` and `full_hours`, empty at first.
+pub(super) const SCHEMA_VERSION: u32 = 12;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;
@@ -78,6 +79,9 @@ fn carry_out(database: &Database, found: u32) -> Result<(), Fault> {
         if found < 10 {
             of_each_ticket(&mut tables, "customers are being remembered", customers::remember)?;
         }
+        if found < 12 {
+            count_lines(&mut tables)?;
+        }
         tables.meta.insert("schema", SCHEMA_VERSION.to_be_bytes().as_slice())?;
     }
     transaction.commit()?;
@@ -100,6 +104,17 @@ fn list_owed_mails(tables: &mut Tables<'_>) -> Result<(), Fault> {
                 tables.outbox_dead.insert(id, ())?;
             }
         }
+    }
+    Ok(())
+}
+
+/// 11 to 12.
+fn count_lines(tables: &mut Tables<'_>) -> Result<(), Fault> {
+    for row in tables.digest_lines.iter()? {
+        let key = row?.0;
+        let who = key.value().0;
+        let before = tables.digest_counts.get(who)?.map_or(0, |count| count.value());
+        tables.digest_counts.insert(who, before + 1)?;
     }
     Ok(())
 }

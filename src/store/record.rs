@@ -132,6 +132,7 @@ impl Tx<'_> {
             routed_by: None,
             suppressed: None,
             owed: Vec::new(),
+            held: Vec::new(),
             duplicate: Some("location"),
             why: record.why,
         })
@@ -193,6 +194,7 @@ impl Tx<'_> {
         let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
         let queue = effect.as_ref().map(|effect| effect.ticket.queue.clone());
         let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
+        let held = effect.as_ref().map(held_labels).unwrap_or_default();
         for effect in effect.into_iter().chain(linked) {
             self.write_effect(&mail.config, effect, &day(&mail.config, mail.now))?;
         }
@@ -219,6 +221,7 @@ impl Tx<'_> {
             routed_by: judgement.filter(|_| created).map(|judged| judged.route.by.label()),
             suppressed: suppressed.map(|suppressed| suppressed.label()),
             owed,
+            held,
             duplicate,
             why,
             outcome,
@@ -324,4 +327,8 @@ fn owed_labels(effect: &Effect) -> Vec<(&'static str, String)> {
         (kind.label(), name)
     };
     effect.owed.iter().map(|mail| labels(&mail.kind)).collect()
+}
+
+fn held_labels(effect: &Effect) -> Vec<&'static str> {
+    effect.digests.iter().filter(|line| line.held).map(|line| line.event.label()).collect()
 }

@@ -170,6 +170,12 @@ tables! {
     bells: (&'static str, u64) => Rows;
     /// Lines that wait for the digests of users, by user and identity.
     digest_lines: (&'static str, u64) => Rows;
+    /// How many lines each of these users would have; only the first are kept.
+    digest_counts: &'static str => u64;
+    /// Notification mails to users by the hour since 1970 in which they go out.
+    notice_hours: (i64, &'static str) => u32;
+    /// Those of them who get no more in that hour.
+    full_hours: (i64, &'static str) => u32;
     /// Owed mails without their bytes.
     outbox: u64 => Rows;
     /// Their bytes.

@@ -123,6 +123,7 @@ impl Tx<'_> {
             self.put_article(article)?;
         }
         for mail in owed {
+            self.count_notice(config, &mail)?;
             self.enqueue(mail)?;
         }
         for ring in bells {

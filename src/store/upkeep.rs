@@ -93,6 +93,7 @@ impl Tx<'_> {
         }
         let old = minute(now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN));
         self.tables.answer_minutes.retain_in(..old, |_, _| false)?;
+        self.clean_hours(now)?;
         Ok(keys.len() as u64)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Architecture invariant: it only reads, and a damaged row never hides the others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use redb::{ReadableTable, ReadableTableMetadata};
@@ -346,9 +346,18 @@ impl Findings<'_> {
             let (key, row) = row?;
             self.row::<BellRow>(|| format!("bell {}", key.value().1), row.value());
         }
+        let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for row in self.view.digest_lines.iter()? {
             let (key, row) = row?;
-            self.row::<LineRow>(|| format!("line {} of a digest", key.value().1), row.value());
+            let (who, id) = key.value();
+            self.row::<LineRow>(|| format!("line {id} of a digest"), row.value());
+            *lines.entry(who.to_owned()).or_default() += 1;
+        }
+        for (who, lines) in lines {
+            let count = self.view.digest_counts.get(who.as_str())?.map_or(0, |count| count.value());
+            self.check(count >= lines, || {
+                format!("{lines} lines wait for the digest of {who} but {count} are counted")
+            });
         }
         for row in self.view.hooks.iter()? {
             let (id, row) = row?;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use postroom::config;
 use postroom::core::config::Config;
+use postroom::core::digest::LINES_MAX;
 use postroom::core::intake;
 use postroom::core::mail::{self, Location};
 use postroom::core::outgoing::{Delivery, Outgoing};
@@ -220,9 +221,11 @@ async fn two_who_look_at_once_send_one_digest() {
 async fn lines_of_users_who_change() {
     let mut desk = Desk::open("2026-11-24T03:00:00Z", DIGEST);
     desk.mail().await;
-    // Without a digest they go out at once.
+    // Without a digest they go out when the hour is over.
     desk.reload(&users(AT_ONCE));
     desk.tick().await;
+    assert_eq!(desk.owed().len(), 0);
+    desk.at("2026-11-24T04:00:00Z").await;
     assert_eq!(desk.owed().len(), 1);
     // A renamed user keeps them, a removed one does not.
     desk.reload(&users(DIGEST));
@@ -254,6 +257,69 @@ async fn a_mail_of_quiet_hours_is_due_when_they_are_over() {
     assert_eq!(desk.store().outbox_counts().unwrap().oldest_due, Some(end));
     let [mail] = &desk.owed_mails()[..] else { panic!("one mail") };
     assert_eq!(mail.delivery, Delivery::Due { attempts: 0, at: end, last_error: None });
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_an_hour_comes_as_one_mail_through_restarts() {
+    let both = "{queues: [support], events: {ticketCreated: [mail, web]}}";
+    let bounded = format!("{}limits: {{notificationsPerHour: 2}}\n", users(both));
+    let mut desk = Desk::open("2026-11-24T03:10:00Z", both);
+    desk.reload(&bounded);
+    for _ in 0..5 {
+        desk.mail().await;
+        desk.start_again();
+    }
+    assert_eq!(desk.bells().len(), 5, "the bell does not wait");
+    desk.at("2026-11-24T03:59:59Z").await;
+    assert_eq!(desk.owed().len(), 2);
+    desk.start_again();
+    // The next hour has room again; what waits from the last one goes out once.
+    desk.at("2026-11-24T04:00:00Z").await;
+    desk.tick().await;
+    desk.mail().await;
+    let owed = desk.owed();
+    assert_eq!(owed.len(), 4, "{owed:?}");
+    let rest = &owed[2];
+    assert!(rest.contains("(limits.notificationsPerHour)"), "{rest}");
+    for (case, listed) in [(1, false), (2, false), (3, true), (4, true), (5, true), (6, false)] {
+        assert_eq!(rest.contains(&format!("New ticket: Case {case}")), listed, "{case}: {rest}");
+    }
+    let metrics = desk.daemon.as_ref().unwrap().metrics.text();
+    let counted = r#"postroom_notifications_total{event="digest",result="owed"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(desk.store().digests().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_raised_bound_counts_at_once() {
+    let mut desk = Desk::open("2026-11-24T03:10:00Z", AT_ONCE);
+    let bounded =
+        |bound: u32| format!("{}limits: {{notificationsPerHour: {bound}}}\n", users(AT_ONCE));
+    desk.reload(&bounded(1));
+    desk.mail().await;
+    desk.mail().await;
+    assert_eq!(desk.owed().len(), 1);
+    desk.reload(&bounded(2));
+    desk.mail().await;
+    desk.mail().await;
+    assert_eq!(desk.owed().len(), 2);
+    assert_eq!(desk.store().digests().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_digest_keeps_what_it_lists_and_counts_the_rest() {
+    let mut desk = Desk::open("2026-11-24T03:00:00Z", DIGEST);
+    for _ in 0..LINES_MAX + 5 {
+        desk.mail().await;
+    }
+    desk.start_again();
+    desk.at("2026-11-24T23:00:00Z").await;
+    let [text] = &desk.owed()[..] else { panic!("one digest: {:?}", desk.owed()) };
+    assert!(text.contains("And 5 more"), "{text}");
+    // The next one counts anew.
+    desk.mail().await;
+    desk.at("2026-11-25T23:00:00Z").await;
+    assert!(!desk.owed()[1].contains("more, which"), "{:?}", desk.owed());
 }
 
 #[tokio::test]

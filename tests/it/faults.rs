@@ -2,6 +2,7 @@
 
 mod edits;
 mod figures;
+mod flood;
 mod hostile;
 mod servers;
 

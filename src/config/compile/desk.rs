@@ -96,6 +96,9 @@ pub fn limits(spec: &spec::Limits, scope: &Scope<'_>) -> Limits {
             .auto_replies_per_subject
             .unwrap_or(default.auto_replies_per_subject),
         auto_replies_per_hour: spec.auto_replies_per_hour.unwrap_or(default.auto_replies_per_hour),
+        notifications_per_hour: spec
+            .notifications_per_hour
+            .unwrap_or(default.notifications_per_hour),
         connections_per_host: spec
             .connections_per_host
             .map_or(default.connections_per_host, |limit| limit as usize),

@@ -67,6 +67,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("new", "thanks"),
     ("newTicket", "renewed"),
     ("note", "called back"),
+    ("notificationsPerHour", "100"),
     ("notified", "[alice]"),
     ("oauth2Profile", "m365"),
     ("order", "100"),

@@ -97,6 +97,12 @@ pub struct Limits {
     /// mails become tickets as ever, and nobody is answered: a desk that must say so much is most
     /// likely being used, or talks to another machine.
     pub auto_replies_per_hour: Option<u32>,
+    /// Notification mails to one user in one hour of the clock. Default 100. What is more comes to
+    /// him as one mail when the hour is over and his quiet hours are, or with his digest if he has
+    /// one; it says how many there were and lists the first. The bell rings as ever, and what is
+    /// owed to customers never waits.
+    #[schemars(range(min = 1))]
+    pub notifications_per_hour: Option<u32>,
     /// Connections at a time to one mail host. Default 8.
     #[schemars(range(min = 1, max = 1000))]
     pub connections_per_host: Option<u32>,

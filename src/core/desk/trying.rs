@@ -26,6 +26,7 @@ pub fn facts(ticket: Ticket) -> DeskFacts {
         ticket,
         articles: vec![article(1, ArticleKind::MailIn)],
         other: None,
+        full_hours: Default::default(),
         desk_key: key(),
         next: next_ids(),
     }

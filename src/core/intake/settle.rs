@@ -156,7 +156,8 @@ impl<'a> Sitting<'a> {
         suppressed: Option<Suppression>,
     ) -> Decision {
         let stationery = self.stationery();
-        render::announce(stationery, before, &mut effect, &mut self.next);
+        let full = &self.facts.full_hours;
+        render::announce(stationery, full, before, &mut effect, &mut self.next);
         self.decision(outcome, Some(effect), suppressed)
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::hours::FullHours;
 use super::verdict::{rule, wants};
 use super::{EventKind, Not, Scene, Verdict, admit};
 use crate::core::config::{Config, User};
@@ -16,9 +17,10 @@ pub fn explain(
     ticket: &Ticket,
     kind: EventKind,
     actor: &Actor,
+    full: &FullHours,
     now: Timestamp,
 ) -> Vec<Verdict> {
-    let scene = Scene { config, before: Some(ticket), after: ticket, articles: &[], now };
+    let scene = Scene { config, before: Some(ticket), after: ticket, articles: &[], full, now };
     let shown = matches!(kind, EventKind::FollowUpLocked | EventKind::FollowUpUnlocked);
     let mut verdicts = Vec::new();
     for invitation in scene.invitations(kind, shown) {
@@ -72,8 +74,9 @@ mod tests {
     use super::*;
     use crate::core::config::Switch;
     use crate::core::notify::audience;
+    use crate::core::notify::hours::Hour;
     use crate::core::notify::trying::{
-        address, agent, config, eve, event, followed_up, full, mail, night, note, noted, now,
+        address, agent, config, eve, event, followed_up, free, full, mail, night, note, noted, now,
     };
     use crate::core::ticket::What;
 
@@ -82,7 +85,7 @@ mod tests {
     fn check_explained(change: impl FnOnce(&mut Config), kind: EventKind, expected: &[&str]) {
         let mut config = config();
         change(&mut config);
-        let verdicts = explain(&config, &full(), kind, &agent("bob"), now());
+        let verdicts = explain(&config, &full(), kind, &agent("bob"), &free(), now());
         let words = |verdict: &Verdict| {
             let decided = match &verdict.told {
                 Ok(notice) => format!("as {}", notice.role),
@@ -127,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_hour_is_explained() {
+        let full_hours = FullHours([((Hour::of(now()), "alice".to_owned()), 100)].into());
+        let kind = EventKind::TicketCreated;
+        let verdicts = explain(&config(), &full(), kind, &agent("bob"), &full_hours, now());
+        let alice = verdicts.iter().find(|verdict| verdict.who == "alice").unwrap();
+        assert_eq!(alice.rules.last().unwrap().to_string(), "limits.notificationsPerHour");
+        let history = alice.told.as_ref().unwrap().history();
+        let expected = "queue support; the mail waits with others until 2026-11-22T07:00:00Z: the \
+                        hour is full";
+        assert_eq!(history, expected);
+    }
+
+    #[test]
     fn a_note_is_explained_as_internal() {
         check_explained(
             |config| {
@@ -161,8 +177,9 @@ mod tests {
         ] {
             let events = [event(eve(), what)];
             let articles = [mail(), note(false)];
-            let told = audience(&config(), Some(&full()), &full(), &events, &articles, now());
-            let explained = explain(&config(), &full(), kind, &eve(), now());
+            let told =
+                audience(&config(), Some(&full()), &full(), &events, &articles, &free(), now());
+            let explained = explain(&config(), &full(), kind, &eve(), &free(), now());
             let explained = explained.into_iter().filter_map(|verdict| verdict.told.ok());
             assert_eq!(told, explained.collect::<Vec<_>>(), "{}", kind.label());
         }

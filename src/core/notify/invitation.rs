@@ -170,8 +170,8 @@ mod tests {
     use crate::core::mail::HeaderField;
     use crate::core::notify::audience;
     use crate::core::notify::trying::{
-        agent, check, check_with, config, eve, event, failed, followed_up, full, locked, mail,
-        note, noted, now, owned, ticket,
+        agent, check, check_with, config, eve, event, failed, followed_up, free, full, locked,
+        mail, note, noted, now, owned, ticket,
     };
     use crate::core::ticket::{Actor, Ticket};
 
@@ -245,7 +245,8 @@ mod tests {
     fn customers_hear_of_notes_they_may_see() {
         let heard = |articles: &[Article]| {
             let events = [event(agent("alice"), noted())];
-            let told = audience(&config(), Some(&full()), &full(), &events, articles, now());
+            let told =
+                audience(&config(), Some(&full()), &full(), &events, articles, &free(), now());
             told.iter().any(|notice| notice.customer)
         };
         assert!(heard(&[note(true)]));
@@ -258,7 +259,8 @@ mod tests {
     fn customers_hear_of_no_machine() {
         let heard = |article: Article| {
             let events = [event(eve(), followed_up(false))];
-            let told = audience(&config(), Some(&full()), &full(), &events, &[article], now());
+            let told =
+                audience(&config(), Some(&full()), &full(), &events, &[article], &free(), now());
             told.iter().any(|notice| notice.customer)
         };
         let with_header = |name: &str, value: &str| Article {

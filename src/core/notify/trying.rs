@@ -1,5 +1,6 @@
 //! A ticket with people around it, for the tests beside this.
 
+use super::hours::FullHours;
 use super::{Notice, audience};
 use crate::core::calendar::QuietHours;
 use crate::core::config::{Channels, Config, User, Wish};
@@ -79,6 +80,11 @@ pub fn locked() -> Ticket {
     Ticket { locked_since: Some(now()), ..owned() }
 }
 
+/// Nobody's hour is full.
+pub fn free() -> FullHours {
+    FullHours::default()
+}
+
 /// Who is told of what, and in which role.
 pub fn words(notices: &[Notice]) -> Vec<String> {
     let one = |n: &Notice| format!("{} {}: {}", n.event.label(), n.who, n.role);
@@ -100,7 +106,7 @@ pub fn check_with(
     events: Vec<Event>,
     expected: &[&str],
 ) {
-    let notices = audience(config, before, after, &events, &[mail(), note(false)], now());
+    let notices = audience(config, before, after, &events, &[mail(), note(false)], &free(), now());
     assert_eq!(words(&notices), expected);
 }
 

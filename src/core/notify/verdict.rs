@@ -4,8 +4,8 @@
 use super::invitation::Invitation;
 use super::{EventKind, Notice, Rule, Scene, Wait};
 use crate::core::address::Address;
-use crate::core::calendar;
 use crate::core::config::{Channels, Switch, User, Wish};
+use crate::core::digest;
 use crate::core::ticket::{Actor, Watcher};
 
 /// Whether somebody is told of an event, and what decided it.
@@ -161,11 +161,17 @@ impl Scene<'_> {
         let waits = wants.urgent.is_none_or(|urgent| self.after.priority < urgent);
         let digest = wants.digest.filter(|_| waits && !wish.at_once);
         let quiet = wants.quiet_hours.filter(|_| waits);
-        if let Some(time) = digest {
+        if digest.is_some() {
             rules.push(rule(user, &["subscriptions", "digest"]));
-            return Wait::Digest(calendar::next_daily(&user.time_zone, time, self.now));
+            return Wait::Digest(digest::next(user, self.now));
         }
-        match quiet.and_then(|hours| hours.end(&user.time_zone, self.now)) {
+        let quiet_end = quiet.and_then(|hours| hours.end(&user.time_zone, self.now));
+        let goes_out = quiet_end.unwrap_or(self.now);
+        if self.full.hold(&self.config.limits, &user.name, goes_out) {
+            rules.push(Rule(["limits", "notificationsPerHour"].map(str::to_owned).into()));
+            return Wait::FullHour(digest::next(user, self.now));
+        }
+        match quiet_end {
             Some(end) => {
                 rules.push(rule(user, &["subscriptions", "quietHours"]));
                 Wait::QuietHours(end)
@@ -251,9 +257,10 @@ mod tests {
     use super::*;
     use crate::core::config::{Config, CustomerProfile, Language};
     use crate::core::notify::audience;
+    use crate::core::notify::hours::{FullHours, Hour};
     use crate::core::notify::trying::{
-        address, agent, check, check_with, config, eve, event, followed_up, full, mail, night,
-        note, noted, now, owned, ticket, wish, words,
+        address, agent, check, check_with, config, eve, event, followed_up, free, full, mail,
+        night, note, noted, now, owned, ticket, wish, words,
     };
     use crate::core::ticket::{Priority, Ticket, What};
 
@@ -261,8 +268,15 @@ mod tests {
     fn agents_are_not_told_of_what_they_did() {
         for name in ["alice", "bob", "dave"] {
             let events = [event(agent(name), noted()), event(agent(name), followed_up(false))];
-            let told =
-                audience(&config(), Some(&full()), &full(), &events, &[mail(), note(true)], now());
+            let told = audience(
+                &config(),
+                Some(&full()),
+                &full(),
+                &events,
+                &[mail(), note(true)],
+                &free(),
+                now(),
+            );
             assert!(told.iter().all(|notice| notice.who != name), "{name}");
             assert!(!told.is_empty());
         }
@@ -302,8 +316,9 @@ mod tests {
         let alice = config.users.get_mut("alice").unwrap();
         alice.email = address("support@desk.test");
         let events = [event(agent("bob"), noted())];
-        let told =
-            |config: &Config| audience(config, Some(&owned()), &owned(), &events, &[], now());
+        let told = |config: &Config| {
+            audience(config, Some(&owned()), &owned(), &events, &[], &free(), now())
+        };
         assert_eq!(told(&config), []);
         // The bell leaves no mail.
         let both = Channels { mail: true, web: true };
@@ -319,7 +334,7 @@ mod tests {
         config.customers.insert(address("eve@cust.test"), profile);
         let watched = Ticket { owner: None, responsible: None, ..full() };
         let events = [event(eve(), followed_up(true))];
-        let told = audience(&config, Some(&watched), &watched, &events, &[mail()], now());
+        let told = audience(&config, Some(&watched), &watched, &events, &[mail()], &free(), now());
         let notice = told.iter().find(|notice| notice.customer).unwrap();
         assert_eq!((notice.language, notice.name.as_str()), (Language::Ja, "Eve Example"));
     }
@@ -328,12 +343,24 @@ mod tests {
     /// morning: over which channels she is told, and when.
     #[track_caller]
     fn check_wish(change: impl FnOnce(&mut User), expected: &str) {
+        check_in(&free(), change, expected);
+    }
+
+    /// The same with an hour that is full.
+    #[track_caller]
+    fn check_full(hour: &str, change: impl FnOnce(&mut User), expected: &str) {
+        let hour = Hour::of(hour.parse().unwrap());
+        check_in(&FullHours([((hour, "alice".to_owned()), 100)].into()), change, expected);
+    }
+
+    #[track_caller]
+    fn check_in(full_hours: &FullHours, change: impl FnOnce(&mut User), expected: &str) {
         let mut config = config();
         change(config.users.get_mut("alice").unwrap());
         let urgent = Ticket { priority: Priority::VeryHigh, ..full() };
         let told = |ticket: &Ticket| {
             let events = [event(eve(), What::Created)];
-            let told = audience(&config, None, ticket, &events, &[], now());
+            let told = audience(&config, None, ticket, &events, &[], full_hours, now());
             let alice = told.iter().find(|notice| notice.who == "alice");
             alice.map_or("not".to_owned(), |notice| {
                 let mail = match notice.wait {
@@ -341,6 +368,7 @@ mod tests {
                     Wait::No => "mail",
                     Wait::QuietHours(at) => &format!("mail after {at}"),
                     Wait::Digest(at) => &format!("mail in digest of {at}"),
+                    Wait::FullHour(at) => &format!("mail with others at {at}"),
                 };
                 let bell = if notice.channels.web { "bell" } else { "" };
                 format!("{mail} {bell}").trim().to_owned()
@@ -351,6 +379,7 @@ mod tests {
 
     const BELL: Channels = Channels { mail: false, web: true };
     const NONE: Channels = Channels { mail: false, web: false };
+
     #[test]
     fn channels_queue_by_queue() {
         let of = |queue: &str, channels| {
@@ -382,7 +411,7 @@ mod tests {
         let mut config = config();
         config.users.get_mut("alice").unwrap().subscriptions.mine_only = true;
         let events = [event(eve(), followed_up(false))];
-        let told = audience(&config, Some(&owned()), &owned(), &events, &[mail()], now());
+        let told = audience(&config, Some(&owned()), &owned(), &events, &[mail()], &free(), now());
         assert!(words(&told).contains(&"followUpUnlocked alice: owner".to_owned()));
     }
 
@@ -417,5 +446,42 @@ mod tests {
         };
         let after = "mail after 2026-11-22T07:00:00Z bell";
         check_wish(at_once, &format!("{after}; urgent {after}"));
+    }
+
+    #[test]
+    fn a_full_hour() {
+        let (six, seven) = ("2026-11-22T06:00:00Z", "2026-11-22T07:00:00Z");
+        let both = |user: &mut User| {
+            wish(user);
+        };
+        let held = format!("mail with others at {seven} bell");
+        check_full(six, both, &format!("{held}; urgent {held}"));
+        check_full(seven, both, "mail bell; urgent mail bell");
+        let only_bell = |user: &mut User| wish(user).channels = BELL;
+        check_full(six, only_bell, "bell; urgent bell");
+    }
+
+    #[test]
+    fn a_full_hour_and_quiet_hours() {
+        let (six, seven) = ("2026-11-22T06:00:00Z", "2026-11-22T07:00:00Z");
+        let urgent = |user: &mut User| {
+            night(user);
+            user.subscriptions.urgent = Some(Priority::High);
+        };
+        // What waits until seven has a place in this hour, and none in one that is full.
+        let after = format!("mail after {seven} bell");
+        check_full(six, urgent, &format!("{after}; urgent mail with others at {seven} bell"));
+        let held = format!("mail with others at {seven} bell");
+        check_full(seven, urgent, &format!("{held}; urgent mail bell"));
+    }
+
+    #[test]
+    fn a_full_hour_and_a_digest() {
+        let at_once = |user: &mut User| {
+            user.subscriptions.digest = Some(jiff::civil::time(5, 0, 0, 0));
+            wish(user).at_once = true;
+        };
+        let held = "mail with others at 2026-11-23T05:00:00Z bell";
+        check_full("2026-11-22T06:00:00Z", at_once, &format!("{held}; urgent {held}"));
     }
 }

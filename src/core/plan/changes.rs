@@ -351,6 +351,7 @@ fn limits(old: &Limits, new: &Limits) -> String {
         ("autoRepliesPerTicket", old.auto_replies_per_ticket != new.auto_replies_per_ticket),
         ("autoRepliesPerSubject", old.auto_replies_per_subject != new.auto_replies_per_subject),
         ("autoRepliesPerHour", old.auto_replies_per_hour != new.auto_replies_per_hour),
+        ("notificationsPerHour", old.notifications_per_hour != new.notifications_per_hour),
         ("connectionsPerHost", old.connections_per_host != new.connections_per_host),
     ])
 }

@@ -1,4 +1,5 @@
-//! The mail that tells a user once a day what happened to tickets.
+//! The mail that tells a user of much at once: once a day if he likes, or because it was too much for
+//! one hour.
 //!
 //! Architecture invariant: what is listed is decided in [`crate::core::digest`]; here are words.
 
@@ -9,7 +10,7 @@ use super::paper::{self, Draft};
 use super::{Stationery, clean, first_attempt, id_domain, identity, robot_fields, template, texts};
 use crate::core::config::User;
 use crate::core::digest::{LINES_MAX, Line};
-use crate::core::notify::Notice;
+use crate::core::notify::{Notice, Wait};
 use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
 use crate::core::thread;
 use crate::core::ticket::{Article, Ticket, TicketId};
@@ -27,6 +28,8 @@ struct DigestWords<'a> {
     tickets: Vec<TicketLines>,
     more: usize,
     rule: String,
+    /// Notification mails in one hour, if he gets this one because there were more.
+    bound: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +64,7 @@ pub fn line(
         role: notice.role.clone(),
         rule: notice.rule_words(),
         at: stationery.now,
+        held: matches!(notice.wait, Wait::FullHour(_)),
     }
 }
 
@@ -132,6 +136,11 @@ fn words<'a>(
             }
         }
     }
+    let wanted = user.subscriptions.digest.is_some() || lines.iter().all(|line| !line.held);
+    let (rule, bound) = match wanted {
+        true => (format!("users.{}.subscriptions.digest", user.name), None),
+        false => ("limits.notificationsPerHour".into(), Some(config.limits.notifications_per_hour)),
+    };
     let name = clean::line(&user.full_name, clean::NAME_CHARS_MAX);
     DigestWords {
         recipient: Person { name, address: user.email.as_str() },
@@ -139,7 +148,8 @@ fn words<'a>(
         count: total,
         tickets: tickets.into_iter().map(|(_, lines)| lines).collect(),
         more: total - shown.len(),
-        rule: format!("users.{}.subscriptions.digest", user.name),
+        rule,
+        bound,
     }
 }
 
@@ -161,6 +171,7 @@ mod tests {
             role: "queue support".into(),
             rule: "users.alice.subscriptions.events.ticketCreated".into(),
             at: now(),
+            held: false,
         }
     }
 
@@ -197,6 +208,17 @@ mod tests {
     fn in_japanese() {
         let (_, text) = written(Language::Ja, &[one(1, "新しいチケット: 障害")], 1);
         assert!(text.contains("新しいチケット: 障害（キュー「support」のメンバー）"), "{text}");
+    }
+
+    #[test]
+    fn lines_of_a_full_hour() {
+        let held = Line { held: true, ..one(1, "New ticket: Printer") };
+        let (_, text) = written(Language::En, std::slice::from_ref(&held), 1);
+        assert!(text.contains("more than 100 notifications in an hour"), "{text}");
+        assert!(text.contains("(limits.notificationsPerHour)"), "{text}");
+        assert!(!text.contains("once a day"), "{text}");
+        let (_, text) = written(Language::Ja, &[held], 1);
+        assert!(text.contains("100 件"), "{text}");
     }
 
     #[test]

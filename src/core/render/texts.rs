@@ -228,8 +228,10 @@ const JA_PENDING_REACHED: &str = japanese!("チケットの保留期限になり
 
 const EN_DIGEST: &str = "Hello {{ recipient.name }},
 
-this is what happened since your last digest:
-{% for ticket in tickets %}
+{% if bound %}there were more than {{ bound }} notifications in an hour. These are the ones that
+had no mail of their own:
+{% else %}this is what happened since your last digest:
+{% endif %}{% for ticket in tickets %}
 {{ ticket.tag }}
 {% for line in ticket.lines %}  {{ line.time }}  {{ line.text }} ({{ line.role }})
 {% endfor %}{% endfor %}{% if more %}
@@ -239,12 +241,13 @@ To answer a customer, answer the mail of his ticket or use the page; this mail i
 
 -- 
 {{ desk.name }}
-You get this mail once a day ({{ rule }}).
+{% if bound %}You get at most {{ bound }} notifications in an hour, and the rest as one mail ({{ rule }}).{% else %}You get this mail once a day ({{ rule }}).{% endif %}
 ";
 const JA_DIGEST: &str = "{{ recipient.name }} 様
 
-前回のまとめ以降の通知です。
-{% for ticket in tickets %}
+{% if bound %}1 時間の通知が {{ bound }} 件を超えたため、残りをまとめてお送りします。
+{% else %}前回のまとめ以降の通知です。
+{% endif %}{% for ticket in tickets %}
 {{ ticket.tag }}
 {% for line in ticket.lines %}  {{ line.time }}  {{ line.text }}（{{ line.role }}）
 {% endfor %}{% endfor %}{% if more %}
@@ -254,7 +257,7 @@ const JA_DIGEST: &str = "{{ recipient.name }} 様
 
 -- 
 {{ desk.name }}
-このメールは 1 日 1 回お送りしています（設定: {{ rule }}）。
+{% if bound %}1 時間に {{ bound }} 件を超える通知は 1 通にまとめられます（設定: {{ rule }}）。{% else %}このメールは 1 日 1 回お送りしています（設定: {{ rule }}）。{% endif %}
 ";
 
 const EN_NOT_PROVEN: &str = "Hello {{ recipient.name }},

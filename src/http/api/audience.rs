@@ -11,6 +11,7 @@ use crate::core::ticket::{Actor, Ticket};
 use crate::http::Web;
 use crate::http::dto::audience::{AudienceView, PersonView};
 use crate::http::problem::Problem;
+use crate::store::Store;
 
 /// What may stand in the query.
 #[derive(Deserialize)]
@@ -57,13 +58,16 @@ pub(in crate::http) async fn judge(
         None => Actor::System,
     };
     let (wanted, revision) = (number.to_owned(), running.revision.clone());
-    let (ticket, kept) =
-        web.read(move |store| Ok((store.ticket(&wanted)?, store.revision(&revision)?))).await?;
+    let now = web.handle.clock.now();
+    let read = move |store: &Store| {
+        Ok((store.ticket(&wanted)?, store.revision(&revision)?, store.full_hours(now)?))
+    };
+    let (ticket, kept, full) = web.read(read).await?;
     let ticket = ticket.ok_or_else(|| Problem::not_found(format!("ticket {number:?}")))?.ticket;
     // Without the files of what runs the paths alone must do.
     let files = kept.filter(|kept| kept.hash == running.revision);
     let files = files.map(|kept| kept.files).unwrap_or_default();
-    let verdicts = explain(&running.config, &ticket, kind, &actor, web.handle.clock.now());
+    let verdicts = explain(&running.config, &ticket, kind, &actor, &full, now);
     Ok(Judged { ticket, verdicts, files })
 }
 

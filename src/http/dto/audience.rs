@@ -35,7 +35,7 @@ pub struct PersonView {
     /// When the mail goes out, if not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_after: Option<String>,
-    /// Label of the reason: `told`, `quietHours`, `digest`, or why not: `notSubscribed`, ...
+    /// Label of the reason: `told`, `quietHours`, `digest`, `fullHour`, or why not: `notSubscribed`, ...
     pub reason: String,
     /// The same in words.
     pub why: String,
@@ -72,7 +72,9 @@ impl PersonView {
             channels: named.map(|(name, _)| name.to_owned()).collect(),
             mail_after: told.and_then(|notice| match notice.wait {
                 Wait::No => None,
-                Wait::QuietHours(at) | Wait::Digest(at) => Some(at.to_string()),
+                Wait::QuietHours(at) | Wait::Digest(at) | Wait::FullHour(at) => {
+                    Some(at.to_string())
+                }
             }),
             reason: reason.into(),
             why,
@@ -92,6 +94,10 @@ fn reason(verdict: &Verdict) -> (&'static str, String) {
                     ("quietHours", format!("{role}; the mail waits for the end of quiet hours"))
                 }
                 Wait::Digest(_) => ("digest", format!("{role}; the mail waits for the digest")),
+                Wait::FullHour(_) => {
+                    let why = "the mail waits with others: this hour has as many as it may";
+                    ("fullHour", format!("{role}; {why}"))
+                }
             }
         }
     }

@@ -157,6 +157,7 @@ fn when(notice: &Notice, reader: &SignedIn) -> Markup {
             Wait::No => { (words.at_once) }
             Wait::QuietHours(at) => { (layout::time(reader, at)) " " span.soft { (words.quiet) } }
             Wait::Digest(at) => { (layout::time(reader, at)) " " span.soft { (words.digest) } }
+            Wait::FullHour(at) => { (layout::time(reader, at)) " " span.soft { (words.full) } }
         }
     }
 }

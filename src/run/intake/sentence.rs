@@ -86,6 +86,7 @@ mod tests {
             routed_by: None,
             suppressed: None,
             owed: Vec::new(),
+            held: Vec::new(),
             duplicate: None,
             why: why.collect(),
         };

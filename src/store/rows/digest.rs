@@ -19,6 +19,9 @@ pub(in crate::store) struct LineRow {
     pub role: String,
     pub rule: String,
     pub at: Timestamp,
+    /// Not known of lines written before there was a bound.
+    #[serde(default)]
+    pub held: bool,
 }
 
 impl Row for LineRow {
@@ -27,18 +30,27 @@ impl Row for LineRow {
 
 impl From<Line> for LineRow {
     fn from(line: Line) -> LineRow {
-        let Line { who: _, event, ticket, number, text, role, rule, at } = line;
-        LineRow { event: event.label().into(), ticket: ticket.0, number, text, role, rule, at }
+        let Line { who: _, event, ticket, number, text, role, rule, at, held } = line;
+        LineRow {
+            event: event.label().into(),
+            ticket: ticket.0,
+            number,
+            text,
+            role,
+            rule,
+            at,
+            held,
+        }
     }
 }
 
 impl LineRow {
     /// The line of this user.
     pub(in crate::store) fn line(self, who: &str) -> Result<Line, Fault> {
-        let LineRow { event, ticket, number, text, role, rule, at } = self;
+        let LineRow { event, ticket, number, text, role, rule, at, held } = self;
         let bad = || Fault::Row(format!("stored event {event:?} is not known"));
         let event = EventKind::from_label(&event).ok_or_else(bad)?;
         let (who, ticket) = (who.to_owned(), TicketId(ticket));
-        Ok(Line { who, event, ticket, number, text, role, rule, at })
+        Ok(Line { who, event, ticket, number, text, role, rule, at, held })
     }
 }

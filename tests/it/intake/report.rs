@@ -111,7 +111,10 @@ fn effect_described(effect: &Effect, before: &[Ticket]) -> String {
     effect.owed.iter().for_each(|mail| line(owed(mail, effect.ticket.updated)));
     let bell = |bell: &Ring| format!("bell {} for {}", bell.event.label(), bell.who);
     effect.bells.iter().for_each(|one| line(bell(one)));
-    let waits = |one: &Line| format!("digest of {}: {}", one.who, one.text);
+    let waits = |one: &Line| {
+        let held = if one.held { " (held)" } else { "" };
+        format!("digest of {}{held}: {}", one.who, one.text)
+    };
     effect.digests.iter().for_each(|one| line(waits(one)));
     text
 }

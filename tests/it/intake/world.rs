@@ -11,6 +11,7 @@ use postroom::core::intake::{
     Referenced,
 };
 use postroom::core::mail::{self, Report};
+use postroom::core::notify::hours::{FullHours, Hour, is_full};
 use postroom::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
 use postroom::core::thread;
 use postroom::core::ticket::{Actor, Article, ArticleId, Command, Refused, Ticket, TicketId};
@@ -104,7 +105,8 @@ impl World {
         let articles = self.articles.iter().filter(|article| article.ticket == id);
         let articles = articles.filter(|article| article.message_id.is_some()).cloned().collect();
         let (desk_key, next) = (self.key.clone(), self.next(config));
-        let facts = DeskFacts { ticket, articles, other, desk_key, next };
+        let full_hours = self.full_hours(config);
+        let facts = DeskFacts { ticket, articles, other, full_hours, desk_key, next };
         let effects = desk::act(config, &facts, command, actor, self.now)?;
         for effect in &effects {
             self.write(config, effect);
@@ -143,9 +145,23 @@ impl World {
             bounced: judgement.report.as_ref().and_then(|report| self.bounced(config, report)),
             answered: self.answered(judgement.sender.answer_to.as_ref()),
             threads: judgement.sender.agent.iter().flat_map(|_| self.threads()).collect(),
+            full_hours: self.full_hours(config),
             desk_key: self.key.clone(),
             next: self.next(config),
         }
+    }
+
+    fn full_hours(&self, config: &Config) -> FullHours {
+        let mut hours: BTreeMap<(Hour, String), u32> = BTreeMap::new();
+        for mail in &self.owed {
+            let OutgoingKind::Notification { who, .. } = &mail.kind else { continue };
+            if config.users.contains_key(who) {
+                *hours.entry((Hour::of(mail.created), who.clone())).or_default() += 1;
+            }
+        }
+        let present = Hour::of(self.now);
+        hours.retain(|(hour, _), mails| *hour >= present && is_full(&config.limits, *mails));
+        FullHours(hours)
     }
 
     fn threads(&self) -> BTreeMap<TicketId, Vec<String>> {

@@ -50,7 +50,31 @@ fn version_1_is_brought_up_to_date_once() {
         assert_eq!(known, [Known::Recorded]);
         assert!(store.raw(&mail.digest).unwrap().unwrap().starts_with(b"Message-ID: "));
     }
-    assert_eq!(version(directory.path()), [0, 0, 0, 11]);
+    assert_eq!(version(directory.path()), [0, 0, 0, 12]);
+}
+
+#[test]
+fn lines_of_version_11_are_counted() {
+    const LINES: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("digest_lines");
+    let line = br#"_{"event":"noteAdded","ticket":1,"number":"1","text":"","role":"owner","rule":"","at":"2026-11-22T06:00:00Z"}"#;
+    let line = [&[1], &line[1..]].concat();
+    let directory = unpack();
+    drop(open(directory.path()).unwrap());
+    let database = Database::open(directory.path().join("postroom.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut lines = transaction.open_table(LINES).unwrap();
+        for (who, id) in [("alice", 0), ("alice", 2), ("bob", 1)] {
+            lines.insert((who, id), line.as_slice()).unwrap();
+        }
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert("schema", [0, 0, 0, 11].as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open(directory.path()).unwrap();
+    sound(&store);
+    assert_eq!(store.digests().unwrap().len(), 2);
 }
 
 #[test]
@@ -66,7 +90,7 @@ fn a_newer_version_is_not_touched() {
     transaction.commit().unwrap();
     drop(database);
     let error = open(directory.path()).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 11 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 12 }), "{error}");
     assert_eq!(version(directory.path()), [0, 0, 0, 99]);
 }
 

@@ -25,6 +25,7 @@ words! {
         web: "bell", "ベル";
         quiet: "after the quiet hours", "静かな時間帯の後";
         digest: "with the digest", "ダイジェストで";
+        full: "with others: this hour is full", "上限に達したため、まとめて";
         none: "There are no users yet.", "ユーザーはまだいません。";
     }
 }
