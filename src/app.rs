@@ -27,6 +27,7 @@ use crate::run::clock::Clock;
 use crate::run::daemon::Daemon;
 use crate::run::intake;
 use crate::store::MailId;
+use crate::threads;
 
 pub use accounts::Accounts;
 pub use start::{App, start};
@@ -213,7 +214,7 @@ impl Handle {
     /// is asked for again.
     pub async fn release(&self, id: MailId) -> Result<Released, String> {
         let store = self.store.clone();
-        let found = intake::blocking(move || {
+        let found = threads::STORE.run(move || {
             let record = store.mail(id).map_err(|error| error.to_string())?;
             let record = record.ok_or_else(|| format!("there is no mail {}", id.0))?;
             let raw = store.raw(&record.digest).map_err(|error| error.to_string())?;

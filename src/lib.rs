@@ -67,4 +67,5 @@ pub mod password;
 pub mod run;
 pub mod secret;
 pub mod store;
+pub mod threads;
 pub mod transport;

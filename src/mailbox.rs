@@ -156,7 +156,7 @@ pub async fn open(
             let target = dial::Target::resolve(endpoint, login, secrets, token)?;
             Ok(Box::new(pop3::open(target).await?))
         }
-        Source::Maildir { path } => Ok(Box::new(maildir::open(path)?)),
+        Source::Maildir { path } => Ok(Box::new(maildir::open(path).await?)),
         Source::Graph { endpoint, login, folder } => {
             let token = token.ok_or(MailboxError::Unsupported("there is no access token"))?;
             let host = secrets.text(&endpoint.host)?;

@@ -479,7 +479,9 @@ impl Metrics {
 impl Metrics {
     /// Of those that changed: there may be ten thousand.
     fn describe_accounts(&self, before: &Config, config: &Config) {
-        for account in plan::without(&config.accounts, &before.accounts).into_values() {
+        let changed = plan::without(&config.accounts, &before.accounts);
+        self.0.accounts.enter(changed.keys().copied());
+        for account in changed.into_values() {
             self.0.accounts.remove(self.0.rows["postroom_account_info"], &account.name);
             let labels = [switch(account.state), source_type(account)];
             self.set_account("postroom_account_info", &account.name, &labels, 1.0);

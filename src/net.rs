@@ -8,7 +8,7 @@ pub mod http;
 pub mod reach;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::core::config::TlsOptions;
+use crate::threads;
 
 /// The system's roots are read again after this time, so that its updates are noticed.
 const ROOTS_KEPT: Duration = Duration::from_secs(10 * 60);
@@ -58,10 +59,10 @@ pub enum NetError {
 
 /// Addresses of a name, each once, in the resolver's order.
 pub async fn resolve(host: &str, port: u16, within: Duration) -> io::Result<Vec<IpAddr>> {
-    let looked_up = timeout(within, tokio::net::lookup_host((host, port))).await;
+    let looked_up = timeout(within, look_up(host, port)).await;
     let found = looked_up.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let mut addresses = Vec::new();
-    for address in found.map(|address| address.ip()) {
+    for address in found.into_iter().map(|address| address.ip()) {
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -69,10 +70,19 @@ pub async fn resolve(host: &str, port: u16, within: Duration) -> io::Result<Vec<
     Ok(addresses)
 }
 
+/// Addresses behind a name, in the resolver's order.
+pub(crate) async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let name = host.to_owned();
+    threads::NAMES.run(move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect)).await
+}
+
 /// Opens a TCP connection.
 pub async fn connect(host: &str, port: u16, within: Duration) -> Result<TcpStream, NetError> {
     let target = format!("{host}:{port}");
-    match timeout(within, TcpStream::connect((host, port))).await {
+    match timeout(within, dial(host, port)).await {
         Ok(Ok(stream)) => {
             // Without this, every mail waits 44 ms for a delayed acknowledgement.
             stream.set_nodelay(true).map_err(|error| NetError::Connect(target, error))?;
@@ -81,6 +91,12 @@ pub async fn connect(host: &str, port: u16, within: Duration) -> Result<TcpStrea
         Ok(Err(error)) => Err(NetError::Connect(target, error)),
         Err(_) => Err(NetError::ConnectTimeout(target, within)),
     }
+}
+
+/// Connects to the first address that answers.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = look_up(host, port).await?;
+    TcpStream::connect(&*addresses).await
 }
 
 /// Encrypts a connection and checks who is at its other end.

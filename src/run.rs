@@ -8,6 +8,7 @@ pub mod board;
 pub mod clock;
 pub mod clockwork;
 pub mod daemon;
+pub mod declared;
 pub mod gate;
 pub mod intake;
 pub mod outbox;

@@ -66,7 +66,7 @@ impl Reloader {
             Some(loaded) => self.apply(loaded, allow_mass_delete || self.allow_mass_delete).await,
             None => {
                 self.desk.rejected.store(Arc::default());
-                ReloadAnswer::Unchanged { revision: self.desk.running.load().revision.clone() }
+                ReloadAnswer::Unchanged { revision: self.desk.running.load().revision.to_string() }
             }
         };
         self.report(trigger, &answer);
@@ -103,7 +103,7 @@ impl Reloader {
         }
         let changes = plan::changes(&before.config, &config);
         let next = Running {
-            revision: hash.clone(),
+            revision: hash.as_str().into(),
             applied: self.desk.clock.now(),
             config: Arc::new(config),
             changes: changes.iter().take(CHANGES_KEPT_MAX).cloned().collect(),
@@ -203,7 +203,9 @@ impl Reloader {
             .smtp
             .values()
             .map(|server| (Kind::Smtp, &server.name, server.state, plan::idle_server(server)));
-        for (kind, name, state, idle) in accounts.chain(servers) {
+        let shown: Vec<_> = accounts.chain(servers).collect();
+        board.enter(shown.iter().map(|(kind, name, ..)| (*kind, name.as_str())));
+        for (kind, name, state, idle) in shown {
             board.update(kind, name, |status| declared(status, state, idle, now));
         }
     }

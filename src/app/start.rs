@@ -25,7 +25,6 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::run::daemon::{Daemon, Parts, Running};
 use crate::run::gate::Gate;
-use crate::run::intake::blocking;
 use crate::run::outbox::{self, OutboxParts};
 use crate::run::poller::{self, Poller, Ungiven};
 use crate::run::supervisor::{self, Order};
@@ -33,6 +32,7 @@ use crate::run::tokens::{TokenParts, Tokens};
 use crate::run::{backoff, clockwork, webhooks};
 use crate::secret::Secrets;
 use crate::store::Store;
+use crate::threads;
 
 /// The files are looked at this often even if nobody reports a change, give or take a half.
 pub const CONTENT_CHECK: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ pub async fn start(options: Options) -> Result<App, StartError> {
     // Before anything is opened: whoever stops a daemon that just started wants it to end well, too.
     let signals = Signals::catch()?;
     let data = options.data.clone();
-    let store = blocking(move || Store::open(&data)).await?;
+    let store = threads::STORE.run(move || Store::open(&data)).await?;
     // Watched before they are read: an edit during the start is seen as an event.
     let watch = Watch::new(&options.config);
     let loader = Loader::start().map_err(|error| {
@@ -197,7 +197,7 @@ fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>)
     let observer = metrics.clone();
     store.observe_commits(Box::new(move |took, batch| observer.commit(took.as_secs_f64(), batch)));
     let nothing = Running {
-        revision: String::new(),
+        revision: Arc::default(),
         applied: clock.now(),
         config: Arc::default(),
         changes: Vec::new(),
@@ -267,17 +267,16 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
     let workers = desk.clone();
     let spawn = move |slot: &Slot, stop: CancellationToken| -> supervisor::Work {
         match slot {
-            Slot::Poller(name) => match workers.accounts.subscribe(name) {
-                Some((account, nudge)) => Box::pin(poller::run(Poller {
+            Slot::Poller(name) => match workers.accounts.get(name) {
+                Some(declared) => Box::pin(poller::run(Box::new(Poller {
                     daemon: workers.daemon.clone(),
                     gate: gate.clone(),
-                    account,
-                    nudge,
+                    declared,
                     compared: None,
                     ungiven: Ungiven::default(),
                     missing: Vec::new(),
                     stop,
-                })),
+                }))),
                 // Declared when the order was given and gone since: the next order says so.
                 None => Box::pin(async move { stop.cancelled().await }),
             },

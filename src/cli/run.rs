@@ -10,6 +10,7 @@ use crate::app::{self, OnInvalid, Options, StartError};
 use crate::http::proxy::Network;
 use crate::run::clock::Clock;
 use crate::store::StoreError;
+use crate::threads;
 
 /// Options of `run`.
 #[derive(Args)]
@@ -49,7 +50,8 @@ enum WhenInvalid {
 /// Runs until a signal says stop.
 pub fn run(args: RunArgs) -> Result<Exit, Failure> {
     log::begin(&args.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(threads::THREADS_MAX).build();
     let runtime = runtime.map_err(|error| Failure::new(format!("could not start: {error}")))?;
     runtime.block_on(serve(options(args)))
 }

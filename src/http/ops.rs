@@ -85,7 +85,7 @@ pub(super) async fn status(State(web): State<Web>) -> Result<Json<StatusView>, P
         version: env!("CARGO_PKG_VERSION").into(),
         started: web.handle.started.to_string(),
         ready: !running.revision.is_empty(),
-        revision: running.revision.clone(),
+        revision: running.revision.to_string(),
         applied: running.applied.to_string(),
         rejected: rejected.iter().map(ProblemView::from).collect(),
         warnings: web.handle.tokens.warnings(),

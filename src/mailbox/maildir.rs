@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::imap::utf7;
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, page_of};
 use crate::core::config::AfterFetch;
 use crate::core::mail::Location;
+use crate::threads;
 
 /// Mails in one Maildir.
 pub const MESSAGES_MAX: usize = 1_000_000;
@@ -31,20 +31,26 @@ pub struct Maildir {
 }
 
 /// Looks whether this is a Maildir.
-pub fn open(path: &Path) -> Result<Maildir, MailboxError> {
-    for part in ["new", "cur"] {
-        if !path.join(part).is_dir() {
-            return Err(MailboxError::Folder(format!("{}: no directory {part}", path.display())));
-        }
-    }
-    Ok(Maildir { path: path.to_owned(), files: BTreeMap::new(), listed: VecDeque::new() })
+pub async fn open(path: &Path) -> Result<Maildir, MailboxError> {
+    let path = path.to_owned();
+    threads::MAILDIRS
+        .run(move || {
+            for part in ["new", "cur"] {
+                if !path.join(part).is_dir() {
+                    let message = format!("{}: no directory {part}", path.display());
+                    return Err(MailboxError::Folder(message));
+                }
+            }
+            Ok(Maildir { path, files: BTreeMap::new(), listed: VecDeque::new() })
+        })
+        .await
 }
 
 #[async_trait]
 impl Mailbox for Maildir {
     async fn look(&mut self, _scope: Scope) -> Result<(), MailboxError> {
         let path = self.path.clone();
-        let found = blocking(move || scan(&path)).await?;
+        let found = threads::MAILDIRS.run(move || scan(&path)).await?;
         self.files = found.iter().map(|mail| (mail.unique.clone(), mail.path.clone())).collect();
         let entries = (0_u32..).zip(found).map(|(index, mail)| Entry {
             location: Location(mail.unique),
@@ -73,7 +79,7 @@ impl Mailbox for Maildir {
         let mut fetched = Vec::with_capacity(entries.len());
         for entry in entries {
             fetched.push(match self.find(&entry.location.0).await? {
-                Some(file) => blocking(move || read(&file, max_size_bytes)).await?,
+                Some(file) => threads::MAILDIRS.run(move || read(&file, max_size_bytes)).await?,
                 None => Fetched::Missing,
             });
         }
@@ -91,8 +97,9 @@ impl Mailbox for Maildir {
             let Some(file) = self.find(&unique).await? else { continue };
             let after = after.clone();
             let (base, target) = (self.path.clone(), target.clone());
-            let moved =
-                blocking(move || carry_out(&base, &file, &after, target.as_deref())).await?;
+            let moved = threads::MAILDIRS
+                .run(move || carry_out(&base, &file, &after, target.as_deref()))
+                .await?;
             match moved {
                 Some(path) => self.files.insert(unique, path),
                 None => self.files.remove(&unique),
@@ -117,13 +124,12 @@ impl Mailbox for Maildir {
 impl Maildir {
     /// Where a mail lies now: another program may have set flags, which renames the file.
     async fn find(&mut self, unique: &str) -> Result<Option<PathBuf>, MailboxError> {
-        match self.files.get(unique) {
-            Some(path) if path.exists() => return Ok(Some(path.clone())),
-            _ => {}
+        let (path, known) = (self.path.clone(), self.files.get(unique).cloned());
+        let is_there = move || known.is_some_and(|file| file.exists());
+        let looked = move || if is_there() { Ok(None) } else { scan(&path).map(Some) };
+        if let Some(found) = threads::MAILDIRS.run(looked).await? {
+            self.files = found.into_iter().map(|mail| (mail.unique, mail.path)).collect();
         }
-        let path = self.path.clone();
-        let found = blocking(move || scan(&path)).await?;
-        self.files = found.into_iter().map(|mail| (mail.unique, mail.path)).collect();
         Ok(self.files.get(unique).cloned())
     }
 }
@@ -265,22 +271,6 @@ fn folder_path(base: &Path, folder: &str) -> Result<PathBuf, MailboxError> {
 
 fn unreadable(path: &Path, error: &io::Error) -> MailboxError {
     MailboxError::Folder(format!("{}: {error}", path.display()))
-}
-
-/// Looks into Maildirs that wait for the disk at a time: each takes a thread.
-const READERS_MAX: usize = 16;
-
-static READERS: Semaphore = Semaphore::const_new(READERS_MAX);
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, MailboxError> + Send + 'static,
-) -> Result<T, MailboxError> {
-    // Kept until the answer is here: the thread is idle then, and the next reader takes it.
-    let _place = READERS.acquire().await.expect("it is never closed");
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(_) => Err(MailboxError::Lost("reading the Maildir was cut short".into())),
-    }
 }
 
 #[cfg(test)]

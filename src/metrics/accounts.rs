@@ -18,13 +18,27 @@ const MORE_LABELS_MAX: usize = 2;
 
 /// All series whose first label is the account.
 #[derive(Default)]
-pub struct AccountSeries(Mutex<BTreeMap<String, Vec<Series>>>);
+pub struct AccountSeries(Mutex<Kept>);
 
-/// One series of an account.
-struct Series {
+#[derive(Default)]
+struct Kept {
+    /// What series have in common over all accounts; few.
+    shapes: Vec<Shape>,
+    accounts: BTreeMap<String, Vec<Series>>,
+}
+
+/// A row, and what stands behind the account's name.
+#[derive(Clone, Copy)]
+struct Shape {
     row: &'static MetricRow,
     /// Values of the labels behind the account; unused ones are empty.
     more: [&'static str; MORE_LABELS_MAX],
+}
+
+/// One series of an account.
+struct Series {
+    /// Place of its shape.
+    shape: u16,
     value: f64,
 }
 
@@ -44,55 +58,83 @@ impl AccountSeries {
     ) {
         let mut words = [""; MORE_LABELS_MAX];
         words[..more.len()].copy_from_slice(more);
-        let mut accounts = self.lock();
-        if !accounts.contains_key(account) {
-            accounts.insert(account.to_owned(), Vec::new());
+        let mut kept = self.lock();
+        let shape = kept.shape(Shape { row, more: words });
+        if !kept.accounts.contains_key(account) {
+            kept.accounts.insert(account.to_owned(), Vec::new());
         }
-        let series = accounts.get_mut(account).expect("it was entered above");
-        match series.iter_mut().find(|one| one.row.name == row.name && one.more == words) {
+        let series = kept.accounts.get_mut(account).expect("it was entered above");
+        match series.iter_mut().find(|one| one.shape == shape) {
             Some(one) => one.value = change(one.value),
             None => {
                 // One at a time: what a growing list keeps free adds up over all accounts.
                 series.reserve_exact(1);
-                series.push(Series { row, more: words, value: change(0.0) });
+                series.push(Series { shape, value: change(0.0) });
             }
         }
     }
 
+    /// Makes entries for those of these accounts that have none. All at once, because a tree that
+    /// grows one by one leaves half of its room empty.
+    pub fn enter<'a>(&self, accounts: impl IntoIterator<Item = &'a String>) {
+        let known = &mut self.lock().accounts;
+        let fresh = accounts.into_iter().filter(|name| !known.contains_key(*name));
+        let mut fresh = fresh.map(|name| (name.clone(), Vec::new())).collect();
+        known.append(&mut fresh);
+    }
+
     /// Removes the series of one row of an account.
     pub fn remove(&self, row: &'static MetricRow, account: &str) {
-        if let Some(series) = self.lock().get_mut(account) {
-            series.retain(|one| one.row.name != row.name);
+        let Kept { shapes, accounts } = &mut *self.lock();
+        if let Some(series) = accounts.get_mut(account) {
+            series.retain(|one| shapes[usize::from(one.shape)].row.name != row.name);
         }
     }
 
     /// Removes the series of an account.
     pub fn forget(&self, account: &str) {
-        self.lock().remove(account);
+        self.lock().accounts.remove(account);
     }
 
     /// Removes the series of all accounts but these.
     pub fn keep<T>(&self, accounts: &BTreeMap<String, T>) {
         let accounts = Ascending::of(accounts);
-        self.lock().retain(|account, _| accounts.get(account).is_some());
+        self.lock().accounts.retain(|account, _| accounts.get(account).is_some());
     }
 
     /// The series of a row in the text format of Prometheus; empty if there are none.
     pub fn page(&self, row: &MetricRow) -> String {
         let mut page = String::new();
-        for (account, series) in self.lock().iter() {
-            for one in series.iter().filter(|one| one.row.name == row.name) {
+        let Kept { shapes, accounts } = &*self.lock();
+        for (account, series) in accounts {
+            for one in series {
+                let shape = &shapes[usize::from(one.shape)];
+                if shape.row.name != row.name {
+                    continue;
+                }
                 if page.is_empty() {
                     head(row, &mut page);
                 }
-                line(account, one, &mut page);
+                line(account, shape, one.value, &mut page);
             }
         }
         page
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Series>>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().expect("no panic while holding the series")
+    }
+}
+
+impl Kept {
+    /// Place of a shape, which is made if there is none.
+    fn shape(&mut self, shape: Shape) -> u16 {
+        let is_it = |one: &Shape| one.row.name == shape.row.name && one.more == shape.more;
+        let place = self.shapes.iter().position(is_it).unwrap_or_else(|| {
+            self.shapes.push(shape);
+            self.shapes.len() - 1
+        });
+        u16::try_from(place).expect("rows and words are ours, and few")
     }
 }
 
@@ -101,16 +143,16 @@ fn head(row: &MetricRow, page: &mut String) {
     let _ = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n", row.help);
 }
 
-fn line(account: &str, series: &Series, page: &mut String) {
-    page.push_str(series.row.name);
+fn line(account: &str, shape: &Shape, value: f64, page: &mut String) {
+    page.push_str(shape.row.name);
     page.push_str("{account=\"");
     escape(account, page);
     page.push('"');
-    for (label, value) in series.row.labels[1..].iter().zip(series.more) {
+    for (label, word) in shape.row.labels[1..].iter().zip(shape.more) {
         // Words of ours hold nothing that must be escaped.
-        let _ = write!(page, ",{label}=\"{value}\"");
+        let _ = write!(page, ",{label}=\"{word}\"");
     }
-    let _ = writeln!(page, "}} {}", series.value);
+    let _ = writeln!(page, "}} {value}");
 }
 
 /// As the text format wants it within quotes.

@@ -310,8 +310,8 @@ impl Client {
 
     /// Addresses of an origin that may be reached. That it has others only is an error of its own.
     async fn allowed(&self, origin: &Origin) -> Result<Vec<SocketAddr>, HttpError> {
-        let found = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await;
-        let found: Vec<SocketAddr> = found.map_err(|error| origin.unreached(error))?.collect();
+        let found = super::look_up(&origin.host, origin.port).await;
+        let found = found.map_err(|error| origin.unreached(error))?;
         let allowed: Vec<SocketAddr> =
             found.iter().copied().filter(|address| self.may_reach(origin, *address)).collect();
         match found.first() {

@@ -1,7 +1,7 @@
 //! The conditions of every object: what `postroom status`, the API and the metrics show.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub struct ObjectStatus {
     /// Its conditions, each kind at most once.
     pub conditions: Vec<Condition>,
     /// Revision its task works under.
-    pub observed_revision: String,
+    pub observed_revision: Arc<str>,
     /// When it last did its work without an error.
     pub last_success: Option<Timestamp>,
     /// When it will look again.
@@ -86,32 +86,49 @@ impl Kind {
 impl Board {
     /// All objects, by kind and name.
     pub fn all(&self) -> Vec<ObjectStatus> {
-        self.objects.lock().expect("no panic while holding the board").values().cloned().collect()
+        self.lock().values().cloned().collect()
+    }
+
+    /// Makes entries for those of these objects that have none. All at once, because a tree that
+    /// grows one by one leaves half of its room empty.
+    pub fn enter<'a>(&self, objects: impl IntoIterator<Item = (Kind, &'a str)>) {
+        let mut known = self.lock();
+        let objects = objects.into_iter().map(|(kind, name)| (kind, name.to_owned()));
+        let fresh = objects.filter(|object| !known.contains_key(object));
+        let mut fresh = fresh.map(|object| (object.clone(), ObjectStatus::new(object))).collect();
+        known.append(&mut fresh);
     }
 
     /// Changes what is known of an object; makes the entry if there is none.
     pub fn update(&self, kind: Kind, name: &str, change: impl FnOnce(&mut ObjectStatus)) {
-        let mut objects = self.objects.lock().expect("no panic while holding the board");
-        change(objects.entry((kind, name.to_owned())).or_insert_with(|| ObjectStatus {
-            kind,
-            name: name.to_owned(),
-            conditions: Vec::new(),
-            observed_revision: String::new(),
-            last_success: None,
-            next_poll: None,
-            backlog: None,
-            consecutive_failures: 0,
-        }));
+        let (mut objects, object) = (self.lock(), (kind, name.to_owned()));
+        change(objects.entry(object.clone()).or_insert_with(|| ObjectStatus::new(object)));
     }
 
     /// Forgets an object that is no longer declared.
     pub fn remove(&self, kind: Kind, name: &str) {
-        let mut objects = self.objects.lock().expect("no panic while holding the board");
-        objects.remove(&(kind, name.to_owned()));
+        self.lock().remove(&(kind, name.to_owned()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Kind, String), ObjectStatus>> {
+        self.objects.lock().expect("no panic while holding the board")
     }
 }
 
 impl ObjectStatus {
+    fn new((kind, name): (Kind, String)) -> ObjectStatus {
+        ObjectStatus {
+            kind,
+            name,
+            conditions: Vec::new(),
+            observed_revision: Arc::default(),
+            last_success: None,
+            next_poll: None,
+            backlog: None,
+            consecutive_failures: 0,
+        }
+    }
+
     /// Sets a condition; `since` moves only if its status changes.
     pub fn set(
         &mut self,

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::Daemon;
-use super::intake::blocking;
 use crate::core::config::Config;
 use crate::core::digest::{self, Due};
 use crate::core::render;
 use crate::core::ticket::{Actor, Command, Ticket};
 use crate::store::{Store, StoreError};
+use crate::threads;
 
 /// How often the clockwork looks.
 pub const TICK: Duration = Duration::from_secs(15);
@@ -78,7 +78,7 @@ pub async fn next(
         let (locked, pending) = (reading.locked()?, reading.pending_over(until)?);
         Ok::<_, StoreError>((locked, pending, reading.digests()?))
     };
-    let (locked, pending, digests) = blocking(look).await?;
+    let (locked, pending, digests) = threads::STORE.run(look).await?;
     let locks = locked.iter().filter_map(|ticket| lock_end(config, ticket));
     let pending = pending.iter().filter_map(|ticket| ticket.pending_until);
     let digests =
@@ -97,7 +97,7 @@ async fn send_digests(
 ) -> Result<usize, StoreError> {
     let mut sent = 0;
     let reading = store.clone();
-    for (who, first) in blocking(move || reading.digests()).await? {
+    for (who, first) in threads::STORE.run(move || reading.digests()).await? {
         if let Due::Wait(_) = digest::due(config, &who, first, now) {
             continue;
         }
@@ -115,8 +115,9 @@ async fn due(
     now: Timestamp,
 ) -> Result<Vec<(String, Command)>, StoreError> {
     let store = store.clone();
-    let (locked, pending) =
-        blocking(move || Ok::<_, StoreError>((store.locked()?, store.pending_over(now)?))).await?;
+    let (locked, pending) = threads::STORE
+        .run(move || Ok::<_, StoreError>((store.locked()?, store.pending_over(now)?)))
+        .await?;
     let is_over = |ticket: &Ticket| lock_end(config, ticket).is_some_and(|end| now >= end);
     let timed_out = locked.into_iter().filter(is_over);
     let timed_out = timed_out.map(|ticket| (ticket.number, Command::TimeOutLock));
@@ -143,5 +144,5 @@ async fn measure(daemon: &Daemon) -> Result<(), StoreError> {
         metrics.store_size(store.size_bytes()?);
         Ok(())
     };
-    blocking(look).await
+    threads::STORE.run(look).await
 }

@@ -42,7 +42,7 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Running {
     /// Hash of the files; empty before the first one is applied.
-    pub revision: String,
+    pub revision: Arc<str>,
     /// When it was applied.
     pub applied: Timestamp,
     /// What it says.

@@ -13,14 +13,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
-
 use super::daemon::Daemon;
 use crate::core::config::{Account, Config, Oversize, Switch};
 use crate::core::intake::{self, Judgement, Outcome};
 use crate::core::mail::{self, Digest, Location, Oddity};
 use crate::faultpoint;
 use crate::store::{MailId, Mark, Recorded, Spool, Spooled, StoreError, ToRecord};
+use crate::threads;
 
 /// A mail that has ended the process this often while it was judged is quarantined without being
 /// parsed again.
@@ -47,10 +46,10 @@ pub async fn take(
 pub async fn resume(daemon: &Daemon, account: &Arc<Account>) -> Result<Vec<Recorded>, StoreError> {
     let mut left = Vec::new();
     let (store, name) = (daemon.store.clone(), account.name.clone());
-    for spooled in blocking(move || store.spooled(&name)).await? {
+    for spooled in threads::STORE.run(move || store.spooled(&name)).await? {
         let store = daemon.store.clone();
         let digest = spooled.digest;
-        match blocking(move || store.raw(&digest)).await? {
+        match threads::STORE.run(move || store.raw(&digest)).await? {
             Some(raw) => left.push((spooled, Arc::new(raw))),
             None => tracing::error!(account = account.name, "bytes of a spooled mail are missing"),
         }
@@ -88,10 +87,9 @@ pub async fn release(
     let config = daemon.running.load().config.clone();
     let digest = Digest::of(&raw);
     let (judged_config, judged_account) = (config.clone(), account.clone());
-    let judgement = blocking(move || {
-        judge(&judged_config, &judged_account, &raw, false).map(release_judgement)
-    })
-    .await;
+    let judgement = threads::STORE
+        .run(move || judge(&judged_config, &judged_account, &raw, false).map(release_judgement))
+        .await;
     let recorded = daemon
         .store
         .record(vec![ToRecord {
@@ -126,7 +124,8 @@ async fn finish(
     let judging = (config.clone(), account.clone());
     let started = Instant::now();
     let mark = daemon.store.mark()?;
-    let judged = blocking(move || judge_all(&judging.0, &judging.1, &mark, mails)).await?;
+    let judged =
+        threads::STORE.run(move || judge_all(&judging.0, &judging.1, &mark, mails)).await?;
     daemon.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
     faultpoint!("judged");
     let now = daemon.clock.now();
@@ -248,23 +247,5 @@ fn line(account: &str, mail: &Recorded) {
         | Outcome::Duplicate => {
             tracing::info!(target: "postroom::mail", account, outcome, ticket, mail = id, why, "{said}");
         }
-    }
-}
-
-/// Pieces of work that compute or wait for the disk at a time. Each takes a thread, and each thread
-/// memory: at a start ten thousand accounts want one.
-const BLOCKING_MAX: usize = 8;
-
-static BLOCKING: Semaphore = Semaphore::const_new(BLOCKING_MAX);
-
-/// Runs work that computes or waits for the disk off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    // Kept until the answer is here: the thread is idle then, and the next piece takes it.
-    let _place = BLOCKING.acquire().await.expect("it is never closed");
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        // The process ends: whoever waits is ended with it.
-        Err(error) if error.is_cancelled() => std::future::pending().await,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

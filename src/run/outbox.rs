@@ -70,7 +70,7 @@ pub struct OutboxParts {
     /// Where owed mails are.
     pub store: Store,
     /// The configuration that runs now, with the name of its revision.
-    pub running: Arc<dyn Fn() -> (String, Arc<Config>) + Send + Sync>,
+    pub running: Arc<dyn Fn() -> (Arc<str>, Arc<Config>) + Send + Sync>,
     /// Where passwords are read.
     pub secrets: Secrets,
     /// Where access tokens come from.
@@ -110,7 +110,7 @@ struct Outbox {
     /// Configuration of the last turn; an empty one before the first.
     config: Arc<Config>,
     /// Name of its revision.
-    revision: String,
+    revision: Arc<str>,
     /// How the servers are doing.
     lanes: BTreeMap<String, Lane>,
     /// Open connections that nobody uses, and since when.
@@ -161,7 +161,7 @@ impl Outbox {
             parts,
             stop,
             config: Arc::default(),
-            revision: String::new(),
+            revision: Arc::default(),
             lanes: BTreeMap::new(),
             idle: BTreeMap::new(),
             transfers: JoinSet::new(),

@@ -18,21 +18,23 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff;
 use super::board::{ConditionKind, Kind, ObjectStatus};
 use super::daemon::Daemon;
+use super::declared::Declared;
 use super::gate::{Gate, Pass};
-use super::intake::{self, blocking};
+use super::intake;
 use super::tokens::{Holder, TokenError, Why};
 use crate::core::config::{Account, AfterFetch, Only, Oversize, Poll, Since, Source};
 use crate::core::mail::Location;
 use crate::faultpoint;
 use crate::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Scope, Woken};
 use crate::store::{Known, Listed, Recorded, Spool, StoreError};
+use crate::threads;
 
 /// Bytes fetched together; one larger mail is a batch of its own.
 pub const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -60,9 +62,7 @@ pub struct Poller {
     /// Bounds shared by all pollers.
     pub gate: Arc<Gate>,
     /// The account as declared now; its connection part never changes here.
-    pub account: watch::Receiver<Arc<Account>>,
-    /// Rings when a person wants a look at once.
-    pub nudge: Arc<Notify>,
+    pub declared: Arc<Declared>,
     /// When the ledger was last compared with a whole listing; `None` at the start.
     pub compared: Option<Timestamp>,
     /// Mails that the server lists and does not give.
@@ -86,11 +86,11 @@ enum Ended {
     Stopped,
 }
 
-/// Runs until asked to stop.
-pub async fn run(mut poller: Poller) {
+/// Runs until asked to stop. The poller is boxed because a future keeps its arguments twice.
+pub async fn run(mut poller: Box<Poller>) {
     let mut failures = 0;
     while !poller.stop.is_cancelled() {
-        let account = poller.account.borrow_and_update().clone();
+        let account = poller.declared.begin();
         let began = Instant::now();
         let result = poller.turn(&account).await;
         if matches!(result, Err(Ended::Mailbox(MailboxError::Login(_)))) {
@@ -194,8 +194,10 @@ impl Poller {
     ) -> Result<Option<Scope>, Ended> {
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
-            () = changed(&mut self.account) => Ok(None),
-            () = self.nudge.notified() => Ok(Some(Scope::All)),
+            () = self.declared.rung() => {
+                let unchanged = self.declared.is(account);
+                Ok(unchanged.then_some(Scope::All))
+            }
             woken = mailbox.wait(wait_at_most(account)) => Ok(Some(match woken? {
                 Woken::News => Scope::News,
                 Woken::Timeout => Scope::All,
@@ -304,7 +306,7 @@ impl Poller {
     async fn link(&self, account: &Account, mailbox: &mut dyn Mailbox) -> Result<(), Ended> {
         let store = self.daemon.store.clone();
         let name = account.name.clone();
-        let state = blocking(move || store.account(&name)).await?;
+        let state = threads::STORE.run(move || store.account(&name)).await?;
         let epoch = mailbox.epoch();
         if state.linked.is_some() && state.epoch == epoch {
             return Ok(());
@@ -371,12 +373,13 @@ impl Poller {
     async fn sort(&self, account: &Account, page: Vec<Entry>) -> Result<Work, Ended> {
         let store = self.daemon.store.clone();
         let name = account.name.clone();
-        let (known, entries) = blocking(move || {
-            let locations: Vec<Location> =
-                page.iter().map(|entry| entry.location.clone()).collect();
-            store.known(&name, &locations).map(|known| (known, page))
-        })
-        .await?;
+        let (known, entries) = threads::STORE
+            .run(move || {
+                let locations: Vec<Location> =
+                    page.iter().map(|entry| entry.location.clone()).collect();
+                store.known(&name, &locations).map(|known| (known, page))
+            })
+            .await?;
         let mut work = Work::default();
         for (entry, known) in entries.into_iter().zip(known) {
             match known {
@@ -537,7 +540,7 @@ impl Poller {
     }
 
     async fn rest(&mut self, pause: Duration) {
-        let holder = Holder::of_account(&self.account.borrow());
+        let holder = Holder::of_account(&self.declared.now());
         let signed_in = holder.map(|holder| {
             let config = self.daemon.running.load().config.clone();
             self.daemon.tokens.bell(&config, &holder)
@@ -545,8 +548,7 @@ impl Poller {
         tokio::select! {
             () = rings(signed_in) => {}
             () = self.stop.cancelled() => {}
-            () = changed(&mut self.account) => {}
-            () = self.nudge.notified() => {}
+            () = self.declared.rung() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -759,14 +761,6 @@ async fn rings(bell: Option<Arc<Notify>>) {
     match bell {
         Some(bell) => bell.notified().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits until the account is declared otherwise. One that is not declared any more, or with
-/// another connection, does not change: its poller is asked to stop.
-async fn changed(account: &mut watch::Receiver<Arc<Account>>) {
-    if account.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

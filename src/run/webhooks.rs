@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff;
 use super::daemon::Daemon;
-use super::intake::blocking;
 use super::outbox::lane::Lane;
 use crate::core::config::{Config, Switch, Webhook};
 use crate::core::outgoing::{Attempt, Delivery, GIVE_UP_AFTER_SECS};
@@ -31,6 +30,7 @@ use crate::net::http::{Client, HttpError, Method, Request};
 use crate::net::reach::Reach;
 use crate::secret::Secrets;
 use crate::store::StoreError;
+use crate::threads;
 
 /// Time for one message.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -121,7 +121,7 @@ impl Webhooks {
             return Ok(until_then(until, now));
         }
         let (store, name) = (self.daemon.store.clone(), webhook.name.clone());
-        let Some(hook) = blocking(move || store.first_hook(&name)).await? else {
+        let Some(hook) = threads::STORE.run(move || store.first_hook(&name)).await? else {
             return Ok(NAP_MAX);
         };
         match &hook.delivery {
@@ -201,13 +201,15 @@ impl Webhooks {
             return Ok(());
         }
         let (store, oldest) = (self.daemon.store.clone(), self.daemon.store.clone());
-        for name in blocking(move || store.hook_creditors()).await? {
+        for name in threads::STORE.run(move || store.hook_creditors()).await? {
             if config.webhooks.contains_key(&name) {
                 continue;
             }
             loop {
                 let (store, name) = (oldest.clone(), name.clone());
-                let Some(hook) = blocking(move || store.first_hook(&name)).await? else { break };
+                let Some(hook) = threads::STORE.run(move || store.first_hook(&name)).await? else {
+                    break;
+                };
                 if now.duration_since(hook.created).as_secs() < GIVE_UP_AFTER_SECS {
                     break;
                 }

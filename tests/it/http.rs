@@ -488,7 +488,7 @@ async fn ready_means_that_a_revision_runs() {
     let desk = Desk::new();
     assert_eq!(desk.status(request(&Method::GET, "/-/ready", None)).await, 200);
     let mut running = (**desk.handle.running.load()).clone();
-    running.revision.clear();
+    running.revision = Arc::default();
     desk.handle.running.store(Arc::new(running));
     assert_eq!(desk.status(request(&Method::GET, "/-/ready", None)).await, 503);
     assert_eq!(desk.status(request(&Method::GET, "/-/healthy", None)).await, 200);

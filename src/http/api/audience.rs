@@ -65,7 +65,7 @@ pub(in crate::http) async fn judge(
     let (ticket, kept, full) = web.read(read).await?;
     let ticket = ticket.ok_or_else(|| Problem::not_found(format!("ticket {number:?}")))?.ticket;
     // Without the files of what runs the paths alone must do.
-    let files = kept.filter(|kept| kept.hash == running.revision);
+    let files = kept.filter(|kept| kept.hash == *running.revision);
     let files = files.map(|kept| kept.files).unwrap_or_default();
     let verdicts = explain(&running.config, &ticket, kind, &actor, &full, now);
     Ok(Judged { ticket, verdicts, files })

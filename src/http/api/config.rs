@@ -17,7 +17,7 @@ use crate::lint::{self, Around};
 pub async fn show(State(web): State<Web>) -> Json<Value> {
     let running = web.handle.running.load();
     let mut shown = redacted::config(&running.config);
-    shown["revision"] = running.revision.clone().into();
+    shown["revision"] = (&*running.revision).into();
     Json(shown)
 }
 

@@ -138,7 +138,7 @@ impl From<&ObjectStatus> for ObjectView {
             kind: kind.into(),
             name: object.name.clone(),
             conditions: object.conditions.iter().map(ConditionView::from).collect(),
-            observed_revision: object.observed_revision.clone(),
+            observed_revision: object.observed_revision.to_string(),
             last_success: object.last_success.map(|at| at.to_string()),
             next_poll: object.next_poll.map(|at| at.to_string()),
             backlog: object.backlog,

@@ -7,8 +7,8 @@ use super::{Access, Grant, Holder, Slot, Tokens, ahead_of};
 use crate::core::config::{Config, Grant as Way, OAuth2};
 use crate::faultpoint;
 use crate::oauth;
-use crate::run::intake::blocking;
 use crate::store::Store;
+use crate::threads;
 
 impl Tokens {
     /// Makes what was given last durable. Until that has worked, it is not used.
@@ -85,7 +85,7 @@ impl Tokens {
         let (store, name) = (self.store()?.clone(), holder.key(oauth2));
         let sealed = {
             let name = name.clone();
-            blocking(move || store.grant(&name)).await
+            threads::STORE.run(move || store.grant(&name)).await
         };
         let sealed = sealed.map_err(|error| failed_store(&error))?;
         let Some(sealed) = sealed else { return Ok(None) };

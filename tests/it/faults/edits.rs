@@ -120,7 +120,7 @@ async fn over_http_and_with_a_broken_expression() {
     assert_eq!(status, 200, "{answer}");
     let handle = daemon.app().handle();
     let good = handle.running.load().revision.clone();
-    assert!(answer.contains(&good), "{answer}");
+    assert!(answer.contains(&*good), "{answer}");
     let filter = "filters:\n  odd: {order: 1, match: [{header: Subject, regex: '(unclosed'}], \
                   set: {queue: support}}\n";
     daemon.write(&(variant(1) + filter));
