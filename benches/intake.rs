@@ -118,6 +118,14 @@ fn measure(scene: &Scene) {
     );
     let made = desk.metric("postroom_intake_messages_total{outcome=\"created\"}").unwrap();
     assert_eq!(made, MAILS as f64, "every mail is a ticket");
+    if scene.answers {
+        for owed in [
+            "postroom_autoreplies_total{kind=\"new\",result=\"owed\"}",
+            "postroom_notifications_total{event=\"ticketCreated\",result=\"owed\"}",
+        ] {
+            assert_eq!(desk.metric(owed), Some(MAILS as f64), "{owed}");
+        }
+    }
     if std::env::var_os("STAGES").is_some() {
         stages(&desk);
     }
@@ -159,6 +167,8 @@ fn configuration(scene: &Scene, dovecot: &Dovecot) -> String {
     format!(
         r#"version: 1
 desk: {{name: Measured Desk, hook: "Ticket#", systemId: "10", language: en}}
+# So that all are answered: what is suppressed is no work.
+limits: {{autoRepliesPerDay: 1000000, autoRepliesPerThreeHours: 1000000, autoRepliesPerHour: 1000000, autoRepliesPerSubject: 1000000, notificationsPerHour: 1000000}}
 mailAccounts:
   bench: {{{source}, since: all, afterFetch: delete, pollInterval: 1h}}
 smtp:
