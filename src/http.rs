@@ -26,7 +26,7 @@ mod guard;
 mod once;
 mod openapi;
 mod ops;
-mod paging;
+pub(crate) mod paging;
 mod redacted;
 mod serve;
 

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::client::{Client, ServerArgs};
-use super::{Exit, Failure, FilesArgs, output, report, wait_for};
+use super::{Exit, Failure, FilesArgs, output, page, report, wait_for};
 use crate::config::{Loaded, Severity};
 use crate::core::ending;
 use crate::http::dto::config::{CheckView, ProblemView};
@@ -99,7 +99,7 @@ pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
 
 /// Sign-ins of people that are near their end, as the daemon knows them.
 fn sign_ins(client: &Client) -> Result<Vec<SignIn>, Failure> {
-    let all: Vec<StandingView> = wait_for(client.get("/api/v1/oauth"))?;
+    let all: Vec<StandingView> = wait_for(page::every(client, "/api/v1/oauth"))?;
     let now = Timestamp::now();
     Ok(all.into_iter().filter_map(|one| near_its_end(one, now)).collect())
 }

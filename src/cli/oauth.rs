@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Client, ServerArgs, segment};
 use super::output::{Format, clean};
-use super::{Exit, Failure, output, wait_for};
+use super::{Exit, Failure, output, page, wait_for};
 use crate::http::dto::oauth::{CodeRequest, SignInRequest, SignInView, StandingView};
 use crate::http::dto::status::DoneView;
 
@@ -231,7 +231,8 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 fn status(server: &ServerArgs, format: Format) -> Result<Exit, Failure> {
-    let all: Vec<StandingView> = wait_for(server.client()?.get("/api/v1/oauth"))?;
+    let client = server.client()?;
+    let all: Vec<StandingView> = wait_for(page::every(&client, "/api/v1/oauth"))?;
     match format {
         Format::Json => output::json(&all),
         Format::Human => output::print(&table(&all)),

@@ -4,10 +4,11 @@ use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::client::{ServerArgs, query};
+use super::client::{Client, ServerArgs, query};
 use super::output::Format;
 use super::{Exit, Failure, output, wait_for};
 use crate::http::dto::PageView;
+use crate::http::paging::LIMIT_MAX;
 
 /// Which page, from whom, and how to write it.
 #[derive(Args)]
@@ -46,6 +47,20 @@ impl PageArgs {
             Format::Human => output::print(&listing(&page)),
         }
         Ok(Exit::Fine)
+    }
+}
+
+/// Every row at this path, page by page.
+pub async fn every<T: DeserializeOwned>(client: &Client, path: &str) -> Result<Vec<T>, Failure> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let wanted = [("limit", Some(LIMIT_MAX.to_string())), ("cursor", cursor)];
+        let page: PageView<T, String> = client.get(&query(path, &wanted)).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(all),
+        }
     }
 }
 

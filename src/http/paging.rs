@@ -42,9 +42,51 @@ pub fn page<T, V, C>(page: Page<T, C>, view: impl Fn(&T) -> V) -> PageView<V, C>
     PageView { items: page.items.iter().map(view).collect(), next: page.next }
 }
 
+/// What may stand in the query of a listing of what is declared.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyQuery {
+    limit: Option<usize>,
+    /// The key of the last row of the page before.
+    cursor: Option<String>,
+}
+
+impl KeyQuery {
+    /// A page of these rows, in the order of their keys; no two have the same.
+    pub fn page<V>(&self, mut rows: Vec<(String, V)>) -> PageView<V, String> {
+        rows.retain(|(key, _)| self.cursor.as_ref().is_none_or(|cursor| key > cursor));
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let limit = PageQuery::new(self.limit, None).limit();
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(key, _)| key.clone());
+        PageView { items: rows.into_iter().map(|(_, row)| row).collect(), next }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_keys_hold_every_row_once() {
+        for limit in 1..5 {
+            let (mut query, mut found) =
+                (KeyQuery { limit: Some(limit), cursor: None }, Vec::new());
+            loop {
+                let rows = ["c", "a", "d", "b"].map(|key| (key.to_owned(), key)).to_vec();
+                let page = query.page(rows);
+                assert!(!page.items.is_empty() && page.items.len() <= limit);
+                found.extend(page.items);
+                query.cursor = page.next;
+                if query.cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, ["a", "b", "c", "d"], "in pages of {limit}");
+        }
+        assert_eq!(KeyQuery::default().page(Vec::<(String, u8)>::new()).next, None);
+    }
 
     #[track_caller]
     fn check(limit: Option<usize>, expected: usize) {

@@ -203,13 +203,13 @@ pub fn all() -> Vec<Route> {
         get("/api/v1/users/{name}", USER, "One of them, with how much rang for him and was not read", people::show).json::<UserDetail>(),
         delete("/api/v1/users/{name}/sessions", ADMIN, "End every session of one of them", people::sign_out).json::<DoneView>(),
 
-        get("/api/v1/oauth", VIEWER, "How everybody who logs in with OAuth2 stands, and when each thing expires", oauth::list).json::<Vec<StandingView>>(),
+        get("/api/v1/oauth", VIEWER, "How everybody who logs in with OAuth2 stands, and when each thing expires", oauth::list).query(PAGE).json::<PageView<StandingView, String>>(),
         post("/api/v1/oauth/logins", ADMIN, "Begin a sign-in with OAuth2", oauth::begin).kept().takes::<SignInRequest>().json::<SignInView>(),
         get("/api/v1/oauth/logins/{id}", ADMIN, "What came of a sign-in: `waiting` or done; 409 says why it failed", oauth::show).json::<DoneView>(),
         post("/api/v1/oauth/codes", ADMIN, "Redeem the code that a browser brought to the command", oauth::code).kept().takes::<CodeRequest>().json::<DoneView>(),
 
         get("/api/v1/tickets", VIEWER, "Tickets, newest first unless asked otherwise", tickets::list).query(TICKETS).json::<PageView<TicketView, String>>(),
-        get("/api/v1/queues", VIEWER, "How many tickets lie in each queue and state; a queue without any is named with none", tickets::counts).json::<Vec<QueueCountView>>(),
+        get("/api/v1/queues", VIEWER, "How many tickets lie in each queue and state; a queue without any is named with none", tickets::counts).query(PAGE).json::<PageView<QueueCountView, String>>(),
         post("/api/v1/tickets/bulk", USER, "Change several tickets, each for itself, and say what came of each", bulk::change).kept().takes::<BulkRequest>().json::<BulkView>(),
         get("/api/v1/tickets/{number}", VIEWER, "One ticket with its articles and history", tickets::show).json::<TicketDetail>(),
         get("/api/v1/tickets/{number}/audience", MANAGER, "Who would be told of an event on a ticket, who would not, and which line decides it", audience::show).query(AUDIENCE).json::<AudienceView>(),
@@ -557,6 +557,26 @@ mod tests {
                 _ => false,
             };
             assert_eq!(route.again != Again::Same, changes, "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn what_may_be_long_comes_in_pages() {
+        for route in all() {
+            let Payload::Json(schema) = route.gives else { continue };
+            let schema = schema(&mut SchemaGenerator::default());
+            assert_ne!(
+                schema.get("type").and_then(|it| it.as_str()),
+                Some("array"),
+                "{}",
+                route.path
+            );
+            let named = schema.get("$ref").and_then(|it| it.as_str()).unwrap_or_default();
+            let is_page = named.contains("/PageView");
+            let takes_cursor = route.query.iter().any(|(name, _)| *name == "cursor");
+            // The history of a customer is a page within his own.
+            let within = route.path == "/api/v1/customers/{address}";
+            assert_eq!(is_page || within, takes_cursor, "{}", route.path);
         }
     }
 

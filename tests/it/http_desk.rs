@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Method, header};
 use jiff::Timestamp;
 use postroom::core::address::Address;
-use postroom::core::config::{CustomerProfile, Language};
+use postroom::core::config::{CustomerProfile, Language, Queue};
 use postroom::core::notify::EventKind;
 use postroom::run::clock::Clock;
 use postroom::run::daemon::Running;
@@ -188,7 +188,21 @@ async fn mails_are_filtered_and_fetched() {
     assert!(status == 200 && bytes.starts_with(b"From: "), "{headers:?}");
     assert_eq!(headers[header::CONTENT_TYPE.as_str()], "message/rfc822");
     let (_, queues) = ask(&desk, Method::GET, "/api/v1/queues", "").await;
-    assert_eq!(queues, json!([{"queue": "Raw", "state": "new", "tickets": 1}]));
+    assert_eq!(queues["items"], json!([{"queue": "Raw", "state": "new", "tickets": 1}]));
+    // In pages of one, each row once; a queue that is empty is named.
+    reconfigure(&desk, |config| {
+        let queue = Queue::named("a queue & more");
+        config.queues.insert(queue.name.clone(), queue);
+    });
+    let (_, first) = ask(&desk, Method::GET, "/api/v1/queues?limit=1", "").await;
+    assert_eq!(first["items"], json!([{"queue": "Raw", "state": "new", "tickets": 1}]));
+    let next = postroom::net::http::percent_encoded(first["next"].as_str().unwrap());
+    let path = format!("/api/v1/queues?limit=1&cursor={next}");
+    let (_, second) = ask(&desk, Method::GET, &path, "").await;
+    let empty = json!({"queue": "a queue & more", "state": "new", "tickets": 0});
+    assert_eq!(second, json!({"items": [empty]}));
+    let (_, oauth) = ask(&desk, Method::GET, "/api/v1/oauth", "").await;
+    assert_eq!(oauth, json!({"items": []}), "nobody logs in with a token");
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ use serde::Deserialize;
 
 use super::{Body, Path, Query};
 use crate::http::Web;
+use crate::http::dto::PageView;
 use crate::http::dto::oauth::{CodeRequest, SignInRequest, SignInView, StandingView};
 use crate::http::dto::status::DoneView;
+use crate::http::paging::KeyQuery;
 use crate::http::problem::Problem;
 use crate::run::tokens::{Holder, Outcome, TokenError, Why};
 
@@ -17,11 +19,18 @@ use crate::run::tokens::{Holder, Outcome, TokenError, Why};
 pub const CALLBACK: &str = "/oauth2/callback";
 
 /// How everybody who logs in with a token stands.
-pub async fn list(State(web): State<Web>) -> Json<Vec<StandingView>> {
+pub async fn list(
+    State(web): State<Web>,
+    Query(query): Query<KeyQuery>,
+) -> Json<PageView<StandingView, String>> {
     let config = web.handle.running.load().config.clone();
     let standing = web.handle.tokens.standing(&config).await;
     let now = web.handle.clock.now();
-    Json(standing.iter().map(|one| StandingView::of(&config, one, now)).collect())
+    let row = |one| {
+        let view = StandingView::of(&config, one, now);
+        (format!("{} {}", view.kind, view.name), view)
+    };
+    Json(query.page(standing.iter().map(row).collect()))
 }
 
 /// Begins a sign-in.

@@ -19,7 +19,7 @@ use crate::http::dto::PageView;
 use crate::http::dto::ticket::{
     NoteRequest, PreviewView, QueueCountView, ReplyRequest, TicketDetail, TicketPatch, TicketView,
 };
-use crate::http::paging::{PageQuery, page};
+use crate::http::paging::{KeyQuery, PageQuery, page};
 use crate::http::problem::Problem;
 use crate::http::{Web, download};
 use crate::store::{
@@ -71,7 +71,10 @@ pub async fn list(
 }
 
 /// How many tickets lie in each queue and state; a queue without any is named with none.
-pub async fn counts(State(web): State<Web>) -> Result<Json<Vec<QueueCountView>>, Problem> {
+pub async fn counts(
+    State(web): State<Web>,
+    Query(query): Query<KeyQuery>,
+) -> Result<Json<PageView<QueueCountView, String>>, Problem> {
     let mut counts = web.read(|store| store.queue_counts()).await?;
     let declared = web.handle.running.load().config.clone();
     for queue in declared.queues.values().filter(|queue| queue.state == Switch::Enabled) {
@@ -80,12 +83,12 @@ pub async fn counts(State(web): State<Web>) -> Result<Json<Vec<QueueCountView>>,
             counts.push(QueueCount { queue, state, tickets: 0 });
         }
     }
-    let view = |count: QueueCount| QueueCountView {
-        queue: count.queue,
-        state: count.state.label().into(),
-        tickets: count.tickets,
+    let row = |count: QueueCount| {
+        let QueueCount { queue, state, tickets } = count;
+        let state = state.label();
+        (format!("{queue} {state}"), QueueCountView { queue, state: state.into(), tickets })
     };
-    Ok(Json(counts.into_iter().map(view).collect()))
+    Ok(Json(query.page(counts.into_iter().map(row).collect())))
 }
 
 /// One ticket with everything that belongs to it.
