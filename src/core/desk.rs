@@ -67,6 +67,7 @@ pub fn act(
         Command::SetResponsible(agent) => work.set_responsible(agent.as_deref())?,
         Command::SetLock(true) => work.lock(),
         Command::SetLock(false) => work.unlock(),
+        Command::Take => work.take()?,
         Command::SetPriority(priority) => {
             let from = std::mem::replace(&mut work.ticket.priority, *priority);
             work.note_change(from, *priority, |from, to| What::Priority { from, to });

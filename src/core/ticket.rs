@@ -449,6 +449,8 @@ pub enum Command {
     SetResponsible(Option<String>),
     /// Lock or unlock.
     SetLock(bool),
+    /// Own it and lock it, as the agent who does it; refused while somebody else has it locked.
+    Take,
     /// Change the priority.
     SetPriority(Priority),
     /// Change the title.
@@ -488,6 +490,9 @@ pub enum Refused {
     /// A merged ticket can only be read.
     #[error("the ticket is merged into another one; change that one")]
     Merged,
+    /// Somebody else works on it.
+    #[error("{0} has it locked already")]
+    Taken(String),
     /// A value is missing or makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -119,8 +119,8 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Problem {
         match error {
             CommandError::NoTicket(number) => Problem::not_found(format!("ticket {number:?}")),
-            CommandError::Refused(Refused::Merged) => {
-                Problem::conflict(Refused::Merged.to_string())
+            CommandError::Refused(refused @ (Refused::Merged | Refused::Taken(_))) => {
+                Problem::conflict(refused.to_string())
             }
             CommandError::Refused(refused) => Problem::unprocessable(refused.to_string()),
             CommandError::KeyReused => Problem::unprocessable(error.to_string())

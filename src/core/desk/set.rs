@@ -75,6 +75,23 @@ impl Work<'_> {
         self.happened(What::Locked, String::new());
     }
 
+    /// Two who want it at the same moment do not both get it.
+    pub(super) fn take(&mut self) -> Result<(), Refused> {
+        let Actor::Agent(name) = self.actor else {
+            return Err(Refused::Invalid(format!("{} is nobody who can own a ticket", self.actor)));
+        };
+        self.check_agent(Some(name))?;
+        let owner = self.ticket.owner.as_deref().filter(|owner| owner != name);
+        if let (Some(owner), Some(_)) = (owner, self.ticket.locked_since) {
+            let known = self.config.users.get(owner);
+            let shown = known.map_or(owner, |user| user.full_name.as_str());
+            return Err(Refused::Taken(shown.to_owned()));
+        }
+        self.change_owner(Some(name.clone()));
+        self.lock();
+        Ok(())
+    }
+
     pub(super) fn unlock(&mut self) {
         if self.ticket.locked_since.take().is_some() {
             self.happened(What::Unlocked, String::new());
@@ -282,6 +299,32 @@ mod tests {
         let after = Ticket { locked_since: Some(later()), ..owned.clone() };
         check(owned, Command::SetLock(true), &[What::Locked], after);
         check_nothing(locked(), Command::SetLock(true));
+    }
+
+    #[test]
+    fn taking_owns_and_locks() {
+        let owner = What::Owner { from: None, to: Some("bob".into()) };
+        let after = Ticket { owner: Some("bob".into()), locked_since: Some(later()), ..ticket() };
+        check(ticket(), Command::Take, &[owner, What::Locked], after);
+        let owned = Ticket { owner: Some("alice".into()), ..ticket() };
+        let owner = What::Owner { from: owned.owner.clone(), to: Some("bob".into()) };
+        let after = Ticket { owner: Some("bob".into()), locked_since: Some(later()), ..ticket() };
+        check(owned, Command::Take, &[owner, What::Locked], after);
+        let his = Ticket { owner: Some("bob".into()), ..locked() };
+        check_nothing(his, Command::Take);
+    }
+
+    #[test]
+    fn what_somebody_works_on_is_not_taken_from_him() {
+        let refused = run(locked(), Command::Take).unwrap_err();
+        assert_eq!(refused, Refused::Taken(config().users["alice"].full_name.clone()));
+        // One who is not declared any more works on nothing, but his name is known.
+        let gone = Ticket { owner: Some("zoe".into()), ..locked() };
+        assert_eq!(run(gone, Command::Take).unwrap_err(), Refused::Taken("zoe".into()));
+        for actor in [Actor::System, Actor::Token("bot".into())] {
+            let refused = act(&config(), &facts(ticket()), &Command::Take, &actor, now());
+            assert!(refused.unwrap_err().to_string().contains("can own"));
+        }
     }
 
     #[test]

@@ -30,13 +30,14 @@ const LINE_BYTES_MAX: usize = 2_048;
 /// Header fields that an article keeps.
 const HEADERS_MAX: usize = 40;
 /// Header fields worth showing.
-const HEADERS_SHOWN: [&str; 17] = [
+const HEADERS_SHOWN: [&str; 18] = [
     "Reply-To",
     "Sender",
     "Date",
     "Message-ID",
     "In-Reply-To",
     "Content-Language",
+    "Content-Type",
     "Return-Path",
     "Delivered-To",
     "X-Original-To",
