@@ -378,6 +378,13 @@ pub struct TicketCursor {
     id: u64,
 }
 
+impl TicketCursor {
+    /// Where a ticket stands in a list of this order.
+    pub fn of(sort: SortBy, ticket: &Ticket) -> TicketCursor {
+        places::cursor(sort, ticket)
+    }
+}
+
 impl std::fmt::Display for TicketCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}.{}", self.rank, self.time, self.id)
@@ -810,6 +817,11 @@ impl Store {
     /// One ticket by its identity.
     pub fn ticket_by_id(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {
         self.view(|view| tickets::by_id(&view.tickets, id.0))
+    }
+
+    /// One ticket by its number, without articles and history.
+    pub fn ticket_alone(&self, number: &str) -> Result<Option<Ticket>, StoreError> {
+        self.view(|view| tickets::alone(view, number))
     }
 
     /// How many tickets there are.

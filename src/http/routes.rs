@@ -7,8 +7,9 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::handler::Handler;
+use axum::http::header::ACCEPT;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -312,9 +313,10 @@ pub fn router(web: Web) -> Router {
         };
         router = router.route(route.path, handler.layer(in_time).layer(admit));
     }
+    let for_people = from_fn_with_state(web.clone(), for_people);
     router
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_here.layer(for_people.clone()))
+        .method_not_allowed_fallback(wrong_method.layer(for_people))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(Duration::from_secs(READ_TIMEOUT_SECS)))
         .layer(CatchPanicLayer::custom(panicked))
@@ -468,14 +470,33 @@ macro_rules! by_method {
 }
 by_method!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
 
-async fn nothing_here() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path")
-        .hint("GET /api/v1/openapi.json lists what there is")
+/// Somebody who mistypes the address of a page gets a page.
+async fn for_people(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(ACCEPT).and_then(|accepts| accepts.to_str().ok());
+    let browses = accepts.is_some_and(|accepts| accepts.contains("text/html"));
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+    if browses && asks && !request.uri().path().starts_with("/api/") {
+        pages::door::admit(&web, None, request, next).await
+    } else {
+        next.run(request).await
+    }
 }
 
-async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not know this method")
-        .hint("GET /api/v1/openapi.json lists what there is")
+async fn nothing_here(guest: Option<Extension<pages::door::Guest>>) -> Problem {
+    pointing(guest, Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+}
+
+async fn wrong_method(guest: Option<Extension<pages::door::Guest>>) -> Problem {
+    let detail = "this path does not know this method";
+    pointing(guest, Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail))
+}
+
+/// A program is told where it finds what there is.
+fn pointing(guest: Option<Extension<pages::door::Guest>>, problem: Problem) -> Problem {
+    match guest {
+        Some(_) => problem,
+        None => problem.hint("GET /api/v1/openapi.json lists what there is"),
+    }
 }
 
 async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {

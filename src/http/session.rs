@@ -57,6 +57,8 @@ pub struct SignedIn {
     pub language: Language,
     /// Zone in which times are shown.
     pub time_zone: TimeZone,
+    /// When the page is made.
+    pub now: Timestamp,
     /// Name of the desk.
     pub desk: String,
     /// Bells that were not read, at most [`UNREAD_MAX`] and one.
@@ -190,6 +192,7 @@ pub async fn find(web: &Web, token: &Token) -> Result<Option<SignedIn>, Problem>
         role: user.role,
         language: user.language,
         time_zone: config.desk.time_zone.clone(),
+        now,
         desk: config.desk.name.clone(),
         unread,
         csrf: token.csrf(),

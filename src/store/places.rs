@@ -272,12 +272,7 @@ impl Reader<'_> {
     }
 
     fn position(&self, place: &Place) -> TicketCursor {
-        let priority = place.columns.first().copied().unwrap_or_default();
-        match self.query.sort {
-            SortBy::Created => TicketCursor { rank: 0, time: 0, id: place.id },
-            SortBy::Updated => TicketCursor { rank: 0, time: place.updated, id: place.id },
-            SortBy::Priority => TicketCursor { rank: priority, time: place.updated, id: place.id },
-        }
+        position(self.query.sort, place)
     }
 
     fn is_ahead(&self, position: &TicketCursor) -> bool {
@@ -286,6 +281,20 @@ impl Reader<'_> {
 
     fn order(&self, a: &TicketCursor, b: &TicketCursor) -> std::cmp::Ordering {
         if self.query.ascending { a.cmp(b) } else { b.cmp(a) }
+    }
+}
+
+/// Where a ticket stands in a list of this order, as the cursor of what follows it.
+pub(super) fn cursor(sort: SortBy, ticket: &Ticket) -> TicketCursor {
+    position(sort, &Place::of(ticket))
+}
+
+fn position(sort: SortBy, place: &Place) -> TicketCursor {
+    let priority = place.columns.first().copied().unwrap_or_default();
+    match sort {
+        SortBy::Created => TicketCursor { rank: 0, time: 0, id: place.id },
+        SortBy::Updated => TicketCursor { rank: 0, time: place.updated, id: place.id },
+        SortBy::Priority => TicketCursor { rank: priority, time: place.updated, id: place.id },
     }
 }
 

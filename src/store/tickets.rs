@@ -237,6 +237,11 @@ pub(super) fn articles(
 }
 
 /// One ticket with everything that belongs to it.
+pub(super) fn alone(view: &View, number: &str) -> Result<Option<Ticket>, Fault> {
+    let Some(id) = view.numbers.get(number)?.map(|id| id.value()) else { return Ok(None) };
+    by_id(&view.tickets, id)
+}
+
 pub(super) fn view(view: &View, number: &str) -> Result<Option<TicketView>, Fault> {
     let Some(id) = view.numbers.get(number)?.map(|id| id.value()) else { return Ok(None) };
     let lost = || Fault::Row(format!("ticket {number} is listed but not stored"));

@@ -124,9 +124,14 @@ impl Browser {
     /// The text of an element as people see it.
     #[track_caller]
     pub fn text(&self, css: &str) -> String {
-        let Element(id) = self.find(css);
-        let text = self.ask("GET", &format!("/element/{id}/text"), &Value::Null);
-        text.as_str().unwrap().to_owned()
+        // An element that was found may go with its page before it is read: then it is found anew.
+        self.until(&format!("the text of {css} in {}", self.url()), || {
+            let Element(id) = self.all(css).into_iter().next()?;
+            let path = format!("/session/{}/element/{id}/text", self.session);
+            let (status, text) = exchange(self.port, "GET", &path, &Value::Null).unwrap();
+            assert!(status == 200 || text["error"] == "stale element reference", "{css}: {text}");
+            text.as_str().map(str::to_owned)
+        })
     }
 
     /// Clicks on an element. A page that this leads to is loaded when this returns.

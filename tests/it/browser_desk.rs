@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use crate::browser::{Browser, ENTER, TAB};
 use crate::daemon::{Daemon, until};
+use crate::pictures;
 
 const PASSWORD: &str = "correct horse battery";
 /// Hostile mails that are opened.
@@ -72,17 +73,6 @@ fn sign_in(daemon: &Daemon, browser: &Browser, name: &str) {
     browser.fill("#password", PASSWORD);
     browser.press(ENTER);
     browser.find(".bar");
-}
-
-/// Shows a page to whoever asks for it: `POSTROOM_SCREENSHOTS=DIR`, in both looks, wide and narrow.
-fn shoot(browser: &Browser, name: &str) {
-    let Some(folder) = std::env::var_os("POSTROOM_SCREENSHOTS").map(PathBuf::from) else { return };
-    std::fs::create_dir_all(&folder).unwrap();
-    for (look, width, dark) in [("", 1280, false), ("-dark", 1280, true), ("-narrow", 390, false)] {
-        browser.look(width, 900, dark);
-        browser.screenshot(&folder.join(format!("{name}{look}.png")));
-    }
-    browser.look(1280, 900, false);
 }
 
 fn accessible(browser: &Browser, page: &str) {
@@ -179,12 +169,12 @@ async fn a_case_from_the_mail_to_its_end() {
     sign_in(&daemon, &browser, "alice");
     small(&browser, "/");
     accessible(&browser, "/");
-    shoot(&browser, "tickets");
+    pictures::take(&browser, "tickets");
     browser.press("/紙詰まり");
     browser.press(ENTER);
     browser
         .until("the only hit", || (browser.all("table.tickets tbody tr").len() == 1).then_some(()));
-    shoot(&browser, "search");
+    pictures::take(&browser, "search");
     browser.click("table.tickets td.title a");
     assert!(browser.text(".article .text").contains("三階の複合機で紙詰まりが直りません"));
     assert_eq!(browser.text("details.quoted summary"), "4 lines quoted");
@@ -192,15 +182,13 @@ async fn a_case_from_the_mail_to_its_end() {
     assert_eq!(browser.text(".attachments a"), "scan.pdf");
     small(&browser, "ticket");
     accessible(&browser, "ticket");
-    shoot(&browser, "ticket");
+    pictures::take(&browser, "ticket");
     let ticket = browser.path();
 
     // Takes it, and answers.
-    browser.click("aside details.card summary");
-    browser.choose("select[name=owner]", "alice");
-    browser.choose("select[name=lock]", "yes");
-    browser.click("aside form[action$='/change'] button");
-    assert_eq!(browser.text(".notice"), "Done.");
+    browser.click(".hand button[data-key=t]");
+    assert_eq!(browser.text(".notice"), "This ticket is yours now.");
+    assert!(browser.text("aside dl.facts").contains("Alice Agent"), "it is hers");
     browser.press("r");
     browser.press("トレイ2を開けてください。");
     browser.choose("#reply select[name=state]", "open");
@@ -212,7 +200,7 @@ async fn a_case_from_the_mail_to_its_end() {
     assert_eq!(browser.all("article.article").len(), 1, "nothing was sent");
     small(&browser, "preview");
     accessible(&browser, "preview");
-    shoot(&browser, "preview");
+    pictures::take(&browser, "preview");
     browser.click("#reply button.main");
     assert_eq!(browser.text("article.article.agent .text"), letter);
 
@@ -240,14 +228,14 @@ async fn a_case_from_the_mail_to_its_end() {
 
     // A colleague closes it: the owner, who had it locked, hears of it.
     sign_in(&daemon, &browser, "kenji");
-    shoot(&browser, "tickets-ja");
+    pictures::take(&browser, "tickets-ja");
     browser.open(&url(&daemon, &format!("/tickets/{number}")));
-    shoot(&browser, "ticket-ja");
+    pictures::take(&browser, "ticket-ja");
     accessible(&browser, "ticket in Japanese");
     browser.click("aside details.card summary");
     browser.choose("aside select[name=state]", "closed successful");
     browser.click("aside form[action$='/change'] button");
-    assert_eq!(browser.text(".notice"), "完了しました。");
+    assert_eq!(browser.text(".notice"), "変更しました。");
     let told = sent_to(&daemon, "alice@corp.example", &mut known).await;
     assert!(told.contains(&number), "{told}");
     let bells = daemon.app().handle().store.bells("alice", None, 10).unwrap().items;
@@ -256,7 +244,7 @@ async fn a_case_from_the_mail_to_its_end() {
     let stored = daemon.app().handle().store.ticket(&number).unwrap().unwrap();
     assert!(stored.ticket.state.is_closed());
     browser.click("details.history summary");
-    shoot(&browser, "history-ja");
+    pictures::take(&browser, "history-ja");
 
     // The owner sees it at the bell, with the reason and the line that asks for it.
     sign_in(&daemon, &browser, "alice");
@@ -306,14 +294,18 @@ async fn a_case_by_keyboard_alone() {
     browser.press(&format!("j{ENTER}"));
     browser.find("article.article");
 
-    // Takes it.
+    // Takes it, and makes it urgent.
+    browser.press("t");
+    assert_eq!(browser.text(".notice"), "This ticket is yours now.");
     tab_to(&browser, "aside details.card summary");
     browser.press(ENTER);
-    tab_to(&browser, "aside select[name=owner]");
-    browser.press("Al");
-    tab_to(&browser, "aside form[action$='/change'] button");
+    tab_to(&browser, "aside select[name=priority]");
+    browser.press("5");
+    tab_to(&browser, "aside details form[action$='/change'] button");
     browser.press(ENTER);
-    assert_eq!(browser.text(".notice"), "Done.");
+    browser.until("the priority", || {
+        browser.text("aside dl.facts").contains("5 very high").then_some(())
+    });
     // Answers, and notes something.
     browser.press("rトレイ2を開けてください。");
     tab_to(&browser, "#reply button.main");
@@ -335,6 +327,53 @@ async fn a_case_by_keyboard_alone() {
     assert_eq!(stored.ticket.owner.as_deref(), Some("alice"));
     let sent = sent_to(&daemon, "yamada@kyaku.example", &mut Vec::new()).await;
     assert_eq!(header(&sent, "In-Reply-To"), "<frage-1@kyaku.example>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_morning_by_keyboard_from_ticket_to_ticket() {
+    let Some(browser) = Browser::start() else { return };
+    let daemon = desk().await;
+    for number in 0..3 {
+        let mail = format!(
+            "From: Eve <eve@customer.example>\r\nTo: support@corp.example\r\nSubject: case {number}\r\n\
+             Message-ID: <{number}@customer.example>\r\n\r\nText {number}.\r\n"
+        );
+        daemon.deliver(&number.to_string(), mail.as_bytes());
+        daemon.mails(number + 1).await;
+    }
+    sign_in(&daemon, &browser, "alice");
+    browser.open(&url(&daemon, "/?queue=support&order=oldest"));
+    // Enter in a box ticks it, and is no command.
+    browser.script("document.querySelector('tbody input[name=ticket]').focus()");
+    for ticked in [1, 0] {
+        browser.press(ENTER);
+        assert_eq!(browser.all("tbody input:checked").len(), ticked);
+    }
+    browser.script("document.activeElement.blur()");
+    assert_eq!(browser.path(), "/?queue=support&order=oldest");
+    browser.press(&format!("j{ENTER}"));
+    let heading = |text: &str| {
+        let seen = || browser.all("main h1 small").first().map(|_| browser.text("main h1"));
+        browser.until(text, || seen().filter(|shown| shown.contains(text)));
+    };
+    heading("case 0");
+    browser.press("t");
+    assert_eq!(browser.text(".notice"), "This ticket is yours now.");
+    assert_eq!(browser.text(".trail a[rel=next]"), "Next: case 1 →");
+    browser.press("]");
+    heading("case 1");
+    browser.press("]");
+    heading("case 2");
+    assert!(browser.all(".trail a[rel=next]").is_empty(), "the last of the list");
+    browser.press("u");
+    browser.until("the list", || browser.path().starts_with("/?queue").then_some(()));
+    assert_eq!(browser.path(), "/?queue=support&order=oldest");
+    // One click in the list, too.
+    assert_eq!(browser.all("button[name=take]").len(), 2, "one of three is hers");
+    browser.click("tbody button[name=take]");
+    browser.until("two of hers", || (browser.all("button[name=take]").len() == 1).then_some(()));
+    browser.click(".queues a[href*='owner=mine']");
+    browser.until("her own", || (browser.all("table.tickets tbody tr").len() == 2).then_some(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -594,7 +633,7 @@ async fn hostile_mails_run_nothing_and_load_nothing() {
     browser.frame(Some("article iframe"));
     assert!(browser.text("body").contains("Dear agent,"));
     browser.frame(None);
-    shoot(&browser, "html");
+    pictures::take(&browser, "html");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -621,7 +660,7 @@ async fn pictures_of_a_mail_are_shown_and_its_names_are_harmless() {
     // Nothing may run in the frame, so its picture is looked at from outside: by its size.
     browser.find("img[src^='data:image/png;base64,']");
     browser.frame(None);
-    shoot(&browser, "doubtful");
+    pictures::take(&browser, "doubtful");
     let answer = browser.script_async(&format!(
         "const done = arguments[arguments.length - 1];
          fetch('/tickets/{number}/articles/{article}/attachments/1').then((answer) => done([

@@ -479,6 +479,28 @@ async fn signing_out_here_and_everywhere() {
 }
 
 #[tokio::test]
+async fn a_planted_cookie_is_not_the_session_that_begins() {
+    let entrance = Entrance::new();
+    let planted = entrance.sign_in("vera").await;
+    let form = format!("name=ulla&password={}&next=/me", PASSWORD.replace(' ', "+"));
+    let (status, headers, _) = entrance.desk.ask(post("/sign-in", Some(&planted), &form)).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let own = headers["set-cookie"].split(';').next().unwrap();
+    assert_ne!(own, planted);
+    let who = async |cookie: &str| {
+        let (_, _, body) = entrance.desk.ask(get("/me", Some(cookie))).await;
+        let body = String::from_utf8(body).unwrap();
+        (body.contains("vera@"), body.contains("ulla@"))
+    };
+    assert_eq!((who(&planted).await, who(own).await), ((true, false), (false, true)));
+    // A value of one's own choice begins nothing either.
+    let chosen = format!("postroom={}", "a".repeat(64));
+    let (_, headers, _) = entrance.desk.ask(post("/sign-in", Some(&chosen), &form)).await;
+    assert!(!headers["set-cookie"].starts_with(&chosen));
+    assert!(!entrance.is_in(&chosen).await);
+}
+
+#[tokio::test]
 async fn the_browser_keeps_a_secure_cookie_where_there_is_https() {
     let entrance = Entrance::new();
     let form = format!("name=ulla&password={}", PASSWORD.replace(' ', "+"));

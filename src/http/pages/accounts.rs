@@ -146,7 +146,7 @@ fn line(reader: &SignedIn, object: &ObjectStatus, polled: bool) -> Markup {
     let words = Objects::of(reader.language);
     let time = |at| {
         html! {
-            @match at { Some(at) => { (layout::time(reader, at)) } None => { span.soft { (words.never) } } }
+            @match at { Some(at) => { (layout::brief(reader, at)) } None => { span.soft { (words.never) } } }
         }
     };
     html! {
@@ -219,7 +219,7 @@ fn details(reader: &SignedIn, condition: &crate::run::board::Condition) -> Marku
         dt { (name) ": " (status) }
         dd {
             (condition.reason) " " (short(&condition.message, MESSAGE_COLUMNS_MAX)) " "
-            small { (words.since) " " (layout::time(reader, condition.since)) }
+            small { (words.since) " " (layout::brief(reader, condition.since)) }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Customers: the list with its search, and one customer with his tickets.
 
 use axum::extract::State;
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::{self, Here, Page};
@@ -72,8 +73,8 @@ fn table(customers: &[KnownCustomerView], reader: &SignedIn, words: &Customers) 
                             td.wide.cut { (plain::short(one.company.as_deref().unwrap_or(""), NAME_COLUMNS_MAX)) }
                             td.wide { (language(one)) }
                             td.number data-label=(words.tickets) { (one.tickets) }
-                            td.wide { (seen(reader, one.first_seen.as_deref())) }
-                            td { (seen(reader, one.last_seen.as_deref())) }
+                            td.wide { (seen(one.first_seen.as_deref(), |at| layout::brief(reader, at))) }
+                            td { (seen(one.last_seen.as_deref(), |at| layout::brief(reader, at))) }
                         }
                     }
                 }
@@ -110,13 +111,13 @@ pub async fn show(
                 dt { (words.language) } dd { (language(&customer)) }
                 dt { (words.known) } dd { (if customer.declared { words.declared } else { words.remembered }) }
                 dt { (words.tickets) } dd { (customer.tickets) }
-                dt { (words.first) } dd { (seen(&reader, customer.first_seen.as_deref())) }
-                dt { (words.last) } dd { (seen(&reader, customer.last_seen.as_deref())) }
+                dt { (words.first) } dd { (seen(customer.first_seen.as_deref(), |at| layout::time(&reader, at))) }
+                dt { (words.last) } dd { (seen(customer.last_seen.as_deref(), |at| layout::time(&reader, at))) }
             }
         }
         h2 { (words.tickets) }
         @if found.items.is_empty() { p.empty { (List::of(reader.language).none) } }
-        @else { (tickets::rows(&found.items, &config, &reader)) }
+        @else { (tickets::history(&address, &found.items, &config, &reader)) }
         (layout::pager(&reader, newest.as_deref(), older.as_deref()))
     };
     Ok(layout::page(&reader, Here::Customers, words.customer, content))
@@ -131,9 +132,9 @@ fn language(customer: &KnownCustomerView) -> &'static str {
     }
 }
 
-fn seen(reader: &SignedIn, at: Option<&str>) -> Markup {
+fn seen(at: Option<&str>, shown: impl Fn(Timestamp) -> Markup) -> Markup {
     let at = at.and_then(|at| at.parse().ok());
     html! {
-        @if let Some(at) = at { (layout::time(reader, at)) } @else { span.soft { "–" } }
+        @if let Some(at) = at { (shown(at)) } @else { span.soft { "–" } }
     }
 }

@@ -210,7 +210,7 @@ fn show(
         401 => sign_in.needed,
         403 if problem.hint.as_deref() == Some(OLD_FORM) => errors.form,
         403 => errors.forbidden,
-        404 => errors.missing,
+        404 | 405 => errors.missing,
         421 => errors.host,
         400..=499 => errors.refused,
         _ => errors.failed,
@@ -222,7 +222,7 @@ fn show(
         @if problem.status == 401 {
             p { a.button.main href="/sign-in" { (sign_in.submit) } }
         } @else if *method == Method::GET && reader.is_some() {
-            p { a href="/" { (frame.back) } }
+            p { a.button href="/" { (frame.back) } }
         }
     };
     let mut page = match reader {

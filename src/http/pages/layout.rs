@@ -143,8 +143,22 @@ pub fn time(reader: &SignedIn, at: Timestamp) -> Markup {
     let zoned = at.to_zoned(reader.time_zone.clone());
     let shown = zoned.strftime("%Y-%m-%d %H:%M").to_string();
     let exact = zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
-    let second = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    html! { time datetime=(second) title=(exact) { (shown) } }
+    html! { time title=(exact) { (shown) } }
+}
+
+/// A time in a list, as short as it is clear: today's hour, this year's day, else the day. The whole
+/// is in its title.
+pub fn brief(reader: &SignedIn, at: Timestamp) -> Markup {
+    let zoned = at.to_zoned(reader.time_zone.clone());
+    let today = reader.now.to_zoned(reader.time_zone.clone());
+    let format = match reader.language {
+        _ if zoned.date() == today.date() => "%H:%M",
+        Language::En if zoned.year() == today.year() => "%b %-d, %H:%M",
+        Language::Ja if zoned.year() == today.year() => "%-m/%-d %H:%M",
+        Language::En | Language::Ja => "%Y-%m-%d",
+    };
+    let exact = zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
+    html! { span.nowrap title=(exact) { (zoned.strftime(format).to_string()) } }
 }
 
 /// Leads to the following page of a listing, and back to the newest.

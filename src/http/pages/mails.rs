@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::foreign::{foreign, short};
 use super::layout::{self, Here, Page};
 use super::plain;
-use super::words::{Frame, Mails};
+use super::words::Mails;
 use crate::core::config::Role;
 use crate::core::intake::Outcome;
 use crate::http::Web;
@@ -64,7 +64,7 @@ pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
             }
             button type="submit" { (words.show) }
         }
-        (table(&reader, &found.items))
+        (table(&reader, &found.items, words.no_mail))
         (layout::pager(&reader, newest.as_deref(), older.as_deref()))
     };
     Ok(layout::page(&reader, Here::Mails, words.title, content))
@@ -121,11 +121,11 @@ pub async fn raw(web: State<Web>, id: Path<u64>) -> Result<Response, Problem> {
 }
 
 /// Mails in a table.
-pub(super) fn table(reader: &SignedIn, mails: &[MailRecord]) -> Markup {
+pub(super) fn table(reader: &SignedIn, mails: &[MailRecord], none: &str) -> Markup {
     let words = Mails::of(reader.language);
     html! {
         @if mails.is_empty() {
-            p.empty { (Frame::of(reader.language).nothing) }
+            p.empty { (none) }
         } @else {
             div.scroll tabindex="0" role="region" aria-label=(words.title) {
                 table {
@@ -140,7 +140,7 @@ pub(super) fn table(reader: &SignedIn, mails: &[MailRecord]) -> Markup {
                     tbody {
                         @for mail in mails {
                             tr {
-                                td { (layout::time(reader, mail.at)) }
+                                td { (layout::brief(reader, mail.at)) }
                                 td { (outcome(&mail.outcome, words)) }
                                 td.cut { (short(&mail.from, FROM_COLUMNS_MAX)) }
                                 td.grow {

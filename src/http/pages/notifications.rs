@@ -7,8 +7,9 @@ use maud::{Markup, html};
 use super::door;
 use super::layout::{self, Here, Page};
 use super::plain;
-use super::words::{Bells, Frame};
+use super::words::Bells;
 use crate::core::notify::EventKind;
+use crate::core::render;
 use crate::http::Web;
 use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
@@ -17,15 +18,31 @@ use crate::store::Bell;
 
 /// Bells on one page.
 const ROWS: usize = 50;
+/// Columns of a ticket's title.
+const TITLE_COLUMNS_MAX: usize = 60;
+
+/// A bell with the title of its ticket.
+type Row = (Bell, Option<String>);
 
 /// What rang, newest first.
 pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Result<Page, Problem> {
     let words = Bells::of(reader.language);
     let (who, before) = (reader.user.clone(), form.text("cursor").parse().ok());
-    let found = web.read(move |store| store.bells(&who, before, ROWS)).await?;
-    let older = found.next.map(|next| link("/notifications", &[("cursor", &next.to_string())]));
+    let (rows, next) = web
+        .read(move |store| {
+            let page = store.bells(&who, before, ROWS)?;
+            let mut rows: Vec<Row> = Vec::new();
+            for bell in page.items {
+                let number = bell.ticket.as_deref();
+                let ticket = number.map(|number| store.ticket_alone(number)).transpose()?.flatten();
+                rows.push((bell, ticket.map(|ticket| ticket.title)));
+            }
+            Ok((rows, page.next))
+        })
+        .await?;
+    let older = next.map(|next| link("/notifications", &[("cursor", &next.to_string())]));
     let said = if reader.said == "read" { words.were_read } else { "" };
-    let newest = found.items.first().map(|bell| bell.id);
+    let newest = rows.first().map(|(bell, _)| bell.id);
     let content = html! {
         div.row.apart {
             h1 { (words.title) }
@@ -38,7 +55,7 @@ pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
             }
         }
         (layout::notice(said, false))
-        (table(&reader, &found.items))
+        (table(&reader, &rows))
         (layout::pager(&reader, before.map(|_: u64| "/notifications"), older.as_deref()))
     };
     Ok(layout::page(&reader, Here::Notifications, words.title, content))
@@ -56,41 +73,49 @@ pub async fn read(
     Ok(door::redirect("/notifications?said=read"))
 }
 
-fn table(reader: &SignedIn, bells: &[Bell]) -> Markup {
+fn table(reader: &SignedIn, rows: &[Row]) -> Markup {
     let words = Bells::of(reader.language);
     html! {
-        @if bells.is_empty() {
-            p.empty { (Frame::of(reader.language).nothing) }
+        @if rows.is_empty() {
+            p.empty { (words.none) }
         } @else {
             div.scroll tabindex="0" role="region" aria-label=(words.title) {
                 table {
                     thead { tr {
                         th scope="col" { (words.at) }
-                        th scope="col" { (words.event) }
                         th scope="col" { (words.ticket) }
+                        th scope="col" { (words.event) }
                         th scope="col" { (words.why) }
                     } }
-                    tbody { @for bell in bells { (line(reader, bell)) } }
+                    tbody { @for row in rows { (line(reader, row)) } }
                 }
             }
         }
     }
 }
 
-fn line(reader: &SignedIn, bell: &Bell) -> Markup {
+fn line(reader: &SignedIn, (bell, title): &Row) -> Markup {
     let words = Bells::of(reader.language);
     html! {
         tr {
-            td { (layout::time(reader, bell.at)) }
+            td { (layout::brief(reader, bell.at)) }
+            td.grow {
+                @if let Some(number) = &bell.ticket {
+                    a href={ "/tickets/" (number) } {
+                        @match title.as_deref().map(str::trim) {
+                            None | Some("") => (number),
+                            Some(title) => (plain::short(title, TITLE_COLUMNS_MAX)),
+                        }
+                    }
+                    br; span.soft { (number) }
+                }
+            }
             td {
                 (event(&bell.event, words))
                 @if !bell.read { " " span.badge.info { (words.unread) } }
             }
-            td.nowrap {
-                @if let Some(number) = &bell.ticket { a href={ "/tickets/" (number) } { (number) } }
-            }
             td.soft.grow {
-                (plain::line(&bell.role))
+                @if !bell.role.is_empty() { (plain::line(&render::role(reader.language, &bell.role))) }
                 @if !bell.rule.is_empty() { br; code { (plain::line(&bell.rule)) } }
             }
         }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::door;
 use super::foreign::{foreign, plain, short};
 use super::layout::{self, Here, Page};
-use super::words::{Frame, Mails};
+use super::words::Mails;
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use crate::http::Web;
 use crate::http::api::{Path, outbox};
@@ -102,7 +102,7 @@ fn table(reader: &SignedIn, rows: &[Row]) -> Markup {
     let words = Mails::of(reader.language);
     html! {
         @if rows.is_empty() {
-            p.empty { (Frame::of(reader.language).nothing) }
+            p.empty { (words.no_owed) }
         } @else {
             div.scroll tabindex="0" role="region" aria-label=(words.outbox) {
                 table {
@@ -127,7 +127,7 @@ fn line(reader: &SignedIn, (mail, ticket): &Row) -> Markup {
     let id = mail.id.0;
     html! {
         tr {
-            td { (layout::time(reader, mail.created)) }
+            td { (layout::brief(reader, mail.created)) }
             td { (state(reader, &mail.delivery)) }
             td.cut title=(plain(mail.recipient.as_str())) { (foreign(mail.recipient.as_str())) }
             td { (kind(&mail.kind, words)) }
@@ -158,14 +158,14 @@ fn state(reader: &SignedIn, delivery: &Delivery) -> Markup {
             Delivery::Due { attempts, at, .. } => {
                 span.badge.info { (words.due) }
                 @if *attempts > 0 {
-                    br; small { (words.attempts) ": " (attempts) "; " (words.next) ": " (layout::time(reader, *at)) }
+                    br; small { (words.attempts) ": " (attempts) "; " (words.next) ": " (layout::brief(reader, *at)) }
                 }
             }
             Delivery::Sent { at } => {
-                span.badge.good { (words.sent) } br; small { (layout::time(reader, *at)) }
+                span.badge.good { (words.sent) } " " small { (layout::brief(reader, *at)) }
             }
             Delivery::Dead { at, .. } => {
-                span.badge.bad { (words.dead) } br; small { (layout::time(reader, *at)) }
+                span.badge.bad { (words.dead) } " " small { (layout::brief(reader, *at)) }
             }
         }
     }

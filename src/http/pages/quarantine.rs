@@ -27,7 +27,7 @@ pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
         h1 { (words.quarantine) }
         p.soft { (words.quarantine_about) }
         (layout::notice(said, false))
-        (mails::table(&reader, &found.items))
+        (mails::table(&reader, &found.items, words.no_quarantine))
         (layout::pager(&reader, before.map(|_| "/quarantine"), older.as_deref()))
     };
     Ok(layout::page(&reader, Here::Quarantine, words.quarantine, content))

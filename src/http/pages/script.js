@@ -9,6 +9,10 @@ function typing(target) {
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && typing(event.target)) event.target.blur();
+  if (event.key === "Enter" && event.target.type === "checkbox") {
+    event.target.click();
+    event.preventDefault();
+  }
   if (typing(event.target)) return;
   if (event.key === "/") {
     const search = document.querySelector("[data-search]");
@@ -20,7 +24,8 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key === "j" || event.key === "k") walk(event.key === "j" ? 1 : -1);
   const field = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (field) {
+  if (field && field.matches("a, button")) field.click();
+  else if (field) {
     const folded = field.closest("details");
     if (folded) folded.open = true;
     field.focus();

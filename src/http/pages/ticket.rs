@@ -4,6 +4,7 @@ mod actions;
 mod article;
 mod frame;
 mod panel;
+mod trail;
 
 use axum::extract::State;
 use maud::{Markup, html};
@@ -23,11 +24,12 @@ use crate::store::TicketView;
 pub use actions::{change, merge, note, preview, reply, unwatch, watch};
 pub use article::{attachment, download, source};
 pub use frame::{alone, frame};
+use trail::Trail;
 
 /// Articles of one page; the newest are shown, and the others on the pages before.
 const ARTICLES_MAX: usize = 20;
 /// Bytes of articles on one page: beyond it they are folded to their heads.
-const TEXT_BYTES_MAX: usize = 12 * 1024;
+const TEXT_BYTES_MAX: usize = 11 * 1024;
 /// Linked tickets that are shown.
 const LINKS_MAX: usize = 20;
 /// Columns of one thing that happened, and of its reason.
@@ -83,10 +85,12 @@ async fn page(
             .collect::<Result<Vec<_>, _>>()
     };
     let linked = web.read(linked).await?;
+    let trail = Trail::of(form).look(web, reader, &config, ticket).await;
     let refused = format!("{} {}", words.not_done, draft.refused);
     let content = html! {
+        (trail.show(reader))
         @if draft.refused.is_empty() {
-            (layout::notice(if reader.said == "done" { words.done } else { "" }, false))
+            (layout::notice(said(reader), false))
         } @else { (layout::notice(&refused, true)) }
         @if let Some(into) = &into {
             p.notice.warn { (words.merged_into) " "
@@ -101,9 +105,10 @@ async fn page(
                     h1 { (plain::line(super::tickets::shown_title(ticket)))
                         " " small.nowrap { (config.desk.hook) (ticket.number) } }
                     @if reader.may(Role::User) && into.is_none() {
-                        a.button.small href="#reply-text" { (words.reply) }
+                        (panel::at_hand(ticket, reader, &trail))
                     }
                 }
+                (panel::brief(ticket, &config, reader))
                 @if !linked.is_empty() {
                     p { (words.links) ": "
                         @for other in &linked {
@@ -111,20 +116,20 @@ async fn page(
                         }
                     }
                 }
-                (articles(&stored, reader, form, words))
+                (articles(&stored, reader, form, &trail))
                 @if reader.may(Role::User) && into.is_none() {
-                    (panel::reply(&stored, &config, reader, draft))
-                    (panel::note(ticket, reader, draft))
+                    (panel::reply(&stored, &config, reader, draft, &trail))
+                    (panel::note(ticket, reader, draft, &trail))
                 }
-                (happened(&stored.events, ticket, &config, reader, form))
+                (happened(&stored.events, ticket, &config, reader, form, &trail))
                 p.soft.wide { (words.keys) }
             }
             aside {
                 (panel::facts(ticket, &config, reader))
                 @if into.is_none() {
-                    @if reader.may(Role::User) { (panel::change(ticket, &config, reader)) }
-                    (panel::watchers(ticket, &config, reader))
-                    @if reader.may(Role::User) { (panel::merge(ticket, reader)) }
+                    @if reader.may(Role::User) { (panel::change(ticket, &config, reader, &trail)) }
+                    (panel::watchers(ticket, &config, reader, &trail))
+                    @if reader.may(Role::User) { (panel::merge(ticket, reader, &trail)) }
                 }
             }
         }
@@ -133,8 +138,21 @@ async fn page(
     Ok(layout::page(reader, Here::Tickets, &title, content))
 }
 
+/// What was just done.
+fn said(reader: &SignedIn) -> &'static str {
+    let words = One::of(reader.language);
+    match reader.said.as_str() {
+        "done" => words.done,
+        "taken" => words.taken,
+        "sent" => words.sent,
+        "noted" => words.noted,
+        _ => "",
+    }
+}
+
 /// The articles of a page, oldest first; of a long ticket the last page, and links to the others.
-fn articles(stored: &TicketView, reader: &SignedIn, form: &Form, words: &One) -> Markup {
+fn articles(stored: &TicketView, reader: &SignedIn, form: &Form, trail: &Trail) -> Markup {
+    let words = One::of(reader.language);
     let pages: Vec<&[Article]> = stored.articles.rchunks(ARTICLES_MAX).rev().collect();
     let html_of = form.text("html").parse::<u64>().ok();
     let whole = form.text("article").parse::<u64>().ok();
@@ -162,12 +180,12 @@ fn articles(stored: &TicketView, reader: &SignedIn, form: &Form, words: &One) ->
                 p.pager {
                     @for page in 1..=pages.len() {
                         @if page == number { strong { (page) } }
-                        @else { a href=(format!("{path}?page={page}")) { (page) } }
+                        @else { a href=(trail.link(&path, &[("page", &page.to_string())])) { (page) } }
                     }
                 }
             }
             @for (article, open) in shown.iter().zip(open.iter().rev()) {
-                (article::card(&stored.ticket, article, reader, article::Look {
+                (article::card(&stored.ticket, article, reader, trail, article::Look {
                     html: html_of == Some(article.id.0),
                     text: *open || whole == Some(article.id.0) || shown.len() == 1,
                 }))
@@ -182,6 +200,7 @@ fn happened(
     config: &Config,
     reader: &SignedIn,
     form: &Form,
+    trail: &Trail,
 ) -> Markup {
     let (words, frame) = (One::of(reader.language), Frame::of(reader.language));
     let events: Vec<&Event> =
@@ -189,7 +208,8 @@ fn happened(
     let asked = form.text("history").parse::<usize>().ok();
     let end = asked.unwrap_or(events.len()).min(events.len());
     let first = end.saturating_sub(EVENTS_MAX);
-    let link = |end: usize| format!("/tickets/{}?history={end}#history", ticket.number);
+    let path = format!("/tickets/{}", ticket.number);
+    let link = |end: usize| trail.link(&path, &[("history", &end.to_string())]) + "#history";
     let actor = |event: &Event| match &event.actor {
         crate::core::ticket::Actor::Agent(name) => {
             super::tickets::full_name(config, name).to_owned()

@@ -1,25 +1,27 @@
-//! The list of tickets: queues with their counts, filter, search, order, pages, and what is done to
-//! several tickets at once.
+//! The list of tickets: queues with their counts, filter, search, order, pages.
+
+mod asked;
+mod bulk;
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
-use super::door::redirect;
 use super::layout::{self, Here, Page};
 use super::plain;
 use super::words::{Frame, List, tickets as words_of};
 use crate::core::address::Address;
 use crate::core::config::{Config, Language, Role, Switch};
-use crate::core::ticket::{Command, Priority, State as TicketState, Ticket};
+use crate::core::ticket::{Priority, State as TicketState, Ticket};
 use crate::http::Web;
-use crate::http::api::{bulk, tickets as rules};
 use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::session::SignedIn;
-use crate::store::{QueueCount, SortBy, TicketCursor, TicketQuery};
+use crate::store::{QueueCount, TicketCursor};
+use asked::ORDERS;
+pub(super) use asked::{Asked, UNFINISHED};
+pub use bulk::change as bulk;
 
 /// Tickets of a page.
 const SHOWN_MAX: usize = 40;
@@ -29,8 +31,6 @@ const TITLE_COLUMNS_MAX: usize = 80;
 const ADDRESS_COLUMNS_MAX: usize = 48;
 /// Columns of a customer's name in a list.
 const NAME_COLUMNS_MAX: usize = 32;
-/// States of tickets that somebody has to do something about.
-const UNFINISHED: [TicketState; 3] = [TicketState::New, TicketState::Open, TicketState::Pending];
 /// States that can be asked for and set.
 pub const STATES: [TicketState; 6] = [
     TicketState::New,
@@ -40,83 +40,6 @@ pub const STATES: [TicketState; 6] = [
     TicketState::Closed { successful: true },
     TicketState::Closed { successful: false },
 ];
-/// Orders by their names in the query.
-const ORDERS: [(&str, SortBy, bool); 5] = [
-    ("updated", SortBy::Updated, false),
-    ("waiting", SortBy::Updated, true),
-    ("created", SortBy::Created, false),
-    ("oldest", SortBy::Created, true),
-    ("priority", SortBy::Priority, false),
-];
-
-/// What is asked for, as it stands in the query.
-struct Asked<'a> {
-    queue: &'a str,
-    /// A state, `any`, or empty: not finished, or any where words are looked for.
-    state: &'a str,
-    /// `mine`, `nobody`, a user, or empty for anybody.
-    owner: &'a str,
-    customer: &'a str,
-    words: &'a str,
-    order: &'a str,
-    cursor: &'a str,
-}
-
-impl<'a> Asked<'a> {
-    fn of(form: &'a Form) -> Asked<'a> {
-        Asked {
-            queue: form.text("queue"),
-            state: form.text("state"),
-            owner: form.text("owner"),
-            customer: form.text("customer").trim(),
-            words: form.text("q").trim(),
-            order: form.text("order"),
-            cursor: form.text("cursor"),
-        }
-    }
-
-    fn query(&self, reader: &SignedIn, config: &Config) -> Result<TicketQuery, Problem> {
-        let finds = !self.words.is_empty() || !self.customer.is_empty();
-        let order = ORDERS.iter().find(|order| order.0 == self.order).unwrap_or(&ORDERS[0]);
-        Ok(TicketQuery {
-            queue: Some(self.queue).filter(|queue| !queue.is_empty()).map(str::to_owned),
-            states: match self.state {
-                "" if finds => Vec::new(),
-                "" => UNFINISHED.to_vec(),
-                "any" => Vec::new(),
-                label => vec![rules::state(label)?],
-            },
-            owner: match self.owner {
-                "" => None,
-                "mine" => Some(reader.user.clone()),
-                "nobody" => Some(String::new()),
-                name => Some(name.to_owned()),
-            },
-            customer: match self.customer {
-                "" => None,
-                text => Some(rules::address(text)?),
-            },
-            text: Some(self.words).filter(|words| !words.is_empty()).map(str::to_owned),
-            hook: config.desk.hook.clone(),
-            sort: order.1,
-            ascending: order.2,
-        })
-    }
-
-    /// This listing, with one thing changed.
-    fn link(&self, changed: (&str, &str)) -> String {
-        let all = [
-            ("queue", self.queue),
-            ("state", self.state),
-            ("owner", self.owner),
-            ("customer", self.customer),
-            ("q", self.words),
-            ("order", self.order),
-            ("cursor", ""),
-        ];
-        link("/", &all.map(|(name, value)| if name == changed.0 { changed } else { (name, value) }))
-    }
-}
 
 /// The list.
 pub async fn show(State(web): State<Web>, reader: SignedIn, form: Form) -> Result<Page, Problem> {
@@ -136,11 +59,12 @@ pub async fn show(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
     let said = match reader.said.as_str() {
         "done" => words.done,
         "none" => words.nothing_selected,
+        "nowhere" => words.no_queue,
         _ => "",
     };
     let title = Frame::of(reader.language).tickets;
     let content = html! {
-        (layout::notice(said, reader.said == "none"))
+        (layout::notice(said, reader.said != "done"))
         @if !failed.is_empty() {
             (layout::notice(&format!("{} {failed}", words.some_failed), true))
         }
@@ -149,9 +73,7 @@ pub async fn show(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
             section aria-label=(title) {
                 h1 { @if asked.queue.is_empty() { (title) } @else { (asked.queue) } }
                 (filters(&asked, &config, &reader, words))
-                @if tickets.items.is_empty() {
-                    p.empty { (if asked.words.is_empty() { words.none } else { words.none_found }) }
-                } @else {
+                @if tickets.items.is_empty() { (nothing(&asked, &config, words)) } @else {
                     (table(&asked, &tickets.items, &config, &reader, words))
                 }
                 (layout::pager(&reader, newest.as_deref(), older.as_deref()))
@@ -159,6 +81,26 @@ pub async fn show(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
         }
     };
     Ok(layout::page(&reader, Here::Tickets, title, content))
+}
+
+/// Why a list is empty, and what to do next.
+fn nothing(asked: &Asked<'_>, config: &Config, words: &List) -> Markup {
+    let filtered = asked.link(("cursor", "")) != "/";
+    html! {
+        div.empty {
+            @if !asked.words.is_empty() { p { (words.none_found) " " (words.none_found_why) } }
+            @else { p { (words.none) } }
+            @if filtered {
+                p.row.middle {
+                    @if asked.state != "any" && (asked.words.is_empty() || !asked.state.is_empty()) {
+                        a.button.small href=(asked.link(("state", "any"))) { (words.with_finished) }
+                    }
+                    a.button.small href="/" { (words.without_filter) }
+                }
+            } @else if config.accounts.is_empty() { p { (words.no_account) } }
+            @else { p { (words.all_done) " " a href="/?state=any" { (words.with_finished) } } }
+        }
+    }
 }
 
 fn queues(asked: &Asked<'_>, config: &Config, counts: &[QueueCount], words: &List) -> Markup {
@@ -181,9 +123,20 @@ fn queues(asked: &Asked<'_>, config: &Config, counts: &[QueueCount], words: &Lis
             }
         }
     };
+    let whose = |owner: &str, shown: &str| {
+        let chosen = asked.owner == owner;
+        html! {
+            li {
+                a href=(asked.link(("owner", if chosen { "" } else { owner })))
+                    aria-current=[chosen.then_some("true")] { span { (shown) } }
+            }
+        }
+    };
     html! {
         nav.queues aria-label=(words.queues) {
             ul {
+                (whose("mine", words.my_tickets))
+                (whose("nobody", words.without_owner))
                 (entry("", words.all_queues, all))
                 @for (name, count) in &open { (entry(name, name, *count)) }
             }
@@ -244,12 +197,13 @@ fn table(
 ) -> Markup {
     let may = reader.may(Role::User);
     let columns = Columns { ticks: may, queue: asked.queue.is_empty() };
+    let list = asked.packed().unwrap_or_default();
     let rows = html! {
         div.scroll {
             table.tickets {
                 thead { (heads(columns, words)) }
                 tbody {
-                    @for ticket in tickets { (row(ticket, columns, config, reader, words)) }
+                    @for ticket in tickets { (row(ticket, &list, columns, config, reader, words)) }
                 }
             }
         }
@@ -259,15 +213,17 @@ fn table(
             form method="post" action="/tickets/bulk" {
                 (layout::csrf(reader))
                 input type="hidden" name="back" value=(asked.link(("cursor", asked.cursor)));
+                // Without script, Enter in a box presses the first button: it does nothing.
+                button hidden name="do" value="nothing" {}
                 (rows)
                 div.row.bulk {
                     span.soft { (words.with_selected) }
+                    button type="submit" name="do" value="take" { (words.take) }
                     button type="submit" name="do" value="close" { (words.close) }
                     select name="queue" aria-label=(words.move_to) {
+                        option value="" { (words.move_to) " …" }
                         @for queue in config.queues.values() {
-                            option value=(queue.name) selected[queue.name == asked.queue] {
-                                (queue.name)
-                            }
+                            @if queue.name != asked.queue { option value=(queue.name) { (queue.name) } }
                         }
                     }
                     button type="submit" name="do" value="move" { (words.do_move) }
@@ -277,15 +233,24 @@ fn table(
     }
 }
 
-/// Tickets to be looked at, in a table.
-pub(super) fn rows(tickets: &[Ticket], config: &Config, reader: &SignedIn) -> Markup {
+/// The tickets of a customer, to be looked at, in a table.
+pub(super) fn history(
+    customer: &Address,
+    tickets: &[Ticket],
+    config: &Config,
+    reader: &SignedIn,
+) -> Markup {
     let words = List::of(reader.language);
+    let form = Form::parse(
+        link("", &[("customer", customer.as_str())]).trim_start_matches('?').as_bytes(),
+    );
+    let list = Asked::of(&form).packed().unwrap_or_default();
     let columns = Columns { ticks: false, queue: true };
     html! {
         div.scroll {
             table.tickets {
                 thead { (heads(columns, words)) }
-                tbody { @for ticket in tickets { (row(ticket, columns, config, reader, words)) } }
+                tbody { @for ticket in tickets { (row(ticket, &list, columns, config, reader, words)) } }
             }
         }
     }
@@ -320,12 +285,13 @@ fn heads(columns: Columns, words: &List) -> Markup {
 /// A ticket: its title, beneath it its number and whose it is, and how it stands.
 fn row(
     ticket: &Ticket,
+    list: &str,
     columns: Columns,
     config: &Config,
     reader: &SignedIn,
     words: &List,
 ) -> Markup {
-    let path = format!("/tickets/{}", ticket.number);
+    let path = link(&format!("/tickets/{}", ticket.number), &[("list", list)]);
     let owner = ticket.owner.as_deref().map(|owner| full_name(config, owner));
     html! {
         tr data-row="" {
@@ -346,11 +312,14 @@ fn row(
             }
             @if columns.queue { td.cut { (ticket.queue) } }
             td { (state_badge(reader.language, ticket.state)) (odd_priority(reader.language, ticket.priority)) }
-            td.cut.none[owner.is_none() && ticket.locked_since.is_none()] {
+            td.cut.none[owner.is_none() && ticket.locked_since.is_none() && !columns.ticks] {
                 @if ticket.locked_since.is_some() { (lock(words)) " " }
-                @if let Some(owner) = owner { (owner) } @else { span.soft { "–" } }
+                @if let Some(owner) = owner { (owner) }
+                @else if columns.ticks && UNFINISHED.contains(&ticket.state) {
+                    button.small name="take" value=(ticket.number) { (words.take) }
+                } @else { span.soft { "–" } }
             }
-            td { (layout::time(reader, ticket.updated)) }
+            td { (layout::brief(reader, ticket.updated)) }
         }
     }
 }
@@ -404,43 +373,5 @@ pub fn priority_badge(language: Language, priority: Priority) -> Markup {
         Priority::VeryHigh => html! { span.badge.bad { (word) } },
         Priority::High => html! { span.badge.warn { (word) } },
         Priority::VeryLow | Priority::Low | Priority::Normal => html! { span.soft { (word) } },
-    }
-}
-
-/// Closes or moves what was selected. Each ticket for itself: one that cannot be changed is named,
-/// and the others are.
-pub async fn bulk(
-    State(web): State<Web>,
-    reader: SignedIn,
-    form: Form,
-) -> Result<Response, Problem> {
-    let back = super::door::next_path(form.text("back")).to_owned();
-    let command = match form.text("do") {
-        "move" => Command::SetQueue(form.text("queue").to_owned()),
-        _ => Command::SetState {
-            state: TicketState::Closed { successful: true },
-            pending_until: None,
-        },
-    };
-    let numbers: Vec<String> =
-        form.all("ticket").take(bulk::TICKETS_MAX).map(str::to_owned).collect();
-    if numbers.is_empty() {
-        return Ok(redirect(&and(&back, &[("said", "none")])));
-    }
-    let done = bulk::each(&web, &reader.actor(), &numbers, &[command], |_| None).await;
-    let failed: Vec<String> =
-        done.into_iter().filter(|(_, done)| done.is_err()).map(|(number, _)| number).collect();
-    let said = if failed.is_empty() { "done" } else { "" };
-    Ok(redirect(&and(&back, &[("said", said), ("failed", &failed.join(", "))])))
-}
-
-/// A path of ours with more in its query.
-fn and(path: &str, fields: &[(&str, &str)]) -> String {
-    let more = link("", fields);
-    let more = more.trim_start_matches('?');
-    match (more.is_empty(), path.contains('?')) {
-        (true, _) => path.to_owned(),
-        (false, true) => format!("{path}&{more}"),
-        (false, false) => format!("{path}?{more}"),
     }
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
+use super::trail::Trail;
 use super::{Draft, page};
 use crate::core::address::Address;
 use crate::core::desk::{self, Answer};
@@ -32,7 +33,7 @@ pub async fn reply(
     form: Form,
 ) -> Result<Response, Problem> {
     let commands = answer(&form);
-    carry_out(&web, &number, &reader, commands, draft(&form)).await
+    carry_out(&web, &number, &reader, &form, (commands, "sent"), draft(&form)).await
 }
 
 /// Shows what an answer would look like, above the form to send it.
@@ -57,7 +58,7 @@ pub async fn preview(
             (draft.refused, status) = (problem.detail, StatusCode::UNPROCESSABLE_ENTITY);
         }
     }
-    let mut page = page(&web, &number, &reader, &Form::default(), &draft).await?;
+    let mut page = page(&web, &number, &reader, &form, &draft).await?;
     page.status = status;
     Ok(page.into_response())
 }
@@ -103,7 +104,7 @@ pub async fn note(
         text: written(form.text("text")),
         visible_for_customer: form.ticked("visible"),
     };
-    carry_out(&web, &number, &reader, Ok(vec![command]), draft).await
+    carry_out(&web, &number, &reader, &form, (Ok(vec![command]), "noted"), draft).await
 }
 
 /// Changes what was changed in the form; what another changed meanwhile is not put back.
@@ -115,11 +116,15 @@ pub async fn change(
 ) -> Result<Response, Problem> {
     let ticket = rules::find(&web, &number).await?.ticket;
     let commands = changes(&ticket, &form, &reader);
-    carry_out(&web, &number, &reader, commands, Draft::default()).await
+    let said = if form.ticked("take") { "taken" } else { "done" };
+    carry_out(&web, &number, &reader, &form, (commands, said), Draft::default()).await
 }
 
 fn changes(ticket: &Ticket, form: &Form, reader: &SignedIn) -> Result<Vec<Command>, Problem> {
     let mut commands = Vec::new();
+    if form.ticked("take") {
+        commands.push(Command::Take);
+    }
     if let Some(title) = form.filled("title").filter(|title| *title != ticket.title) {
         commands.push(Command::SetTitle(rules::one_line("title", title.to_owned())?));
     }
@@ -179,7 +184,7 @@ pub async fn merge(
 ) -> Result<Response, Problem> {
     let into: String = form.text("into").chars().filter(char::is_ascii_digit).collect();
     let command = Command::MergeInto(into);
-    carry_out(&web, &number, &reader, Ok(vec![command]), Draft::default()).await
+    carry_out(&web, &number, &reader, &form, (Ok(vec![command]), "done"), Draft::default()).await
 }
 
 /// Lets somebody follow the ticket.
@@ -190,7 +195,7 @@ pub async fn watch(
     form: Form,
 ) -> Result<Response, Problem> {
     let commands = watcher(&form, &reader).map(|who| vec![Command::Watch(who)]);
-    carry_out(&web, &number, &reader, commands, Draft::default()).await
+    carry_out(&web, &number, &reader, &form, (commands, "done"), Draft::default()).await
 }
 
 /// Lets somebody follow the ticket no longer.
@@ -201,7 +206,7 @@ pub async fn unwatch(
     form: Form,
 ) -> Result<Response, Problem> {
     let commands = watcher(&form, &reader).map(|who| vec![Command::Unwatch(who)]);
-    carry_out(&web, &number, &reader, commands, Draft::default()).await
+    carry_out(&web, &number, &reader, &form, (commands, "done"), Draft::default()).await
 }
 
 fn watcher(form: &Form, reader: &SignedIn) -> Result<Watcher, Problem> {
@@ -217,7 +222,8 @@ async fn carry_out(
     web: &Web,
     number: &str,
     reader: &SignedIn,
-    commands: Result<Vec<Command>, Problem>,
+    form: &Form,
+    (commands, said): (Result<Vec<Command>, Problem>, &str),
     draft: Draft,
 ) -> Result<Response, Problem> {
     let config = web.handle.running.load().config.clone();
@@ -226,7 +232,8 @@ async fn carry_out(
         Ok(commands) => {
             match web.handle.store.command(config, number, commands, actor, now).await {
                 Ok(ticket) => {
-                    return Ok(redirect(&format!("/tickets/{}?said=done", ticket.number)));
+                    let path = format!("/tickets/{}", ticket.number);
+                    return Ok(redirect(&Trail::of(form).link(&path, &[("said", said)])));
                 }
                 Err(CommandError::Refused(refused)) => refused.to_string(),
                 Err(error) => return Err(error.into()),
@@ -238,7 +245,7 @@ async fn carry_out(
         Err(problem) => return Err(problem),
     };
     let draft = Draft { refused, ..draft };
-    let mut page = page(web, number, reader, &Form::default(), &draft).await?;
+    let mut page = page(web, number, reader, form, &draft).await?;
     page.status = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(page.into_response())
 }

@@ -1,10 +1,13 @@
 //! One article: its head, its text or its HTML in a frame, its attachments, its source.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use super::trail::Trail;
+use crate::core::header;
 use crate::core::ticket::{Article, ArticleKind, AuthorKind, Ticket};
 use crate::http::api::{Path, tickets as rules};
 use crate::http::pages::words::{One, tickets as words_of};
@@ -32,12 +35,19 @@ pub fn weight(article: &Article) -> usize {
 }
 
 /// An article on the page of its ticket.
-pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -> Markup {
+pub fn card(
+    ticket: &Ticket,
+    article: &Article,
+    reader: &SignedIn,
+    trail: &Trail,
+    look: Look,
+) -> Markup {
     let words = One::of(reader.language);
     let page = format!("/tickets/{}", ticket.number);
     let id = article.id.0;
     let path = format!("{page}/articles/{id}");
     let anchor = format!("article-{id}");
+    let shown = |how: &str| trail.link(&page, &[(how, &id.to_string())]) + "#" + &anchor;
     // A folded one says enough to be found again.
     let columns = if look.text || look.html { usize::MAX } else { FOLDED_COLUMNS_MAX };
     let head = |text: &str| plain::short(text, columns);
@@ -54,7 +64,7 @@ pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -
                     span.row {
                         span.badge { (words_of::kind(reader.language, article.kind)) }
                         @if !article.visible_for_customer { span.badge.warn { (words.internal) } }
-                        a.soft href=(format!("{page}?article={id}#{anchor}")) { (layout::time(reader, article.created)) }
+                        a.soft href=(shown("article")) { (layout::time(reader, article.created)) }
                     }
                 }
                 dl.facts.small {
@@ -73,14 +83,14 @@ pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -
             } @else if look.text {
                 (plain::text(&article.text, |lines| format!("{lines} {}", words.quoted)))
             } @else {
-                p { a href=(format!("{page}?article={id}#{anchor}")) { (words.show_text) } }
+                p { a href=(shown("article")) { (words.show_text) } }
             }
             (attachments(article, &path, words))
             @if article.raw.is_some() {
                 p.soft.row.foot {
-                    @if look.html { a href=(format!("{page}?article={id}#{anchor}")) { (words.show_text) } }
-                    @else if article.kind != ArticleKind::Note {
-                        a href=(format!("{page}?html={id}#{anchor}")) { (words.show_html) }
+                    @if look.html { a href=(shown("article")) { (words.show_text) } }
+                    @else if may_have_html(article) {
+                        a href=(shown("html")) { (words.show_html) }
                     }
                     a href=(format!("{path}/source")) target="_blank" rel="noopener" { (words.source) }
                     a href=(format!("{path}/raw")) { (words.download) " (.eml)" }
@@ -88,6 +98,15 @@ pub fn card(ticket: &Ticket, article: &Article, reader: &SignedIn, look: Look) -
             }
         }
     }
+}
+
+/// Whether it is worth asking for its HTML: a mail that says it is plain text has none.
+fn may_have_html(article: &Article) -> bool {
+    let mut fields = article.headers.iter();
+    let kind = fields.find(|field| header::is_named(&field.name, "content-type"));
+    let media_type = kind.map(|field| field.value.split(';').next().unwrap_or_default().trim());
+    article.kind != ArticleKind::Note
+        && media_type.is_none_or(|media_type| !media_type.eq_ignore_ascii_case("text/plain"))
 }
 
 fn attachments(article: &Article, path: &str, words: &One) -> Markup {
@@ -124,9 +143,9 @@ pub async fn source(
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, text);
+    headers.insert(CONTENT_TYPE, text);
     let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
     Ok(response)
 }
 

@@ -3,15 +3,61 @@
 use maud::{Markup, html};
 
 use super::Draft;
+use super::trail::Trail;
 use crate::core::config::{Config, Language, Role, Switch};
 use crate::core::ticket::{Priority, State, Ticket, Watcher};
 use crate::core::{desk, render};
 use crate::http::dto::ticket::PreviewView;
-use crate::http::pages::tickets::{STATES, full_name, priority_badge, state_badge};
+use crate::http::pages::tickets::{STATES, UNFINISHED, full_name, priority_badge, state_badge};
 use crate::http::pages::words::{List, One, tickets as words_of};
 use crate::http::pages::{customers, foreign, layout, plain};
 use crate::http::session::SignedIn;
 use crate::store::TicketView;
+
+/// What is done most, one click away: taking it or giving it back, closing it, answering.
+pub fn at_hand(ticket: &Ticket, reader: &SignedIn, trail: &Trail) -> Markup {
+    let words = One::of(reader.language);
+    let path = format!("/tickets/{}/change", ticket.number);
+    let mine = ticket.owner.as_ref() == Some(&reader.user);
+    let unfinished = UNFINISHED.contains(&ticket.state);
+    html! {
+        div.row.hand {
+            @if unfinished && ticket.locked_since.is_none() {
+                form.inline method="post" action=(path) {
+                    (trail.fields(reader))
+                    input type="hidden" name="take" value="yes";
+                    button.small type="submit" data-key="t" title=(words.take_why) { (words.take) }
+                }
+            } @else if mine {
+                form.inline method="post" action=(path) {
+                    (trail.fields(reader))
+                    input type="hidden" name="owner" value="";
+                    input type="hidden" name="lock" value="no";
+                    button.small type="submit" title=(words.release_why) { (words.release) }
+                }
+            }
+            @if unfinished {
+                form.inline method="post" action=(path) {
+                    (trail.fields(reader))
+                    input type="hidden" name="state" value=(State::Closed { successful: true }.label());
+                    button.small type="submit" { (words.close) }
+                }
+            }
+            a.button.small href="#reply-text" { (words.reply) }
+        }
+    }
+}
+
+/// How it stands, in a line for narrow screens, where all that it is stands far below.
+pub fn brief(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
+    html! {
+        p.row.brief {
+            (state_badge(reader.language, ticket.state)) (priority_badge(reader.language, ticket.priority))
+            span { (ticket.queue) }
+            @if let Some(owner) = &ticket.owner { span { (full_name(config, owner)) } }
+        }
+    }
+}
 
 /// What it is.
 pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
@@ -35,9 +81,8 @@ pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
                 dt { (words.lock) }
                 dd { (if ticket.locked_since.is_some() { words.locked } else { words.unlocked }) }
                 @if let Some(customer) = &ticket.customer {
-                    dt { (list.customer) }
-                    dd {
-                        @if !customer.name.is_empty() { bdi { (plain::line(&customer.name)) } br; }
+                    dt { (list.customer) } dd { bdi { (plain::line(&customer.name)) } }
+                    dd.whole {
                         a href=(customers::path(customer.address.as_str())) {
                             (plain::person(customer.address.as_str(), words.doubtful))
                         }
@@ -59,7 +104,13 @@ pub fn facts(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
 
 /// An answer to the customer: from whom, to whom, in which language he reads, and what stands
 /// around it.
-pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Draft) -> Markup {
+pub fn reply(
+    stored: &TicketView,
+    config: &Config,
+    reader: &SignedIn,
+    draft: &Draft,
+    trail: &Trail,
+) -> Markup {
     let (words, ticket) = (One::of(reader.language), &stored.ticket);
     let customer = ticket.customer.as_ref().map(|customer| customer.answer_to().to_string());
     let to = draft.to.clone().or(customer).unwrap_or_default();
@@ -69,7 +120,7 @@ pub fn reply(stored: &TicketView, config: &Config, reader: &SignedIn, draft: &Dr
     html! {
         form.card.stack #reply method="post" action=(format!("{path}/reply")) {
             h2 { (words.reply) }
-            (layout::csrf(reader))
+            (trail.fields(reader))
             p.soft {
                 (words.reply_hint) " "
                 @if let Some(from) = from { (words.sent_as) ": " bdi { (from) } ". " }
@@ -148,13 +199,13 @@ fn language_name(language: Language) -> &'static str {
 }
 
 /// A note.
-pub fn note(ticket: &Ticket, reader: &SignedIn, draft: &Draft) -> Markup {
+pub fn note(ticket: &Ticket, reader: &SignedIn, draft: &Draft, trail: &Trail) -> Markup {
     let words = One::of(reader.language);
     html! {
         details.card.stack open[!draft.note.is_empty()] {
             summary data-key-open="n" { (words.note) }
             form method="post" action=(format!("/tickets/{}/note", ticket.number)) {
-                (layout::csrf(reader))
+                (trail.fields(reader))
                 label for="note-text" { (words.text) }
                 textarea #note-text name="text" required maxlength="200000" data-key="n" { (draft.note) }
                 div.row {
@@ -167,7 +218,7 @@ pub fn note(ticket: &Ticket, reader: &SignedIn, draft: &Draft) -> Markup {
 }
 
 /// Everything that can be set.
-pub fn change(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
+pub fn change(ticket: &Ticket, config: &Config, reader: &SignedIn, trail: &Trail) -> Markup {
     let (words, list) = (One::of(reader.language), List::of(reader.language));
     let agents = |chosen: &Option<String>| {
         let chosen = chosen.as_deref().unwrap_or_default();
@@ -190,7 +241,7 @@ pub fn change(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
         details.card.stack {
             summary { (words.change) }
             form.stack method="post" action=(format!("/tickets/{}/change", ticket.number)) {
-                (layout::csrf(reader))
+                (trail.fields(reader))
                 label { (list.state)
                     select name="state" {
                         @for state in STATES {
@@ -241,7 +292,7 @@ pub fn change(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
 }
 
 /// Who follows it. Managers see and change everybody; others themselves and customers.
-pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
+pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn, trail: &Trail) -> Markup {
     let words = One::of(reader.language);
     let path = format!("/tickets/{}", ticket.number);
     let asker = reader.asker();
@@ -263,7 +314,7 @@ pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
                         }
                         @if asker.changes(who) {
                             form.inline method="post" action=(format!("{path}/unwatch")) {
-                                (layout::csrf(reader))
+                                (trail.fields(reader))
                                 input type="hidden" name="who" value=(who);
                                 button.small type="submit" aria-label=(format!("{} {who}", words.remove)) {
                                     (words.remove)
@@ -276,12 +327,12 @@ pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
             @if reader.may(Role::User) {
                 @if !mine {
                     form.inline method="post" action=(format!("{path}/watch")) {
-                        (layout::csrf(reader))
+                        (trail.fields(reader))
                         button type="submit" { (words.watch) }
                     }
                 }
                 form.row method="post" action=(format!("{path}/watch")) {
-                    (layout::csrf(reader))
+                    (trail.fields(reader))
                     input name="who" required maxlength="254" aria-label=(words.who)
                         placeholder=(words.who) autocomplete="off";
                     button type="submit" { (words.add) }
@@ -295,13 +346,13 @@ pub fn watchers(ticket: &Ticket, config: &Config, reader: &SignedIn) -> Markup {
 }
 
 /// Becoming part of another ticket.
-pub fn merge(ticket: &Ticket, reader: &SignedIn) -> Markup {
+pub fn merge(ticket: &Ticket, reader: &SignedIn, trail: &Trail) -> Markup {
     let words = One::of(reader.language);
     html! {
         details.card.stack {
             summary { (words.merge) }
             form method="post" action=(format!("/tickets/{}/merge", ticket.number)) data-ask=(words.merge_ask) {
-                (layout::csrf(reader))
+                (trail.fields(reader))
                 label { (words.merge)
                     input name="into" required maxlength="40" inputmode="numeric" autocomplete="off";
                 }

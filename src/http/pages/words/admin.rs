@@ -6,6 +6,9 @@ words! {
     /// The communication log, the quarantine and the outbox.
     Mails {
         title: "Mails", "メール";
+        no_mail: "No mail like this was fetched.", "該当するメールはまだ取得されていません。";
+        no_quarantine: "No mail waits for a decision.", "判断を待っているメールはありません。";
+        no_owed: "No such mail is owed.", "該当する送信メールはありません。";
         about: "Every mail that was ever fetched, and what became of it.", "これまでに取得したすべてのメールと、その処理結果です。";
         outcome: "Outcome", "処理結果";
         account: "Account", "アカウント";
@@ -123,6 +126,7 @@ words! {
         at: "When", "日時";
         why: "Why", "理由";
         unread: "new", "新着";
+        none: "Nothing rang yet. What rings for you is declared under `subscriptions` of your user.", "まだ通知はありません。通知の内容は、設定ファイルのあなたの `subscriptions` で決まります。";
         ticket_created: "A ticket was created", "チケットが作成されました";
         follow_up_locked: "A follow-up arrived on a locked ticket", "ロック中のチケットに追加の連絡がありました";
         follow_up_unlocked: "A follow-up arrived on an unlocked ticket", "未ロックのチケットに追加の連絡がありました";

@@ -31,6 +31,15 @@ words! {
         updated: "Changed", "更新";
         none: "No tickets.", "チケットはありません。";
         none_found: "No ticket has all these words.", "検索語をすべて含むチケットはありません。";
+        none_found_why: "A Latin word is found by its beginning, Japanese by any run of characters.", "英単語は先頭から、日本語は途中の文字列でも検索できます。";
+        with_finished: "Finished ones, too", "完了したものも表示";
+        without_filter: "All that are not finished", "未完了のチケットをすべて表示";
+        all_done: "Everything is done.", "対応が必要なチケットはありません。";
+        no_account: "No mail account is declared yet; mail to one becomes tickets here.", "メールアカウントがまだ宣言されていません。宣言すると、届いたメールがここでチケットになります。";
+        my_tickets: "My tickets", "自分のチケット";
+        without_owner: "Without owner", "担当者なし";
+        take: "Take", "担当する";
+        no_queue: "Choose the queue to move to.", "移動先のキューを選択してください。";
         select: "Select", "選択";
         select_all: "Select all of this page", "このページをすべて選択";
         with_selected: "Selected tickets:", "選択したチケット:";
@@ -38,7 +47,7 @@ words! {
         move_to: "Move to", "移動先";
         do_move: "Move", "移動";
         nothing_selected: "Select tickets first.", "先にチケットを選択してください。";
-        done: "Done.", "完了しました。";
+        done: "Done.", "変更しました。";
         some_failed: "Not done for:", "次のチケットは処理できませんでした:";
         locked: "locked", "ロック中";
     }
@@ -77,6 +86,13 @@ words! {
         attachments: "Attachments", "添付ファイル";
         quoted: "lines quoted", "行の引用";
         empty: "No text.", "本文はありません。";
+        list: "The list of this ticket", "このチケットの一覧";
+        next: "Next", "次";
+        take: "Take", "担当する";
+        take_why: "Become its owner and lock it", "担当者になり、ロックします";
+        release: "Release", "担当を外れる";
+        release_why: "Unlock it and give it to nobody", "ロックを解除し、担当者なしに戻します";
+        close: "Close", "完了にする";
         reply: "Reply", "返信";
         reply_hint: "Goes to the customer by mail, in the thread of this ticket.", "このチケットのスレッドとしてメールでお客様に送信されます。";
         note: "Note", "メモ";
@@ -105,10 +121,13 @@ words! {
         merge_ask: "This ticket becomes part of the other one and can only be read afterwards. Go on?", "このチケットは統合先の一部になり、以後は閲覧のみになります。続けますか？";
         links: "See also", "関連";
         why: "why", "理由";
-        done: "Done.", "完了しました。";
+        done: "Done.", "変更しました。";
+        taken: "This ticket is yours now.", "このチケットはあなたの担当になりました。";
+        sent: "Your answer is on its way.", "返信を送信しました。";
+        noted: "The note was added.", "メモを追加しました。";
         not_done: "Not done:", "実行できませんでした:";
         bad_time: "This time cannot be read.", "日時を読み取れません。";
-        keys: "Keys: j and k go through the articles, r replies, n adds a note, / searches.", "キー: j / k で記事を移動、r で返信、n でメモ、/ で検索。";
+        keys: "Keys: j and k go through the articles, r replies, n adds a note, t takes, ] goes to the next ticket, u back to the list, / searches.", "キー: j / k で記事を移動、r で返信、n でメモ、t で担当、] で次のチケット、u で一覧、/ で検索。";
     }
 }
 
