@@ -1,0 +1,108 @@
+//! The first look at a mailbox: which mails are left alone. And the ledger, compared with a whole
+//! listing now and then.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Ended, Poller, step};
+use crate::core::config::{Account, Since};
+use crate::core::mail::Location;
+use crate::mailbox::{Entry, Mailbox, Scope};
+use crate::store::Listed;
+use crate::threads;
+
+/// When the locations of a mailbox lose their meaning, mails that arrived this long before the
+/// account was linked are left alone again. Generous, because the two clocks may differ: a mail
+/// taken twice is recognised by its bytes, a mail left alone is lost.
+pub const RELINK_MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// How often the ledger is compared with a whole listing, to forget what is long gone.
+pub const COMPARE_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
+impl Poller {
+    /// At the first look at a mailbox, and the first after its locations lost their meaning,
+    /// decides which mails are left alone. Only when all are noted does the account count as
+    /// linked: what arrives later is taken in, also if we die in between.
+    pub(super) async fn link(
+        &self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+    ) -> Result<(), Ended> {
+        let store = self.daemon.store.clone();
+        let name = account.name.clone();
+        let state = threads::STORE.run(move || store.account(&name)).await?;
+        let epoch = mailbox.epoch();
+        if state.linked.is_some() && state.epoch == epoch {
+            return Ok(());
+        }
+        if state.linked.is_some() {
+            self.daemon.metrics.epoch_changed(&account.name);
+            tracing::warn!(
+                account = account.name,
+                "mailbox was renumbered; recognising mails by content"
+            );
+        }
+        let left = match account.since {
+            Since::All => 0,
+            Since::Linked | Since::Date(_) => {
+                self.leave_alone(account, mailbox, state.linked).await?
+            }
+        };
+        if left > 0 {
+            tracing::warn!(account = account.name, left, "older mails are left alone (since)");
+        }
+        let now = self.daemon.clock.now();
+        Ok(self.daemon.store.link(&account.name, &epoch, now).await?)
+    }
+
+    /// Notes which of the mails that lie there are left alone, a page at a time; answers how many.
+    async fn leave_alone(
+        &self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+        linked: Option<Timestamp>,
+    ) -> Result<usize, Ended> {
+        step(&self.stop, mailbox.look(Scope::All)).await?;
+        let mut left = 0;
+        loop {
+            let page = step(&self.stop, mailbox.page()).await?;
+            if page.is_empty() {
+                return Ok(left);
+            }
+            let leave: Vec<Location> = page
+                .into_iter()
+                .filter(|entry| is_left_alone(account, entry, linked))
+                .map(|entry| entry.location)
+                .collect();
+            left += leave.len();
+            self.daemon.store.leave_alone(&account.name, leave).await?;
+        }
+    }
+
+    /// Whether this look is to be compared with the ledger: now and then, if it is a whole one.
+    pub(super) fn is_to_compare(&self, scope: Scope) -> bool {
+        let now = self.daemon.clock.now();
+        let due = |compared| now.duration_since(compared) >= COMPARE_EVERY;
+        scope == Scope::All && self.compared.is_none_or(due)
+    }
+
+    /// Forgets mails that have been gone for long; what is listed stays known.
+    pub(super) async fn compare(&mut self, account: &Account, listed: Listed) -> Result<(), Ended> {
+        let now = self.daemon.clock.now();
+        self.daemon.store.forget_absent(&account.name, listed, now).await?;
+        self.compared = Some(now);
+        Ok(())
+    }
+}
+
+fn is_left_alone(account: &Account, entry: &Entry, linked: Option<Timestamp>) -> bool {
+    let arrived_before =
+        |instant: Timestamp| entry.arrived.is_some_and(|arrived| arrived < instant);
+    match (account.since, linked) {
+        (Since::All, _) => false,
+        (Since::Date(date), _) => arrived_before(date),
+        (Since::Linked, None) => true,
+        (Since::Linked, Some(linked)) => {
+            linked.checked_sub(RELINK_MARGIN).is_ok_and(arrived_before)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the server is told of recorded mails: that they may go, or be moved, or are read.
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, step};
+use crate::core::config::{Account, AfterFetch};
+use crate::core::mail::Location;
+use crate::faultpoint;
+use crate::mailbox::{Entry, Mailbox};
+
+/// Mails the server is told about together.
+pub const DONE_MAILS_MAX: usize = 1_000;
+
+/// Recorded mails about which the server is to be told.
+pub(super) struct Telling {
+    after: AfterFetch,
+    waiting: Vec<Entry>,
+    /// Mails that need no more attention.
+    pub confirmed: Vec<Location>,
+}
+
+impl Telling {
+    pub(super) fn new(account: &Account) -> Telling {
+        Telling { after: account.after_fetch.clone(), waiting: Vec::new(), confirmed: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        match self.after {
+            AfterFetch::Keep => {}
+            AfterFetch::Delete | AfterFetch::Seen | AfterFetch::Move(_) => {
+                self.waiting.extend(entries);
+            }
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= DONE_MAILS_MAX
+    }
+
+    pub(super) async fn tell(
+        &mut self,
+        mailbox: &mut dyn Mailbox,
+        stop: &CancellationToken,
+    ) -> Result<(), Ended> {
+        for entries in self.waiting.chunks(DONE_MAILS_MAX) {
+            faultpoint!("before_done");
+            step(stop, mailbox.done(entries, &self.after)).await?;
+            faultpoint!("after_done");
+        }
+        // A deleted or moved mail proves by its absence that the server did it; while it is still
+        // listed, it is told again. A mark can be taken away by a person, so it is set once.
+        if self.after == AfterFetch::Seen {
+            self.confirmed.extend(self.waiting.iter().map(|entry| entry.location.clone()));
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+}
