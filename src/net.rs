@@ -9,6 +9,7 @@ pub mod reach;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -23,10 +24,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::core::config::TlsOptions;
+use crate::regular;
 use crate::threads;
 
 /// The system's roots are read again after this time, so that its updates are noticed.
 const ROOTS_KEPT: Duration = Duration::from_secs(10 * 60);
+
+/// Largest file of certificates or a key that is read. Bytes.
+const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A connection, encrypted or not.
 #[derive(Debug)]
@@ -244,14 +249,11 @@ fn client_config(options: &TlsOptions) -> Result<rustls::ClientConfig, NetError>
     match &options.client {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => {
-            let unusable = |path: &std::path::Path, error: String| {
-                NetError::Files(path.display().to_string(), error)
-            };
-            let chain = CertificateDer::pem_file_iter(certificate)
-                .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-                .map_err(|error| unusable(certificate, error.to_string()))?;
-            let key = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| unusable(key, error.to_string()))?;
+            let unusable =
+                |path: &Path, error: String| NetError::Files(path.display().to_string(), error);
+            let chain =
+                read_certificates(certificate).map_err(|error| unusable(certificate, error))?;
+            let key = read_key(key).map_err(|error| unusable(key, error))?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(|error| unusable(certificate, error.to_string()))
@@ -264,10 +266,7 @@ fn roots(options: &TlsOptions) -> Result<rustls::RootCertStore, NetError> {
     match &options.ca {
         Some(path) => {
             let unusable = |error: String| NetError::Files(path.display().to_string(), error);
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-                .map_err(|error| unusable(error.to_string()))?;
-            for certificate in certificates {
+            for certificate in read_certificates(path).map_err(unusable)? {
                 roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
             }
         }
@@ -277,6 +276,21 @@ fn roots(options: &TlsOptions) -> Result<rustls::RootCertStore, NetError> {
         }
     }
     Ok(roots)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = regular::read(path, PEM_BYTES_MAX).map_err(|error| error.to_string())?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(none) if none.is_empty() => Err("holds no certificate in PEM".into()),
+        Ok(found) => Ok(found),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let pem = regular::read(path, PEM_BYTES_MAX).map_err(|error| error.to_string())?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| error.to_string())
 }
 
 /// `tls.insecure: true`: encrypts without knowing with whom.
@@ -383,6 +397,27 @@ mod tests {
         assert!(Arc::ptr_eq(&config(&plain), &config(&named)));
         let insecure = TlsOptions { insecure: true, ..TlsOptions::default() };
         assert!(!Arc::ptr_eq(&config(&plain), &config(&insecure)));
+    }
+
+    #[test]
+    fn files_that_are_no_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = crate::regular::tests::pipe(folder.path().join("pipe"));
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "").unwrap();
+        for (path, expected) in [
+            (&pipe, "is a named pipe"),
+            (&empty, "holds no certificate"),
+            (&folder.path().join("none"), "could not be read"),
+        ] {
+            let ca = TlsOptions { ca: Some(path.clone()), ..TlsOptions::default() };
+            let client = Some((path.clone(), path.clone()));
+            for options in [ca, TlsOptions { client, ..TlsOptions::default() }] {
+                let error = client_config(&options).expect_err("it is refused").to_string();
+                let expected = format!("could not use {}: {expected}", path.display());
+                assert!(error.starts_with(&expected), "{error}");
+            }
+        }
     }
 
     #[test]

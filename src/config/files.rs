@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::{Problem, Severity};
+use crate::regular;
 
 /// Largest YAML file. Bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -269,12 +270,6 @@ impl From<String> for Unread {
     }
 }
 
-impl From<&str> for Unread {
-    fn from(message: &str) -> Unread {
-        Unread::from(message.to_owned())
-    }
-}
-
 impl From<io::Error> for Unread {
     fn from(error: io::Error) -> Unread {
         let hint = match error.kind() {
@@ -293,22 +288,11 @@ impl From<io::Error> for Unread {
 
 /// Reads a regular file of UTF-8 text, at most so many bytes of it.
 fn read_text(path: &Path, bytes_max: u64) -> Result<String, Unread> {
-    // Opening a FIFO would wait for its writer.
-    let found = fs::metadata(path)?;
-    if !found.is_file() {
-        return Err("is not a regular file".into());
+    match regular::read(path, bytes_max) {
+        Ok(bytes) => Ok(decode(bytes)?),
+        Err(regular::Unread::Io(error)) => Err(error.into()),
+        Err(unread) => Err(unread.to_string().into()),
     }
-    let too_large = || format!("is larger than {} KiB", bytes_max / 1024);
-    if found.len() > bytes_max {
-        return Err(too_large().into());
-    }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path)?;
-    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(too_large().into());
-    }
-    Ok(decode(bytes)?)
 }
 
 fn decode(bytes: Vec<u8>) -> Result<String, String> {

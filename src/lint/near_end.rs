@@ -8,6 +8,7 @@ use super::{Found, Rule, SignIn, Subject, auth, certificate};
 use crate::config::Severity;
 use crate::core::config::{Account, Login, SmtpRoute, SmtpServer, Source, Switch, TlsOptions};
 use crate::core::ending::{self, Stage};
+use crate::regular;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -128,11 +129,8 @@ fn end_of_certificate(tls: &TlsOptions) -> Option<Date> {
 }
 
 fn read_end(file: &Path) -> Option<Date> {
-    let found = std::fs::metadata(file).ok()?;
-    if !found.is_file() || found.len() > certificate::FILE_BYTES_MAX {
-        return None;
-    }
-    certificate::last_day(&std::fs::read_to_string(file).ok()?)
+    let bytes = regular::read(file, certificate::FILE_BYTES_MAX).ok()?;
+    certificate::last_day(str::from_utf8(&bytes).ok()?)
 }
 
 #[cfg(test)]

@@ -38,8 +38,8 @@ fn missing(subject: &Subject<'_>, found: &mut Vec<Found>) {
     let Some(place) = &subject.around.secrets else { return };
     for (path, secret) in secrets(subject.config) {
         if let Err(error) = place.read(secret) {
-            let hint = "make it, or correct the name";
-            found.push(Found { path, at_key: true, message: error.to_string(), hint: hint.into() });
+            let (message, hint) = (error.to_string(), error.hint().to_owned());
+            found.push(Found { path, at_key: true, message, hint });
         }
     }
 }

@@ -192,6 +192,27 @@ fn hidden_files_and_circles_are_skipped() {
 }
 
 #[test]
+fn a_named_pipe_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+        assert!(made.unwrap().success());
+    };
+    write(folder.path(), "a.yaml", "version: 1\n");
+    pipe("b.yaml");
+    let loaded = config::load(&[folder.path().to_owned()]);
+    let told = told(&loaded, folder.path());
+    assert!(told.contains("b.yaml") && told.contains("is a named pipe"), "{told}");
+
+    let text = "version: 1\nqueues: {q: {}}\nsystemAddresses: {a@x.test: {queue: q}}\n\
+                autoReplies: {r: {from: a@x.test, subject: {en: s}, text: {en: {file: t.txt}}}}\n";
+    let file = write(folder.path(), "c.yaml", text);
+    pipe("t.txt");
+    let loaded = config::load(&[file]);
+    assert!(loaded.problems[0].message.contains("is a named pipe"), "{}", loaded.problems[0]);
+}
+
+#[test]
 fn templates_stay_beneath_the_directory() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "secret.txt", "do not read me");

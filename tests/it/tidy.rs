@@ -34,6 +34,7 @@ const NOT_IN_CORE: &[&str] = &[
     "crate::metrics",
     "crate::secret",
     "crate::net",
+    "crate::regular",
 ];
 
 /// Each outside crate and the files that may name it.
@@ -43,7 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jsonschema::", &["config"]),
     ("notify::", &["config/watch"]),
     ("redb::", &["store"]),
-    ("rustix::", &["store/file"]),
+    ("rustix::", &["regular", "store/file"]),
     ("sd_notify::", &["app/manager"]),
     ("async_imap::", &["mailbox/imap"]),
     ("imap_proto::", &["mailbox/imap"]),
