@@ -202,14 +202,15 @@ impl Stream {
 }
 
 fn refusal(host: &str, error: &io::Error) -> NetError {
-    let certificate = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .is_some_and(|inner| matches!(inner, rustls::Error::InvalidCertificate(_)));
-    if certificate {
-        NetError::Certificate(host.to_owned(), error.to_string())
-    } else {
-        NetError::Handshake(host.to_owned(), error.to_string())
+    use rustls::{AlertDescription, Error, PeerIncompatible};
+    let host = host.to_owned();
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(_)) => NetError::Certificate(host, error.to_string()),
+        Some(
+            Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+        ) => NetError::Handshake(host, "it speaks neither TLS 1.2 nor TLS 1.3".into()),
+        _ => NetError::Handshake(host, error.to_string()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every way in which a mail server can fail us, each answered by the right error.
 
+mod weak;
+
 use std::time::Duration;
 
 use postroom::core::config::{Account, AfterFetch, Endpoint, Login, Security, Source, Text};
