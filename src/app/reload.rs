@@ -19,15 +19,12 @@ use super::start::DRAIN_MAX;
 use super::{Handle, ReloadAnswer, ReloadRequest, Trigger};
 use crate::config::{self, Loaded, Memory, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
-use crate::core::plan::{self, Change, Slot, Step};
+use crate::core::plan::{self, Change, MassDelete, Slot, Step};
 use crate::faultpoint;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 use crate::run::daemon::Running;
 use crate::run::supervisor::Order;
 use crate::store::StoredRevision;
-
-/// Removing at least this many accounts, and more than half, needs somebody's word.
-pub const MASS_DELETE_ACCOUNTS_MIN: usize = 5;
 
 /// Changes of a revision that are kept while it runs: of the first one, everything is a change.
 const CHANGES_KEPT_MAX: usize = 500;
@@ -90,9 +87,8 @@ impl Reloader {
             return ReloadAnswer::Invalid { problems };
         };
         let before = self.desk.running.load_full();
-        let removed = removed_accounts(&before.config, &config);
-        let running = before.config.accounts.len();
-        if !allow_mass_delete && is_mass_delete(running, removed) {
+        let mass_delete = plan::mass_delete(&before.config, &config);
+        if let Some(MassDelete { running, removed }) = mass_delete.filter(|_| !allow_mass_delete) {
             self.desk.rejected.store(Arc::new(vec![mass_delete_problem(running, removed)]));
             return ReloadAnswer::Blocked { running, removed };
         }
@@ -316,19 +312,6 @@ pub fn short(revision: &str) -> &str {
     revision.get(..12).unwrap_or(revision)
 }
 
-/// Accounts that run and are neither declared nor renamed in the new revision.
-fn removed_accounts(running: &Config, desired: &Config) -> usize {
-    let renamed = |name: &str| {
-        let mut moves = desired.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
-        moves.any(|moved| moved.from == name)
-    };
-    plan::gone(&running.accounts, &desired.accounts).filter(|name| !renamed(name)).count()
-}
-
-fn is_mass_delete(running: usize, removed: usize) -> bool {
-    removed >= MASS_DELETE_ACCOUNTS_MIN && removed * 2 > running
-}
-
 fn mass_delete_problem(running: usize, removed: usize) -> Problem {
     problem(
         format!("this revision removes {removed} of {running} accounts and is held back"),
@@ -350,28 +333,5 @@ fn problem(message: String, hint: &str) -> Problem {
         message,
         hint: hint.into(),
         rule: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(running: usize, removed: usize, expected: bool) {
-        assert_eq!(is_mass_delete(running, removed), expected);
-    }
-
-    #[test]
-    fn a_few_accounts_may_always_go() {
-        check(4, 4, false);
-        check(100, 5, false);
-    }
-
-    #[test]
-    fn more_than_half_may_not() {
-        check(8, 5, true);
-        check(10, 5, false);
-        check(10, 6, true);
     }
 }

@@ -72,7 +72,7 @@ fn lines(view: &PlanView) -> String {
     let colour = output::colour();
     let mut text = format!("compared with {}\n", output::clean(&view.against));
     for change in &view.changes {
-        let line = format!("{} {:<8} {}.{}", sign(change), change.action, change.kind, change.name);
+        let line = format!("{} {:<8} {}", sign(change), change.action, change.object());
         let effect = if change.effect.is_empty() { "" } else { ": " };
         let code = match sign(change) {
             '+' => "32",
@@ -113,7 +113,7 @@ fn comment(view: &PlanView) -> String {
 fn row(change: &ChangeView) -> Vec<String> {
     vec![
         format!("{} {}", sign(change), change.action).replace('-', "\\-").replace('+', "\\+"),
-        markdown::code(&format!("{}.{}", change.kind, change.name)),
+        markdown::code(&change.object()),
         markdown::text(&change.effect),
     ]
 }

@@ -14,9 +14,12 @@ use super::ascending::Ascending;
 use super::config::{Account, Config, SmtpServer, Source, Switch};
 pub use changes::changes;
 pub use effects::effects;
+pub use guard::{MassDelete, mass_delete};
 
 mod changes;
 mod effects;
+mod guard;
+mod words;
 
 /// A task of the daemon: at most one runs per slot at any time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -51,6 +51,7 @@ mod peers_schemathesis;
 mod peers_smtp;
 mod peers_smtp_oauth;
 mod pictures;
+mod plan;
 mod probe;
 mod process;
 mod program;

@@ -88,7 +88,10 @@ fn a_plan_against_a_revision_of_git() {
     repository.check(&PLAN, 0, &["compared with git before", "nothing changes"]);
     let stops = FILTERS.replace("set: {queue: vip}", "set: {queue: vip}, stop: true");
     repository.write("config/rules/filters.yaml", &stops);
-    let words = ["~ change   filters.vip: stop changes", "* filter vip now hides filter boss"];
+    let words = [
+        "~ change   filters.vip: later filters are skipped when it matches, from the next mail on",
+        "* filter vip now hides filter boss",
+    ];
     repository.check(&PLAN, 2, &words);
     // What is committed counts, not what lies there.
     repository.commit();
@@ -330,6 +333,29 @@ async fn a_daemon_and_its_revisions_are_compared_with() {
     check(&["diff", &revision, "git:before:config"], 0, &["nothing changes"]);
     check(&["diff", &url, &revision], 0, &["nothing changes"]);
     plan("revision:ffffffffffff", 1, &["revision"]);
+    // In every form, what the daemon runs is named, and what would change is the same.
+    let form = |form: &'static str| {
+        let command = ["plan", "-c", "config", "--against", &url, "--format", form];
+        check(&command, 2, &[&kept.hash[..12]])
+    };
+    let json: Value = serde_json::from_str(&form("json")).unwrap();
+    assert!(json["against"].as_str().unwrap().contains("of the daemon"), "{json:#}");
+    assert_eq!(json["changes"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&json["changes"][0]["kind"], &json["changes"][0]["name"], &json["changes"][0]["effect"]),
+        (
+            &"filters".into(),
+            &"vip".into(),
+            &"later filters are skipped when it matches, from the next mail on".into()
+        )
+    );
+    assert_eq!(json["effects"][0], "filter vip now hides filter boss");
+    let markdown = form("markdown");
+    let row = "| ~ change | `filters.vip` | later filters are skipped when it matches, from the \
+               next mail on |";
+    for words in ["### Postroom: 1 change\n", "- filter vip now hides filter boss\n", row] {
+        assert!(markdown.contains(words), "{words:?} in:\n{markdown}");
+    }
     app.stop().await;
     // Without a daemon the revision is read where it is kept.
     let nobody = ["--data", "data", "--url", "http://127.0.0.1:9"];

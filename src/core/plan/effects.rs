@@ -5,17 +5,27 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Change};
-use crate::core::config::{Config, Subscriptions};
+use super::words::{self, Both, names};
+use super::{Action, Change, MassDelete, idle_account, mass_delete};
+use crate::core::config::{Config, MovedKind, Switch, User};
 use crate::core::filter::follows::hidden_by;
 
 /// Sentences for people, the most telling first.
 pub fn effects(running: &Config, desired: &Config, changes: &[Change]) -> Vec<String> {
     let mut told = Vec::new();
+    told.extend(mass_delete(running, desired).map(held_back));
     told.extend(filters(running, desired));
-    told.extend(dialled(changes));
+    told.extend(dialled(desired, changes));
     told.extend(subscriptions(running, desired));
     told
+}
+
+/// A daemon does not apply this without somebody's word.
+fn held_back(MassDelete { running, removed }: MassDelete) -> String {
+    format!(
+        "removes {removed} of {running} accounts: the daemon holds it back until \
+         `postroom reload --allow-mass-delete`"
+    )
 }
 
 /// Which filters begin or cease to hide others.
@@ -35,23 +45,29 @@ fn filters(running: &Config, desired: &Config) -> Vec<String> {
 }
 
 /// Which accounts connect anew.
-fn dialled(changes: &[Change]) -> Option<String> {
-    let again =
-        |change: &&Change| change.kind == "mailAccounts" && change.action == Action::Restart;
-    let names: Vec<&str> =
-        changes.iter().filter(again).map(|change| change.name.as_str()).collect();
-    match names.as_slice() {
+fn dialled(desired: &Config, changes: &[Change]) -> Option<String> {
+    let is_polled =
+        |name: &String| desired.accounts.get(name).is_some_and(|it| idle_account(it).is_none());
+    let again = |change: &&Change| {
+        let anew = matches!(change.action, Action::Restart | Action::Move);
+        change.kind == "mailAccounts" && anew && is_polled(&change.name)
+    };
+    let all: Vec<&str> = changes.iter().filter(again).map(|change| change.name.as_str()).collect();
+    match all.as_slice() {
         [] => None,
         [one] => Some(format!("re-dials {one}; cursor kept")),
-        many => {
-            Some(format!("re-dials {} accounts ({}); cursors kept", many.len(), many.join(", ")))
-        }
+        many => Some(format!(
+            "re-dials {} accounts ({}); cursors kept",
+            many.len(),
+            names(many.iter().copied())
+        )),
     }
 }
 
 /// How many subscriptions there are more or less: one is one user, queue and event.
 fn subscriptions(running: &Config, desired: &Config) -> Option<String> {
-    let (old, new) = (subscribed(running), subscribed(desired));
+    let both = Both { old: running, new: desired };
+    let (old, new) = (subscribed(both, running), subscribed(both, desired));
     let (more, less) = (new.difference(&old).count(), old.difference(&new).count());
     match (more, less) {
         (0, 0) => None,
@@ -62,25 +78,23 @@ fn subscriptions(running: &Config, desired: &Config) -> Option<String> {
     }
 }
 
-/// Each subscription, with its ways of telling.
-fn subscribed(config: &Config) -> BTreeSet<String> {
-    let of_user = |(name, all): (&String, &Subscriptions)| {
-        let mut found = Vec::new();
-        for (kind, wish) in &all.events {
-            let named: BTreeSet<&str> =
-                all.queues.iter().chain(wish.queues.keys()).map(String::as_str).collect();
-            // Events about one's own tickets need no queue.
-            let queues = named.iter().copied().chain(named.is_empty().then_some(""));
-            let event = kind.label();
-            found.extend(queues.map(|queue| {
-                let channels = wish.queues.get(queue).unwrap_or(&wish.channels);
-                let ways = (channels.mail, channels.web);
-                format!("{name}\n{queue}\n{event}\n{ways:?}")
-            }));
-        }
-        found
+/// Each subscription of those who are told anything, with its way; users and queues of the old
+/// configuration by the names that they have in the new one.
+fn subscribed(both: Both<'_>, config: &Config) -> BTreeSet<String> {
+    let users = config.users.values().filter(|user| user.state == Switch::Enabled);
+    let of_user = |user: &User| {
+        let name = called_now(both.new, &user.name).to_owned();
+        let all = words::subscribed(&user.subscriptions, |queue| both.called_now(queue).to_owned());
+        all.into_iter().map(move |(what, way)| format!("{name}\n{what}\n{way}"))
     };
-    config.users.iter().flat_map(|(name, user)| of_user((name, &user.subscriptions))).collect()
+    users.flat_map(of_user).collect()
+}
+
+/// What a user, by the name he had, is called now.
+fn called_now<'a>(new: &'a Config, user: &'a str) -> &'a str {
+    let moves = new.moved.iter().filter(|moved| moved.kind == MovedKind::User);
+    let new_name = moves.filter(|_| !new.users.contains_key(user)).find(|moved| moved.from == user);
+    new_name.map_or(user, |moved| moved.to.as_str())
 }
 
 #[cfg(test)]

@@ -122,6 +122,17 @@ impl PlanView {
     }
 }
 
+impl ChangeView {
+    /// The object as people write it; parts of which there is one have no name of their own.
+    pub fn object(&self) -> String {
+        if self.kind == self.name {
+            self.kind.clone()
+        } else {
+            format!("{}.{}", self.kind, self.name)
+        }
+    }
+}
+
 impl From<&Change> for ChangeView {
     fn from(change: &Change) -> ChangeView {
         ChangeView {
