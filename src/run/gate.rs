@@ -5,8 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Sessions of all pollers at a time.
+/// Sessions at a time of accounts whose last session went well.
 pub const SESSIONS_MAX: usize = 256;
+/// Sessions at a time of accounts whose last session failed. They have places of their own: servers
+/// that hang until the deadline would take all of them, and the others had to wait.
+pub const DOUBTFUL_SESSIONS_MAX: usize = 128;
+/// Sessions that are kept open while nothing happens, which may be for hours. They, too, take no
+/// place from those that look.
+pub const WAITING_SESSIONS_MAX: usize = 192;
 /// Bytes of mails that are fetched and not yet recorded, over all accounts. One larger mail
 /// passes alone.
 pub const IN_FLIGHT_BYTES_MAX: u64 = 48 * 1024 * 1024;
@@ -24,6 +30,8 @@ const UNIT_BYTES: u64 = 1024;
 #[derive(Debug)]
 pub struct Gate {
     sessions: Arc<Semaphore>,
+    doubtful: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     resumes: Arc<Semaphore>,
     hosts: Mutex<Hosts>,
@@ -42,23 +50,38 @@ struct Hosts {
 struct Host {
     limit: usize,
     sessions: Arc<Semaphore>,
-    // Waiting sessions are kept open for hours. Were they allowed to take every place, the
-    // other accounts of the host would never get their turn.
+    // Were they allowed to take every place, the other accounts of the host would never get their
+    // turn.
     waiting: Arc<Semaphore>,
+}
+
+/// How the last session of an account went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Well, or there was none.
+    Good,
+    /// It failed.
+    Doubtful,
 }
 
 /// The right to one session; given back when dropped.
 #[derive(Debug)]
 pub struct Pass {
-    _all: OwnedSemaphorePermit,
-    _host: OwnedSemaphorePermit,
+    /// One of all sessions, of whatever kind this one is.
+    place: OwnedSemaphorePermit,
+    _of_host: OwnedSemaphorePermit,
+    host: Host,
+    /// Sessions that wait, and its right to be one of its host's.
     waiting: Arc<Semaphore>,
+    waits: Option<OwnedSemaphorePermit>,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         Gate {
             sessions: Arc::new(Semaphore::new(SESSIONS_MAX)),
+            doubtful: Arc::new(Semaphore::new(DOUBTFUL_SESSIONS_MAX)),
+            waiting: Arc::new(Semaphore::new(WAITING_SESSIONS_MAX)),
             bytes: Arc::new(Semaphore::new((IN_FLIGHT_BYTES_MAX / UNIT_BYTES) as usize)),
             resumes: Arc::new(Semaphore::new(RESUMES_MAX)),
             hosts: Mutex::default(),
@@ -68,11 +91,15 @@ impl Default for Gate {
 
 impl Gate {
     /// Waits for the right to one session with this host.
-    pub async fn session(&self, host: &str, per_host: usize) -> Pass {
-        let place = self.host(host, per_host.max(1));
-        let host = acquire(&place.sessions, 1).await;
-        let all = acquire(&self.sessions, 1).await;
-        Pass { _all: all, _host: host, waiting: place.waiting }
+    pub async fn session(&self, host: &str, per_host: usize, standing: Standing) -> Pass {
+        let host = self.host(host, per_host.max(1));
+        let of_host = acquire(&host.sessions, 1).await;
+        let places = match standing {
+            Standing::Good => &self.sessions,
+            Standing::Doubtful => &self.doubtful,
+        };
+        let place = acquire(places, 1).await;
+        Pass { place, _of_host: of_host, host, waiting: self.waiting.clone(), waits: None }
     }
 
     /// Waits for room for this many bytes.
@@ -114,10 +141,17 @@ impl Hosts {
 }
 
 impl Pass {
-    /// The right to keep the session open while nothing happens; `None` if half of the host's
-    /// sessions wait already.
-    pub fn may_wait(&self) -> Option<OwnedSemaphorePermit> {
-        self.waiting.clone().try_acquire_owned().ok()
+    /// Whether the session may be kept open while nothing happens; not if half of its host's wait
+    /// already, or too many of all. From then on it has a place among those that wait.
+    pub fn may_wait(&mut self) -> bool {
+        if self.waits.is_none()
+            && let Ok(of_host) = self.host.waiting.clone().try_acquire_owned()
+            && let Ok(place) = self.waiting.clone().try_acquire_owned()
+        {
+            self.waits = Some(of_host);
+            self.place = place;
+        }
+        self.waits.is_some()
     }
 }
 
@@ -127,40 +161,69 @@ async fn acquire(semaphore: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit
 
 #[cfg(test)]
 mod tests {
+    use super::Standing::{Doubtful, Good};
     use super::*;
     use futures_util::FutureExt;
 
     #[tokio::test]
     async fn a_host_admits_as_many_as_declared() {
         let gate = Gate::default();
-        let first = gate.session("mx", 2).await;
-        let _second = gate.session("mx", 2).await;
-        assert!(gate.session("mx", 2).now_or_never().is_none());
-        assert!(gate.session("other", 2).now_or_never().is_some());
+        let first = gate.session("mx", 2, Good).await;
+        let _second = gate.session("mx", 2, Doubtful).await;
+        assert!(gate.session("mx", 2, Good).now_or_never().is_none());
+        assert!(gate.session("other", 2, Good).now_or_never().is_some());
         drop(first);
-        assert!(gate.session("mx", 2).now_or_never().is_some());
+        assert!(gate.session("mx", 2, Good).now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn hosts_without_a_session_are_forgotten() {
         let gate = Gate::default();
-        let held = gate.session("held", 1).await;
+        let held = gate.session("held", 1, Good).await;
         for number in 0..10 * HOSTS_MIN {
-            drop(gate.session(&number.to_string(), 1).await);
+            drop(gate.session(&number.to_string(), 1, Good).await);
         }
         assert!(gate.hosts.lock().unwrap().by_name.len() <= HOSTS_MIN + 1);
-        assert!(gate.session("held", 1).now_or_never().is_none());
+        assert!(gate.session("held", 1, Good).now_or_never().is_none());
         drop(held);
-        assert!(gate.session("held", 1).now_or_never().is_some());
+        assert!(gate.session("held", 1, Good).now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn only_half_of_a_host_may_wait() {
         let gate = Gate::default();
-        let pass = gate.session("mx", 2).await;
-        let waiting = pass.may_wait();
-        assert!(waiting.is_some());
-        assert!(pass.may_wait().is_none());
+        let mut one = gate.session("mx", 2, Good).await;
+        let mut another = gate.session("mx", 2, Good).await;
+        assert!(one.may_wait() && !another.may_wait());
+        assert!(one.may_wait(), "it waits already");
+        drop(one);
+        assert!(another.may_wait());
+    }
+
+    /// As many sessions as begin, each with a host of its own.
+    fn all_that_begin(gate: &Gate, standing: Standing) -> Vec<Pass> {
+        // Without this, a task that finds many places free is made to pause.
+        let begin = |host: String| {
+            tokio::task::unconstrained(gate.session(&host, 2, standing)).now_or_never()
+        };
+        (0..).map_while(|at| begin(format!("host{at}"))).collect()
+    }
+
+    #[tokio::test]
+    async fn those_that_fail_take_no_place_from_the_others() {
+        let gate = Gate::default();
+        let failing = all_that_begin(&gate, Doubtful);
+        assert_eq!(failing.len(), DOUBTFUL_SESSIONS_MAX);
+        assert_eq!(all_that_begin(&gate, Good).len(), SESSIONS_MAX);
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_take_no_place_from_those_that_look() {
+        let gate = Gate::default();
+        let mut begun = all_that_begin(&gate, Good);
+        let waiting = begun.iter_mut().filter_map(|pass| pass.may_wait().then_some(())).count();
+        assert_eq!(waiting, WAITING_SESSIONS_MAX);
+        assert_eq!(all_that_begin(&gate, Good).len(), WAITING_SESSIONS_MAX);
     }
 
     #[tokio::test]

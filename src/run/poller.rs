@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::Daemon;
 use super::declared::Declared;
-use super::gate::{Gate, Pass};
+use super::gate::{Gate, Pass, Standing};
 use super::intake;
 use super::tokens::{Holder, TokenError};
 use crate::core::config::{Account, Source};
@@ -78,7 +78,8 @@ pub async fn run(mut poller: Box<Poller>) {
     while !poller.stop.is_cancelled() {
         let account = poller.declared.begin();
         let began = Instant::now();
-        let result = poller.turn(&account).await;
+        let standing = if failures == 0 { Standing::Good } else { Standing::Doubtful };
+        let result = poller.turn(&account, standing).await;
         if matches!(result, Err(Ended::Mailbox(MailboxError::Login(_)))) {
             poller.distrust_token(&account).await;
         }
@@ -92,17 +93,17 @@ impl Poller {
     ///
     /// What it does is boxed, so that while it waits, and between two turns, a poller is small:
     /// there may be ten thousand.
-    async fn turn(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
+    async fn turn(&mut self, account: &Arc<Account>, standing: Standing) -> Result<(), Ended> {
         // What is ours already does not wait for the server.
         let resuming = self.gate.resume().await;
         Box::pin(intake::resume(&self.daemon, account)).await?;
         drop(resuming);
-        let pass = self.admission(account).await?;
+        let pass = self.admission(account, standing).await?;
         Box::pin(self.session(account, pass)).await
     }
 
     /// One session: a look, and more of them while the server tells us of news.
-    async fn session(&mut self, account: &Arc<Account>, pass: Pass) -> Result<(), Ended> {
+    async fn session(&mut self, account: &Arc<Account>, mut pass: Pass) -> Result<(), Ended> {
         let stop = self.stop.clone();
         let mut mailbox = self.open(account).await?;
         faultpoint!("opened");
@@ -112,13 +113,13 @@ impl Poller {
         let mut scope = Scope::All;
         loop {
             let confirmed = self.round(account, mailbox.as_mut(), scope).await?;
-            let Some(_waiting) = may_wait(account, mailbox.as_ref(), &pass) else {
+            if !(account.idle && mailbox.can_wait() && pass.may_wait()) {
                 step(&stop, mailbox.close()).await?;
                 faultpoint!("closed");
                 self.daemon.store.done(&account.name, confirmed).await?;
                 faultpoint!("confirmed");
                 return Ok(());
-            };
+            }
             self.daemon.store.done(&account.name, confirmed).await?;
             self.note_success(account, Some(wait_at_most(account)));
             match self.news(account, mailbox.as_mut()).await? {
@@ -162,12 +163,12 @@ impl Poller {
         opened
     }
 
-    async fn admission(&self, account: &Account) -> Result<Pass, Ended> {
+    async fn admission(&self, account: &Account, standing: Standing) -> Result<Pass, Ended> {
         let per_host = self.daemon.running.load().config.limits.connections_per_host;
         let host = host_of(account, &self.daemon);
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
-            pass = self.gate.session(&host, per_host) => Ok(pass),
+            pass = self.gate.session(&host, per_host, standing) => Ok(pass),
         }
     }
 
@@ -263,10 +264,6 @@ async fn rings(bell: Option<Arc<Notify>>) {
         Some(bell) => bell.notified().await,
         None => std::future::pending().await,
     }
-}
-
-fn may_wait(account: &Account, mailbox: &dyn Mailbox, pass: &Pass) -> Option<OwnedSemaphorePermit> {
-    if account.idle && mailbox.can_wait() { pass.may_wait() } else { None }
 }
 
 fn host_of(account: &Account, daemon: &Daemon) -> String {

@@ -267,6 +267,45 @@ async fn silence_drips_and_garbage_delay_nobody() {
     everything_arrives_once(&daemon, &ward).await;
 }
 
+/// More than may have a session at a time, each at a host of its own.
+const SILENT_SERVERS: usize = 800;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_silent_servers_delay_nobody() {
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // Takes what is said, says nothing, and goes when the other does.
+            tokio::spawn(async move { tokio::io::copy(&mut client, &mut tokio::io::sink()).await });
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+    let account = |at: usize| {
+        format!(
+            "  silent{at}: {{type: imap, host: 127.9.{}.{}, port: {port}, username: one, password: \
+             {{file: {}/password}}, dispatch: {{by: recipient}}, afterFetch: seen, pollInterval: 1s, \
+             timeout: 4s}}\n",
+            at / 250,
+            at % 250 + 1,
+            folder.path().display()
+        )
+    };
+    let accounts: String = (0..SILENT_SERVERS).map(account).collect();
+    let daemon = Daemon::start(&desk(&accounts)).await;
+    let all_failed = || {
+        let all = daemon.app().handle().board.all();
+        let failed = all.iter().filter(|it| it.consecutive_failures > 0).count();
+        (failed == SILENT_SERVERS).then_some(())
+    };
+    // The first time nobody knows of them, and the healthy account waits its turn.
+    until("all of them to fail", all_failed).await;
+    let longest = meanwhile(&daemon, "three mails", || true).await;
+    println!("{SILENT_SERVERS} silent servers; the healthy account took {longest:?} at most");
+    assert!(longest < LAG_MAX, "{longest:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_declared_encryption_no_credential_leaves_us() {
     let mut ward = Ward::new();
