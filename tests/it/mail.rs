@@ -108,7 +108,7 @@ fn bombs_end_soon() {
         ("recipients", format!("{head}To: {}\r\n\r\nbody", "a@x.example, ".repeat(500_000))),
         (
             "encoded words",
-            format!("{head}Subject: {}\r\n\r\nbody", "=?utf-8?q?a?= ".repeat(500_000)),
+            format!("{head}Subject: {}\r\n\r\nbody", "=?utf-8?q?a?= ".repeat(1_000_000)),
         ),
         ("segments", format!("{head}Content-Type: text/plain{segments}\r\n\r\nbody")),
         ("one line", format!("{head}\r\n{}", "a".repeat(LONG_LINE_BYTES))),

@@ -47,7 +47,18 @@ pub fn read(raw: &[u8]) -> Structure {
     let mut walk = Walk::new(raw, Purpose::Keep);
     // Beyond a limit the rest is left unread: it was refused by `scan` already.
     let refused = walk.run().is_err();
+    if walk.parts.is_empty() {
+        walk.parts.push(beginning(raw));
+    }
     Structure { parts: walk.parts, broken: walk.broken || refused, too_deep: walk.too_deep }
+}
+
+/// The fields of a header that is larger than any may be, as far as it may be read.
+fn beginning(raw: &[u8]) -> Part {
+    let readable = &raw[..raw.len().min(HEADER_REFUSED_BYTES)];
+    let end = readable.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let content = Content::read(&raw[..end]);
+    Part { parent: None, header: 0..end, body: raw.len()..raw.len(), content, has_parts: false }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -371,5 +382,16 @@ mod tests {
         let header = |bytes: usize| format!("X: {}\n\nbody", "a".repeat(bytes));
         assert_eq!(scan(header(HEADER_REFUSED_BYTES / 2).as_bytes()), Ok(()));
         assert_eq!(scan(header(HEADER_REFUSED_BYTES).as_bytes()), Err(Refusal::HeaderTooLarge));
+    }
+
+    #[test]
+    fn a_header_that_is_too_large_is_read_as_far_as_it_may() {
+        for (first, expected) in [("A: b\n", 5), ("", 0)] {
+            let mail = format!("{first}X: {}\n\nbody", "a".repeat(HEADER_REFUSED_BYTES));
+            let structure = read(mail.as_bytes());
+            let [root] = structure.parts.as_slice() else { panic!("one part") };
+            assert_eq!((root.header.clone(), root.body.len()), (0..expected, 0));
+            assert!(structure.broken);
+        }
     }
 }

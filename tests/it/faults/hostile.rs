@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use postroom::core::intake::Outcome;
 use postroom::core::mail;
 
 use super::{desk, mail, records};
 use crate::daemon::{Daemon, until};
+use crate::process::{Program, ask};
 
 /// Everything that may stand in the header of a mail of ours.
 const OUR_HEADERS: [&str; 14] = [
@@ -131,6 +133,55 @@ async fn hostile_mails_are_tickets_with_clean_answers_and_poison_is_kept() {
     assert!(owed.contains(&"eve7@customer.example".to_owned()), "{owed:?}");
     assert!(!owed.iter().any(|address| address.contains("victim")), "{owed:?}");
 }
+
+/// Mails whose fields are bombs: each is kept whole, as a ticket or in quarantine; the mail behind it is read; and
+/// the daemon says nothing of a panic, which it would survive.
+#[tokio::test(flavor = "multi_thread")]
+async fn bombs_are_kept_and_nothing_panics() {
+    let words = "=?utf-8?q?a?= ".repeat(1_000_000);
+    let nested = "=?utf-8?q?".repeat(200_000);
+    let addresses = "a@x.example, ".repeat(200_000);
+    let bombs = [
+        mail("eve1@customer.example", 1, &words, ""),
+        mail("eve2@customer.example", 2, &nested, ""),
+        mail("eve3@customer.example", 3, "Many", &format!("Cc: {addresses}\r\n")),
+        mail("eve4@customer.example", 4, "The next", ""),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("mail/new");
+    fs::create_dir_all(&new).unwrap();
+    for (number, bomb) in bombs.iter().enumerate() {
+        fs::write(new.join(number.to_string()), bomb).unwrap();
+    }
+    let program = Program::start_in(folder, &desk(""), &[]).await;
+    let listed = until_asked(&program, "/api/v1/mails", |said| {
+        said.matches("\"outcome\"").count() == bombs.len()
+    })
+    .await;
+    assert_eq!(listed.matches("\"quarantined\"").count(), 1, "{listed}");
+    assert_eq!(listed.matches("\"created\"").count(), 3, "{listed}");
+    for bomb in &bombs {
+        assert!(listed.contains(&mail::Digest::of(bomb).hex()), "{listed}");
+    }
+    let log = program.log();
+    assert!(!log.contains("panicked"), "{}", &log[log.find("panicked").unwrap()..][..500]);
+}
+
+/// Asks until the answer is as wanted.
+async fn until_asked(program: &Program, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let began = std::time::Instant::now();
+    loop {
+        let (_, said) = ask(program.addr, "GET", path, &program.token(), "").await;
+        if wanted(&said) {
+            return said;
+        }
+        assert!(began.elapsed() < BOMBS_TIME_MAX, "waited in vain: {said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A debug build on a busy machine needs seconds for some dozen megabytes; a quadratic step hours.
+const BOMBS_TIME_MAX: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guessed_ticket_numbers_of_a_stranger_join_nothing() {
