@@ -14,6 +14,7 @@ use postroom::core::config::{
 use postroom::core::intake;
 use postroom::core::mail::{self, Location};
 use postroom::core::outgoing::{Delivery, Outgoing};
+use postroom::core::render::LETTER_RECIPIENTS_MAX;
 use postroom::core::ticket::{Actor, Command, What};
 use postroom::metrics::Metrics;
 use postroom::run::board::{Board, ConditionKind, Kind};
@@ -275,6 +276,55 @@ fn eight_hours_without_a_server() {
             assert_eq!(texts(&arrived, to, &words), words, "{to}");
         }
         assert_eq!(desk.condition("relay", ConditionKind::Ready), Some(true));
+        desk.end().await;
+    });
+}
+
+/// Mails that are owed after a long outage.
+const OWED: usize = 1_000;
+/// Mails a second at which they must go out at least; without optimisation, on a busy machine, far
+/// fewer.
+const DRAIN_RATE_MIN: f64 = if cfg!(debug_assertions) { 15.0 } else { 50.0 };
+
+#[test]
+fn thousands_of_owed_mails_go_out_in_order_when_the_server_is_back() {
+    run(async {
+        let sink = Sink::start(Script::default()).await;
+        let (addr, server) = (sink.addr, sink.server("relay"));
+        drop(sink);
+        let mut desk = Desk::open(vec![server]);
+        let words: Vec<String> = (0..10).map(|number| format!("word-{number}-")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let recipients: Vec<String> =
+            (0..OWED / words.len()).map(|n| format!("eve{n}@customer.test")).collect();
+        let to: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        let ticket = desk.ticket().await;
+        desk.start();
+        for word in &words {
+            for to in to.chunks(LETTER_RECIPIENTS_MAX) {
+                desk.owe(&ticket, word, to).await;
+            }
+        }
+        desk.until("an attempt", |desk| desk.failures("relay") > 0).await;
+        let sink = Sink::start_at(addr, Script::default()).await;
+        let began = std::time::Instant::now();
+        desk.turn(SignedDuration::from_hours(8));
+        let arriving = async {
+            while sink.arrived().len() < OWED {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let most = Duration::from_secs_f64(OWED as f64 / DRAIN_RATE_MIN);
+        let in_time = tokio::time::timeout(most, arriving).await.is_ok();
+        let rate = OWED as f64 / began.elapsed().as_secs_f64();
+        println!("{} mails, {rate:.0} a second", sink.arrived().len());
+        assert!(in_time, "slower than {DRAIN_RATE_MIN} a second");
+        desk.until_nothing_is_due().await;
+        let arrived = sink.arrived();
+        assert_eq!(arrived.len(), OWED);
+        for to in to {
+            assert_eq!(texts(&arrived, to, &words), words, "{to}");
+        }
         desk.end().await;
     });
 }

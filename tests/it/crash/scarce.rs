@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::{Desk, Mail, Running, each_has_one_ticket, records, until};
@@ -36,6 +36,72 @@ fn a_full_disk_pauses_intake_and_nothing_is_lost() {
     });
     assert!(get(address, "/-/healthy", Path::new("")).is_some());
     fs::remove_file(ballast).unwrap();
+    until("an empty mailbox", || (desk.lying() == 0).then_some(()));
+    until("all answers", || (desk.answer_count() == mails.len()).then_some(()));
+    running.terminate();
+    each_has_one_ticket(&desk, &mails);
+}
+
+/// While it lives, the disk takes nothing from a process: strace has the system say so.
+struct ReadOnly(Child);
+
+impl ReadOnly {
+    /// `None` where strace is not installed.
+    fn make(process: u32) -> Option<ReadOnly> {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-q", "-o", "/dev/null", "-p", &process.to_string()]);
+        command.args(["-e", "trace=pwrite64,fdatasync,fsync"]);
+        command.args(["-e", "inject=pwrite64,fdatasync,fsync:error=EROFS"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = command.spawn();
+        let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
+        assert!(started.is_ok() || !required, "strace is not installed");
+        let Ok(child) = started else {
+            println!("skipped: strace is not installed");
+            return None;
+        };
+        let traced = || {
+            let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+            let is_traced = |task: fs::DirEntry| {
+                let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+                !status.contains("TracerPid:\t0\n")
+            };
+            tasks.flatten().all(is_traced).then_some(())
+        };
+        until("strace", traced);
+        Some(ReadOnly(child))
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        // Killed, it would leave the process stopped for ever; asked to end, it lets go of it.
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(asked.is_ok_and(|asked| asked.success()));
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_pauses_intake_and_nothing_is_lost() {
+    let desk = Desk::with_maildir();
+    let running = desk.start(None);
+    let address = address(&desk);
+    let mails: Vec<Mail> = (0..40).map(|number| Mail::new(number, 2_000)).collect();
+    desk.deliver(&mails[0]);
+    until("a disk that can be written to", || (desk.answer_count() == 1).then_some(()));
+    until("an empty mailbox", || (desk.lying() == 0).then_some(()));
+    let Some(read_only) = ReadOnly::make(running.0.id()) else { return };
+    mails[1..].iter().for_each(|mail| desk.deliver(mail));
+    until("a refusal of the disk", || (desk.said("Read-only file system") > 0).then_some(()));
+    // Nothing was taken away. Not even opening the database again works there, and the desk says so.
+    until("a store that does not answer", || {
+        get(address, "/-/healthy", Path::new("")).is_none().then_some(())
+    });
+    assert_eq!((desk.lying(), desk.answer_count()), (mails.len() - 1, 1));
+    assert!(get(address, "/metrics", &desk.path("data")).is_some(), "it is alive");
+    drop(read_only);
+    until("a store that answers", || get(address, "/-/healthy", Path::new("")));
     until("an empty mailbox", || (desk.lying() == 0).then_some(()));
     until("all answers", || (desk.answer_count() == mails.len()).then_some(()));
     running.terminate();

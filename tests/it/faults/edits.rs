@@ -111,6 +111,33 @@ async fn git_sync_flips() {
     .await;
 }
 
+/// What runs goes on running when its files are gone, and comes back with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_deleted_and_put_back() {
+    let daemon = Daemon::start(&variant(0)).await;
+    let handle = daemon.app().handle();
+    let (addr, token) = (daemon.app().addr(), token(&daemon.path("data")));
+    let good = handle.running.load().revision.clone();
+    fs::rename(daemon.path("config"), daemon.path("aside")).unwrap();
+    let (status, answer) = ask(addr, "POST", "/-/reload", &token, "").await;
+    assert_eq!(status, 422, "{answer}");
+    assert!(answer.contains("could not be read"), "{answer}");
+    assert_eq!(handle.running.load().revision, good);
+    daemon.deliver("meanwhile", &mail("eve@customer.example", 1, "Still here", ""));
+    daemon.mails(1).await;
+    // An empty one is no better: it would take everything away.
+    fs::create_dir(daemon.path("config")).unwrap();
+    let (status, answer) = ask(addr, "POST", "/-/reload", &token, "").await;
+    assert_eq!(status, 422, "{answer}");
+    assert!(answer.contains("holds no .yaml"), "{answer}");
+    fs::remove_dir(daemon.path("config")).unwrap();
+    fs::rename(daemon.path("aside"), daemon.path("config")).unwrap();
+    daemon.write(&variant(1));
+    until("the next revision", || (handle.running.load().revision != good).then_some(())).await;
+    daemon.deliver("afterwards", &mail("eve@customer.example", 2, "Still here", ""));
+    daemon.mails(2).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_http_and_with_a_broken_expression() {
     let daemon = Daemon::start(&variant(0)).await;
