@@ -322,6 +322,17 @@ fn note_structure(structure: &Structure, oddities: &mut BTreeSet<Oddity>) {
 
 /// Hex digits of the digest that make a Message-ID for a mail without one.
 const DERIVED_ID_DIGITS: usize = 40;
+/// Domain of Message-IDs derived for mails without one.
+const DERIVED_ID_DOMAIN: &str = "derived.invalid";
+/// Domain of Message-IDs that stand for one that is too long.
+const LONG_ID_DOMAIN: &str = "long.invalid";
+
+/// Whether this Message-ID was made by us in place of one that is missing or too long. Nobody
+/// else knows it.
+pub fn stands_in(message_id: &str) -> bool {
+    let domain = message_id.rsplit_once('@').map(|(_, domain)| domain);
+    matches!(domain, Some(DERIVED_ID_DOMAIN | LONG_ID_DOMAIN))
+}
 
 fn empty(raw: &[u8]) -> Mail {
     let digest = Digest::of(raw);
@@ -330,7 +341,7 @@ fn empty(raw: &[u8]) -> Mail {
         content_digest: digest,
         raw_bytes: raw.len() as u64,
         headers: Vec::new(),
-        message_id: format!("{}@derived.invalid", &digest.hex()[..DERIVED_ID_DIGITS]),
+        message_id: format!("{}@{DERIVED_ID_DOMAIN}", &digest.hex()[..DERIVED_ID_DIGITS]),
         message_id_derived: true,
         in_reply_to: Vec::new(),
         references: Vec::new(),

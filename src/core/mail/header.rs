@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::lines;
 use super::transfer::Transfer;
 use super::words::Parameters;
-use super::{Digest, REFERENCES_MAX, charset};
+use super::{Digest, LONG_ID_DOMAIN, REFERENCES_MAX, charset};
 
 /// Longest message id kept as it is, in bytes; of longer ones the SHA-256.
 pub const MESSAGE_ID_BYTES_MAX: usize = 512;
@@ -257,7 +257,7 @@ pub fn references(value: &[u8]) -> Vec<String> {
 fn usable_id(id: &[u8]) -> Option<String> {
     let id = id.trim_ascii();
     if id.len() > MESSAGE_ID_BYTES_MAX {
-        return Some(format!("sha256-{}@long.invalid", Digest::of(id).hex()));
+        return Some(format!("sha256-{}@{LONG_ID_DOMAIN}", Digest::of(id).hex()));
     }
     let text = charset::decode(id, None).text;
     let clean: String = text

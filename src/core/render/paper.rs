@@ -16,7 +16,7 @@ use lettre::message::{Body, Mailbox, Mailboxes};
 
 use super::clean;
 use crate::core::address::Address;
-use crate::core::mail::Digest;
+use crate::core::mail::{Digest, stands_in};
 
 /// Message-IDs in a References field. The first is kept and the last; the middle is left out
 /// (RFC 5537 section 3.4.4 does the same for news).
@@ -173,7 +173,7 @@ fn headers(draft: &Draft<'_>) -> Headers {
     if let Some(id) = clean::message_id(draft.message_id) {
         headers.set(MessageId::from(format!("<{id}>")));
     }
-    if let Some(id) = draft.in_reply_to.and_then(clean::message_id) {
+    if let Some(id) = draft.in_reply_to.and_then(answered_id) {
         headers.set(InReplyTo::from(format!("<{id}>")));
     }
     let references = references(&draft.references);
@@ -192,9 +192,15 @@ fn fixed(name: &'static str, value: &'static str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.into())
 }
 
+/// An id that whoever is answered knows. A mail without one is answered without In-Reply-To
+/// (RFC 5322 section 3.6.4): what we call it is known to nobody else.
+fn answered_id(id: &str) -> Option<&str> {
+    clean::message_id(id).filter(|id| !stands_in(id))
+}
+
 /// Usable ids in angle brackets: the first and the last ones, each once.
 fn references(ids: &[&str]) -> String {
-    let mut usable = ids.iter().filter_map(|id| clean::message_id(id));
+    let mut usable = ids.iter().filter_map(|id| answered_id(id));
     let Some(first) = usable.next() else { return String::new() };
     let mut last: Vec<&str> = Vec::new();
     for id in usable.rev() {
@@ -259,6 +265,7 @@ mod tests {
     fn references_are_usable_and_stand_once() {
         check_references(&[], "");
         check_references(&["no id", "<a@x>", "b@x", "a@x", "b@x", "c@x"], "<a@x> <b@x> <c@x>");
+        check_references(&["a@x", "0a@derived.invalid", "sha256-0a@long.invalid"], "<a@x>");
     }
 
     #[test]
