@@ -98,8 +98,7 @@ fn given_name(raw: &[u8], part: &Part, oddities: &mut BTreeSet<Oddity>) -> Optio
     if !content.is_message() {
         return None;
     }
-    let block = header::block(raw, part.body.start);
-    let fields = raw.get(block.fields.start..block.fields.end.min(part.body.end))?;
+    let fields = header::returned(raw.get(part.body.clone())?);
     let subject = words::decode(&header::find(fields, "Subject")?, None).text;
     let name = clean_name(&subject.replace(['/', '\\', ':'], "_"));
     let short: String = name.chars().take(NAME_CHARS_MAX - 4).collect();

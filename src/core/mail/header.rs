@@ -36,13 +36,44 @@ pub fn block(raw: &[u8], start: usize) -> Block {
         if text.is_empty() {
             return Block { fields: start..at, body: line.end };
         }
-        let folded = at > start && matches!(text[0], b' ' | b'\t');
+        let folded = at > start && is_folded(&raw[start..line.end], at - start);
         if !folded && colon(text).is_none() && !text.starts_with(b">From ") {
             return Block { fields: start..at, body: at };
         }
         at = line.end;
     }
     Block { fields: start..at, body: at }
+}
+
+/// The header of a mail that was returned: up to the empty line, whatever stands between its
+/// fields. Programs that return mails lose the blanks of folded lines, and nothing is shown of it.
+pub fn returned(raw: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while at < raw.len() {
+        let line = lines::line_at(raw, at);
+        if lines::content(&raw[line.clone()]).is_empty() {
+            return &raw[..at];
+        }
+        at = line.end;
+    }
+    raw
+}
+
+/// Whether the line at `at` goes on with the field before it (RFC 5322 section 2.2.3). Some
+/// programs lose the blank that says so: a parameter after a line that ends in `;` goes on as well.
+fn is_folded(block: &[u8], at: usize) -> bool {
+    match block.get(at) {
+        Some(b' ' | b'\t') => true,
+        Some(_) => block[..at].trim_ascii_end().ends_with(b";") && is_parameter(&block[at..]),
+        None => false,
+    }
+}
+
+/// Whether a line begins with `name=` (RFC 2045 section 5.1).
+fn is_parameter(line: &[u8]) -> bool {
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*');
+    let end = line.iter().position(|byte| !token(byte)).unwrap_or(line.len());
+    end > 0 && line.get(end) == Some(&b'=')
 }
 
 /// Where the colon of a field stands, if the line begins one (RFC 5322 sections 2.2 and 4.5.8).
@@ -87,7 +118,7 @@ pub fn fields(block: &[u8]) -> impl Iterator<Item = Field<'_>> {
         while at < block.len() {
             let first = lines::line_at(block, at);
             let mut end = first.end;
-            while matches!(block.get(end), Some(b' ' | b'\t')) {
+            while is_folded(block, end) {
                 end = lines::line_at(block, end).end;
             }
             let start = at;
@@ -287,6 +318,19 @@ mod tests {
         check_block("A: 1\n>From x y\nB: 2\n\nb", 2, "b");
         check_block("\nbody", 0, "body");
         check_block("A : 1\n\n", 1, "");
+        check_block("A: a/b; \nx=1\n\nbody", 1, "body");
+        check_block("A: a/b;\nx-y*0=\"Z: \";\nz=2\nB: 2\n\nbody", 2, "body");
+        check_block("A: a/b\nx=1\n", 1, "x=1\n");
+        check_block("A: a/b;\nHello x=1\n", 1, "Hello x=1\n");
+        check_block("A: a/b;\n\nx=1\n", 1, "x=1\n");
+    }
+
+    #[test]
+    fn headers_of_returned_mails() {
+        let text = b"Received: by a\nid 7; Monday\nMessage-ID: <a@x>\n\nMessage-ID: <b@x>\n";
+        assert_eq!(find(returned(text), "Message-ID").as_deref(), Some(&b"<a@x>"[..]));
+        assert_eq!(returned(b"A: 1\nB: 2"), b"A: 1\nB: 2");
+        assert_eq!(returned(b"\nA: 1\n"), b"");
     }
 
     #[test]
@@ -295,6 +339,7 @@ mod tests {
             |raw: &'static str| find(raw.as_bytes(), "subject").expect("there").into_owned();
         assert_eq!(value("Subject: a\r\n b\r\n\tc\r\n"), b"a b\tc");
         assert_eq!(value("SUBJECT:\n  a\nSubject: b\n"), b"a");
+        assert_eq!(value("Subject: a;\nb=1;\nc=2\nd=3\n"), b"a;b=1;c=2");
     }
 
     #[track_caller]

@@ -163,7 +163,7 @@ fn returned(raw: &[u8], part: &Part) -> Option<Original> {
 }
 
 fn original(text: &[u8]) -> Original {
-    let fields = &text[header::block(text, 0).fields];
+    let fields = header::returned(text);
     Original {
         message_id: header::find(fields, "Message-ID").and_then(|value| header::message_id(&value)),
         subject: header::find(fields, "Subject")
