@@ -141,6 +141,7 @@ fn template(reply: &str, text: &str, carried: &mut Carried) -> String {
         ("TICKET_Queue", "{{ ticket.queue }}"),
         ("CUSTOMER_REALNAME", "{{ customer.name }}"),
         ("CUSTOMER_FROM", "{{ customer.name }}"),
+        ("CUSTOMER_SUBJECT", "{{ article.subject }}"),
     ];
     let mut filled = String::new();
     let mut rest = text;
@@ -148,7 +149,7 @@ fn template(reply: &str, text: &str, carried: &mut Carried) -> String {
         filled.push_str(&rest[..open]);
         let Some(close) = rest[open..].find('>') else { break };
         let tag = &rest[open + "<OTOBO_".len()..open + close];
-        match known.iter().find(|(name, _)| *name == tag) {
+        match known.iter().find(|(name, _)| *name == without_count(tag)) {
             Some((_, placeholder)) => filled.push_str(placeholder),
             None => carried.note(format!("auto-reply {reply}: <OTOBO_{tag}> is left out")),
         }
@@ -156,6 +157,12 @@ fn template(reply: &str, text: &str, carried: &mut Carried) -> String {
     }
     filled.push_str(rest);
     filled
+}
+
+/// The name of a tag without its count, as in `CUSTOMER_SUBJECT[24]`: a subject in an automatic
+/// answer is bounded anyway.
+fn without_count(tag: &str) -> &str {
+    tag.split_once('[').map_or(tag, |(name, _)| name)
 }
 
 fn accounts(export: &mut Export, carried: &mut Carried, queues: &Names) -> Result<(), Failure> {
