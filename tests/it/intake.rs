@@ -6,6 +6,7 @@
 
 mod case;
 mod report;
+mod sent;
 mod world;
 
 use std::collections::BTreeSet;

@@ -8,6 +8,7 @@
 //! From: Eve <eve@cust.example>
 //! ...
 //! --- agent anna: state t1 closed successful
+//! --- headers                              of the mails that the step before owes
 //! --- later 31d
 //! --- expected
 //! ...
@@ -34,6 +35,8 @@ pub enum Step {
     Mail { account: String, charset: String, times: u32, text: String },
     /// An agent does something: `state t1 open`.
     Agent { name: String, action: String },
+    /// The headers of the mails that the step before owes are shown.
+    Headers,
     /// Time passes: `31d`, `2h`.
     Later { hours: i64 },
 }
@@ -76,6 +79,7 @@ fn step(part: &str) -> Result<Step, String> {
             let (name, action) = rest.split_once(": ").ok_or(format!("no action in {mark:?}"))?;
             Ok(Step::Agent { name: name.into(), action: action.into() })
         }
+        "headers" => Ok(Step::Headers),
         "later" => Ok(Step::Later { hours: hours(rest).ok_or(format!("no time in {mark:?}"))? }),
         other => Err(format!("unknown step {other:?}")),
     }

@@ -15,6 +15,7 @@ use postroom::core::ticket::{
 };
 
 use super::case::{Case, Step};
+use super::sent;
 use super::world::World;
 
 /// What came of a case.
@@ -30,15 +31,23 @@ pub fn of(case: &Case, loaded: &Loaded) -> String {
         return found;
     };
     let mut world = World::new();
+    let mut before = 0;
     for (place, step) in case.steps.iter().enumerate() {
-        let text = play(&mut world, config, step);
+        let owed = world.owed().len();
+        let text = play(&mut world, config, step, before);
+        before = owed;
         writeln!(found, "{}. {}", place + 1, text.trim_end()).expect("a string takes it");
     }
     with_aliases(&world, found)
 }
 
-fn play(world: &mut World, config: &Config, step: &Step) -> String {
+/// `before` counts the mails that were owed before the last step.
+fn play(world: &mut World, config: &Config, step: &Step, before: usize) -> String {
     match step {
+        Step::Headers => {
+            let owed = world.owed()[before..].iter().map(|mail| sent::headers(world, mail));
+            format!("headers\n{}", owed.collect::<String>())
+        }
         Step::Later { hours } => {
             world.later(SignedDuration::from_hours(*hours));
             format!("{hours} hours later")

@@ -16,6 +16,8 @@ use postroom::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
 use postroom::core::thread;
 use postroom::core::ticket::{Actor, Article, ArticleId, Command, Refused, Ticket, TicketId};
 
+use super::sent;
+
 /// The desk.
 pub struct World {
     tickets: BTreeMap<TicketId, Ticket>,
@@ -132,6 +134,18 @@ impl World {
             OutgoingKind::Notification { .. } => notification,
         });
         wanted.next().map(|mail| mail.message_id.clone())
+    }
+
+    /// All mails owed so far, in order.
+    pub fn owed(&self) -> &[Outgoing] {
+        &self.owed
+    }
+
+    /// A Message-ID of ours by the ticket it belongs to; a ticket's own id is its root.
+    pub fn known_id(&self, id: &str) -> Option<String> {
+        let ticket = thread::verify(&self.key, id)?;
+        let root = id.contains(".root.");
+        Some(format!("<{} t{}>", if root { "root of" } else { "ours about" }, ticket.0))
     }
 
     fn facts(&self, config: &Config, judgement: &Judgement) -> Facts {
@@ -266,6 +280,7 @@ impl World {
         }
         for mail in &effect.owed {
             assert!(mail.id >= self.next.outgoing, "ids of owed mails are counted up");
+            sent::check(mail);
             self.next.outgoing = OutgoingId(mail.id.0 + 1);
         }
         self.next.ticket = self.next.ticket.max(TicketId(effect.ticket.id.0 + 1));
