@@ -110,9 +110,9 @@ impl Poller {
         if let Some(expires) = mailbox.certificate_expires() {
             self.daemon.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
         }
-        let mut scope = Scope::All;
+        let (mut account, mut scope) = (account.clone(), Scope::All);
         loop {
-            let confirmed = self.round(account, mailbox.as_mut(), scope).await?;
+            let confirmed = self.round(&account, mailbox.as_mut(), scope).await?;
             if !(account.idle && mailbox.can_wait() && pass.may_wait()) {
                 step(&stop, mailbox.close()).await?;
                 faultpoint!("closed");
@@ -121,14 +121,12 @@ impl Poller {
                 return Ok(());
             }
             self.daemon.store.done(&account.name, confirmed).await?;
-            self.note_success(account, Some(wait_at_most(account)));
-            match self.news(account, mailbox.as_mut()).await? {
-                Some(next) => scope = next,
-                None => {
-                    // Goodbye is a courtesy: nothing depends on it.
-                    let _ = step(&stop, mailbox.close()).await;
-                    return Ok(());
-                }
+            self.note_success(&account, Some(wait_at_most(&account)));
+            scope = self.news(&account, mailbox.as_mut()).await?;
+            // What is declared otherwise is no reason to dial again: the connection is the same.
+            let declared = self.declared.now();
+            if !Arc::ptr_eq(&declared, &account) {
+                (account, scope) = (declared, Scope::All);
             }
         }
     }
@@ -172,23 +170,15 @@ impl Poller {
         }
     }
 
-    /// Waits for news and says how much to look at then. `None`: the account changed, and the
-    /// session must begin anew.
-    async fn news(
-        &mut self,
-        account: &Account,
-        mailbox: &mut dyn Mailbox,
-    ) -> Result<Option<Scope>, Ended> {
+    /// Waits for news and says how much to look at then.
+    async fn news(&mut self, account: &Account, mailbox: &mut dyn Mailbox) -> Result<Scope, Ended> {
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
-            () = self.declared.rung() => {
-                let unchanged = self.declared.is(account);
-                Ok(unchanged.then_some(Scope::All))
-            }
-            woken = mailbox.wait(wait_at_most(account)) => Ok(Some(match woken? {
+            () = self.declared.rung() => Ok(Scope::All),
+            woken = mailbox.wait(wait_at_most(account)) => Ok(match woken? {
                 Woken::News => Scope::News,
                 Woken::Timeout => Scope::All,
-            })),
+            }),
         }
     }
 

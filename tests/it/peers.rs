@@ -138,6 +138,11 @@ impl Dovecot {
         std::fs::rename(written, maildir.join("new").join(name)).unwrap();
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
     /// How many mails lie in `new` and `cur` of a folder, `""` for the inbox, `".Done"` else.
     pub fn count(&self, user: &str, folder: &str) -> usize {
         ["new", "cur"]

@@ -252,6 +252,36 @@ async fn a_restored_mailbox_brings_no_second_ticket_and_is_emptied_again() {
     assert_eq!(tickets(&daemon), 6);
 }
 
+/// What is declared otherwise counts at once, in the session that waits: nobody dials again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_session_goes_on_under_what_is_declared_now() {
+    let Some(peer) = Desk::start(&["desk"]) else { return };
+    let account = |more: &str| {
+        let more = format!("since: all, pollInterval: 10m, {more}");
+        desk(&[peer.account("desk", "imaps", &more)])
+            .replace("support: {}", "support: {}\n  sales: {}")
+    };
+    let kept = account("afterFetch: keep");
+    let daemon = Daemon::start(&kept).await;
+    let ready = || condition(&daemon, "desk", ConditionKind::Ready).filter(|(ready, _)| *ready);
+    until("the first look", ready).await;
+    peer.deliver("desk", [1]);
+    daemon.mails(1).await;
+    // Also what was taken before and still lies there is deleted now.
+    let sales = kept.replace("{by: recipient}", "{by: queue, queue: sales}");
+    daemon.write(&sales.replace("afterFetch: keep", "afterFetch: delete"));
+    let answer = daemon.app().handle().reload(Trigger::Http, false).await;
+    assert!(matches!(answer, Some(ReloadAnswer::Applied { .. })), "{answer:?}");
+    peer.until_count("desk", "", 0).await;
+    peer.deliver("desk", [2]);
+    let records = daemon.mails(2).await;
+    assert_eq!(daemon.ticket(&records[0]).ticket.queue, "support");
+    assert_eq!(daemon.ticket(&records[1]).ticket.queue, "sales");
+    peer.until_count("desk", "", 0).await;
+    let log = peer.dovecot.log();
+    assert_eq!(log.matches("Login: user=<desk>").count(), 1, "{log}");
+}
+
 /// A second client that waits in the same mailbox, and tells when the server announces a mail.
 fn announcements(peer: &Desk, user: &str) -> mpsc::Receiver<Instant> {
     let mut stream = TcpStream::connect(("127.0.0.1", peer.dovecot.imap)).unwrap();
