@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::review::{Repository, mail, take_in};
 use crate::trials::{desk, edit, write};
 
 /// Stands in for `gh`: comments lie in a file, what is asked and written beside it.
@@ -49,6 +50,11 @@ fn ended(mut command: Command) -> (i32, String) {
 
 /// The first step, with what the action gives it.
 fn review(folder: &Path) -> (i32, String, String) {
+    review_with(folder, &[])
+}
+
+/// The same, with more of its environment.
+fn review_with(folder: &Path, more: &[(&str, &str)]) -> (i32, String, String) {
     let known =
         ["POSTROOM", "CONFIG", "AGAINST", "STRICT", "DAEMON", "POSTROOM_TOKEN", "LAST", "REPORTS"];
     let mut command = bash(&step(0, &known), folder);
@@ -59,7 +65,8 @@ fn review(folder: &Path) -> (i32, String, String) {
         .env("CONFIG", "config\n")
         .env("AGAINST", "before")
         .env("STRICT", "true")
-        .env("REPORTS", folder.join("reports"));
+        .env("REPORTS", folder.join("reports"))
+        .envs(more.iter().copied());
     let (exit, said) = ended(command);
     (exit, said, std::fs::read_to_string(folder.join("reports/report.md")).unwrap())
 }
@@ -97,6 +104,45 @@ fn the_first_step_reviews() {
     let (exit, said, report) = review(folder.path());
     assert_eq!(exit, 3, "{said}\n{report}");
     assert!(said.contains("did you mean") && !report.contains("tests"), "{said}\n{report}");
+}
+
+/// With a daemon the report names the stored mail that would go elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_step_replays_what_a_daemon_has() {
+    let repository = Repository::new();
+    mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
+    mail(&repository, "two", "Mia <mia@cust.example>", "Offer: ten printers");
+    let app = take_in(&repository, 2).await;
+    let token = std::fs::read_to_string(repository.path().join("data/api-token")).unwrap();
+    let offers = "version: 1\nfilters:\n\
+        \x20 offers: {order: 3, match: [{header: Subject, regex: offer}], set: {queue: vip}}\n";
+    repository.write("config/rules/offers.yaml", offers);
+    let url = format!("http://{}", app.addr());
+    let step = |token: &str, url: &str| {
+        let more =
+            [("DAEMON", url), ("POSTROOM_TOKEN", token), ("LAST", "10"), ("STRICT", "false")];
+        tokio::task::block_in_place(|| review_with(repository.path(), &more))
+    };
+    let (exit, said, report) = step(token.trim(), &url);
+    assert_eq!(exit, 0, "{said}\n{report}");
+    for words in [
+        "### Postroom: 1 change\n",
+        "`filters.offers`",
+        "### Postroom: 1 stored mail would fare differently\n",
+        "Offer: ten printers",
+        "queue: support -&gt; vip",
+    ] {
+        assert!(report.contains(words), "{words:?} in {report}");
+    }
+    assert!(!report.contains("Printer is broken") && !said.contains(token.trim()), "{report}");
+    // A token that is none, and a daemon that is none, fail the review and say so.
+    let (exit, said, _) = step("nonsense", &url);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("this token is unknown"), "{said}");
+    let (exit, said, _) = step(token.trim(), "http://127.0.0.1:9");
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("no daemon answers, and there is no store"), "{said}");
+    app.stop().await;
 }
 
 /// A pull request with comments, and a report for it.

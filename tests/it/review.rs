@@ -11,7 +11,7 @@ use postroom::run::clock::Clock;
 use serde_json::Value;
 
 /// A repository with a desk in it, whose first revision is tagged `before`.
-struct Repository {
+pub struct Repository {
     folder: tempfile::TempDir,
 }
 
@@ -25,7 +25,7 @@ const FILTERS: &str = "version: 1\nfilters:\n\
     \x20 boss: {order: 2, match: [{header: From, address: 'boss@vip\\.example'}], set: {priority: 5 very high}}\n";
 
 impl Repository {
-    fn new() -> Repository {
+    pub fn new() -> Repository {
         let repository = Repository { folder: tempfile::tempdir().unwrap() };
         repository.write("config/desk.yaml", DESK);
         repository.write("config/rules/filters.yaml", FILTERS);
@@ -37,11 +37,11 @@ impl Repository {
         repository
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -159,7 +159,7 @@ fn revisions_that_are_none() {
 }
 
 /// Puts a mail into the Maildir of the desk.
-fn mail(repository: &Repository, name: &str, from: &str, subject: &str) -> PathBuf {
+pub fn mail(repository: &Repository, name: &str, from: &str, subject: &str) -> PathBuf {
     for folder in ["new", "cur", "tmp"] {
         std::fs::create_dir_all(repository.path().join("mail").join(folder)).unwrap();
     }
@@ -171,7 +171,7 @@ fn mail(repository: &Repository, name: &str, from: &str, subject: &str) -> PathB
 }
 
 /// Runs the daemon until all mails are in its store.
-async fn take_in(repository: &Repository, mails: usize) -> App {
+pub async fn take_in(repository: &Repository, mails: usize) -> App {
     run_desk(repository, DESK, mails).await
 }
 
