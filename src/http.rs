@@ -45,6 +45,10 @@ use tokio::sync::Semaphore;
 
 /// Longest request body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The same where a mail comes in it: one of 32 MiB as Base64, with the files of a desk beside it.
+pub const MAIL_BODY_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// Such bodies that one route holds at a time; the next one waits.
+pub const MAIL_BODIES_AT_ONCE: usize = 2;
 /// Until the header of a request, and then its body, must have arrived.
 pub const READ_TIMEOUT_SECS: u64 = 10;
 /// Until a request must be answered.

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::client::{Client, ServerArgs};
 use super::{Exit, Failure, FilesArgs, output, page, report, wait_for};
 use crate::config::{Loaded, Severity};
-use crate::core::ending;
 use crate::http::dto::config::{CheckView, ProblemView};
 use crate::http::dto::oauth::StandingView;
 use crate::lint::{self, Around, SignIn};
@@ -101,19 +99,7 @@ pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
 fn sign_ins(client: &Client) -> Result<Vec<SignIn>, Failure> {
     let all: Vec<StandingView> = wait_for(page::every(client, "/api/v1/oauth"))?;
     let now = Timestamp::now();
-    Ok(all.into_iter().filter_map(|one| near_its_end(one, now)).collect())
-}
-
-fn near_its_end(standing: StandingView, now: Timestamp) -> Option<SignIn> {
-    let issued = standing.refresh_issued?.parse().ok()?;
-    let ends: Timestamp = standing.refresh_ends?.parse().ok()?;
-    Some(SignIn {
-        server: standing.kind == "smtp",
-        name: standing.name,
-        profile: standing.profile,
-        ends: ends.to_zoned(TimeZone::UTC).date(),
-        days: ending::days_left(issued, ends, now)?,
-    })
+    Ok(all.into_iter().filter_map(|one| one.near_its_end(now)).collect())
 }
 
 fn explain(rule: &str) -> Result<Exit, Failure> {
@@ -154,11 +140,11 @@ fn summary(loaded: &Loaded) -> String {
         count => format!(", {count} allowed"),
     };
     format!(
-        "revision {revision} is good: {} files, {} mail accounts, {} queues, {} filters; {}{allowed}",
-        loaded.files.len(),
-        config.accounts.len(),
-        config.queues.len(),
-        config.filters.len(),
+        "revision {revision} is good: {}, {}, {}, {}; {}{allowed}",
+        report::markdown::counted(loaded.files.len(), "file"),
+        report::markdown::counted(config.accounts.len(), "mail account"),
+        report::markdown::counted(config.queues.len(), "queue"),
+        report::markdown::counted(config.filters.len(), "filter"),
         output::count(&loaded.problems),
     )
 }

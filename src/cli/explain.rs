@@ -15,6 +15,7 @@ use super::client::{ServerArgs, query};
 use super::output::{Format, clean, paint};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
 use crate::core::config::Config;
+use crate::http::MAIL_BODY_BYTES_MAX;
 use crate::http::dto::config::FileView;
 use crate::http::explain::{
     ExplainError, ExplainRequest, Explanation, FilterView, explain, explain_with,
@@ -106,9 +107,30 @@ fn show(explanation: &Explanation, args: &ExplainArgs) -> Exit {
 
 /// What a daemon would make of it as it is.
 fn of_daemon(url: &str, args: &ExplainArgs, raw: Vec<u8>) -> Result<Explanation, Failure> {
+    if !url.contains("://") {
+        let message = format!("{url:?} is no URL: --against takes that of a daemon here");
+        let hint = "for other files name them with -c";
+        return Err(Failure::new(message).hint(hint).exit(Exit::Usage));
+    }
     let client = args.server.client_of(url)?;
+    fits(raw.len())?;
     let path = query("/api/v1/explain", &[("account", Some(args.account.clone()))]);
     wait_for(client.post_bytes(&path, "message/rfc822", raw))
+}
+
+/// Whether a daemon takes so much at a time.
+fn fits(bytes: usize) -> Result<(), Failure> {
+    if bytes <= MAIL_BODY_BYTES_MAX {
+        return Ok(());
+    }
+    let mib = 1024 * 1024;
+    let message = format!(
+        "this is too large for a daemon: {} MiB to be sent, {} MiB are taken",
+        bytes.div_ceil(mib),
+        MAIL_BODY_BYTES_MAX / mib
+    );
+    let hint = "judge it by the files alone: `postroom explain MAIL.eml --account NAME -c config/`";
+    Err(Failure::new(message).hint(hint))
 }
 
 fn no_account(error: ExplainError) -> Failure {
@@ -131,8 +153,10 @@ fn with_store(
         mail: STANDARD.encode(&raw),
         files: files.iter().map(view).collect(),
     };
+    let bytes = files.iter().map(|(_, content)| content.len()).sum::<usize>() + request.mail.len();
     let body = serde_json::to_value(request).expect("a request is plain data");
     let client = args.server.client()?;
+    fits(bytes)?;
     match wait_for(client.send(hyper::Method::POST, "/api/v1/explain/files", Some(&body))) {
         Err(failure) if failure.exit == Exit::Unreachable => {}
         answer => return answer,

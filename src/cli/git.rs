@@ -75,7 +75,7 @@ fn commit(folder: &Path, revision: &str) -> Result<(), Failure> {
                 format!("could not find revision {revision:?} in the repository of {place}");
             let hint = "a shallow clone has only one: fetch the base branch first";
             if failure.message.contains("not a git repository") {
-                failure
+                failure.hint("name a directory instead, or call it within the repository")
             } else {
                 Failure::new(message).hint(hint)
             }

@@ -25,6 +25,28 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
+/// How many bytes a body may have on a route.
+#[derive(Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+impl BodyLimit {
+    fn of(request: &Request) -> Option<BodyLimit> {
+        request.extensions().get().copied()
+    }
+}
+
+/// Says of a body that is too large how large it may be.
+fn refused(status: StatusCode, detail: String, limit: Option<BodyLimit>) -> Problem {
+    match limit.filter(|_| status == StatusCode::PAYLOAD_TOO_LARGE) {
+        Some(BodyLimit(bytes)) => {
+            let detail =
+                format!("the body has more than {} KiB, the most that is taken here", bytes / 1024);
+            Problem::new(status, detail).hint("send less at a time")
+        }
+        None => Problem::new(status, detail),
+    }
+}
+
 /// A JSON body whose mistakes are answered as a problem.
 pub(super) struct Body<T>(pub T);
 
@@ -32,9 +54,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
+        let limit = BodyLimit::of(&request);
         match Json::from_request(request, state).await {
             Ok(Json(value)) => Ok(Body(value)),
-            Err(rejection) => Err(explain_rejection(&rejection)),
+            Err(rejection) => Err(explain_rejection(&rejection, limit)),
         }
     }
 }
@@ -96,20 +119,21 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Raw, Problem> {
+        let limit = BodyLimit::of(&request);
         match Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Raw(bytes)),
-            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
+            Err(rejection) => Err(refused(rejection.status(), rejection.body_text(), limit)),
         }
     }
 }
 
-fn explain_rejection(rejection: &JsonRejection) -> Problem {
+fn explain_rejection(rejection: &JsonRejection, limit: Option<BodyLimit>) -> Problem {
     match rejection {
         JsonRejection::MissingJsonContentType(_) => Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "the body must be sent as application/json",
         ),
         // Its text quotes keys and types, never what else stood in the body.
-        rejection => Problem::new(rejection.status(), rejection.body_text()),
+        rejection => refused(rejection.status(), rejection.body_text(), limit),
     }
 }

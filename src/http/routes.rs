@@ -15,6 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tower::limit::ConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
@@ -39,10 +40,11 @@ use super::dto::ticket::{
 use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
-    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, READ_TIMEOUT_SECS,
-    REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
+    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, MAIL_BODIES_AT_ONCE,
+    MAIL_BODY_BYTES_MAX, READ_TIMEOUT_SECS, REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
 };
 use crate::core::config::Role;
+use crate::http::api::BodyLimit;
 use crate::http::explain::{ExplainRequest, Explanation};
 use crate::http::replay::{ReplayRequest, ReplayView};
 
@@ -99,6 +101,8 @@ pub struct Route {
     pub gives: Payload,
     /// What becomes of it when it is asked for again.
     pub again: Again,
+    /// Whether a mail comes in its body, which is larger then.
+    pub takes_mail: bool,
     /// Seconds until it must be answered.
     pub within_secs: u64,
     handler: MethodRouter<Web>,
@@ -125,6 +129,10 @@ const MANAGER_PAGE: Access = Access::Page(Some(Role::Manager));
 const ADMIN_PAGE: Access = Access::Page(Some(Role::Admin));
 /// Until a trial of an account or a server must have ended.
 const PROBE_TIMEOUT_SECS: u64 = 180;
+
+/// What a check of files understands.
+const CHECK: &[(&str, &str)] =
+    &[("withSignIns", "`true`: also sign-ins of people that this daemon knows and that end soon")];
 
 /// What every listing understands.
 const PAGE: &[(&str, &str)] =
@@ -250,10 +258,10 @@ pub fn all() -> Vec<Route> {
 
         get("/api/v1/config", ADMIN, "The configuration that runs, secrets as references", config::show).json::<serde_json::Value>(),
         get("/api/v1/config/files", ADMIN, "The files of the revision that was applied last", config::files).query(FILES).json::<FilesView>(),
-        post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).takes_bytes("application/yaml").json::<CheckView>(),
-        post("/api/v1/explain", USER, "What would become of this mail, with what the store knows; nothing is recorded", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").json::<Explanation>(),
-        post("/api/v1/explain/files", ADMIN, "What would become of this mail under these files, with what the store knows; nothing is recorded", replay::explain).takes::<ExplainRequest>().json::<Explanation>(),
-        post("/api/v1/replay", ADMIN, "Which of the newest mails would fare differently under these files; nothing is recorded", replay::replay).takes::<ReplayRequest>().json::<ReplayView>().within(REPLAY_TIMEOUT_SECS),
+        post("/api/v1/check", ADMIN, "What is wrong with this configuration", config::check).query(CHECK).takes_bytes("application/yaml").json::<CheckView>(),
+        post("/api/v1/explain", USER, "What would become of this mail, with what the store knows; nothing is recorded", explain::explain).query(EXPLAIN).takes_bytes("message/rfc822").takes_mail().json::<Explanation>(),
+        post("/api/v1/explain/files", ADMIN, "What would become of this mail under these files, with what the store knows; nothing is recorded", replay::explain).takes::<ExplainRequest>().takes_mail().json::<Explanation>(),
+        post("/api/v1/replay", ADMIN, "Which of the newest mails would fare differently under these files; nothing is recorded", replay::replay).takes::<ReplayRequest>().takes_mail().json::<ReplayView>().within(REPLAY_TIMEOUT_SECS),
         post("/api/v1/store/backup", ADMIN, "Copy the store into an empty directory on the machine of the daemon", ops::backup).kept().takes::<BackupRequest>().json::<DoneView>().within(BACKUP_TIMEOUT_SECS),
 
         get("/assets/{file}", OPEN_PAGE, "Style, script and icon of the page", pages::assets::serve).bytes("text/css"),
@@ -307,9 +315,15 @@ pub fn router(web: Web) -> Router {
     for route in all() {
         let admit = from_fn_with_state((web.clone(), route.access), guard::admit);
         let in_time = from_fn_with_state(Duration::from_secs(route.within_secs), in_time);
+        let handler = route.handler;
+        let handler: MethodRouter<Web> = match route.takes_mail {
+            true => limited(handler, MAIL_BODY_BYTES_MAX)
+                .layer(ConcurrencyLimitLayer::new(MAIL_BODIES_AT_ONCE)),
+            false => limited(handler, BODY_BYTES_MAX),
+        };
         let handler = match route.again {
-            Again::Same | Again::Committed => route.handler,
-            Again::Kept => route.handler.layer(from_fn_with_state(web.clone(), once::answer)),
+            Again::Same | Again::Committed => handler,
+            Again::Kept => handler.layer(from_fn_with_state(web.clone(), once::answer)),
         };
         router = router.route(route.path, handler.layer(in_time).layer(admit));
     }
@@ -322,6 +336,12 @@ pub fn router(web: Web) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(web.clone(), guard::observe))
         .with_state(web)
+}
+
+/// Bounds the body, and lets a refusal name the bound.
+fn limited(handler: MethodRouter<Web>, bytes_max: usize) -> MethodRouter<Web> {
+    let handler: MethodRouter<Web> = handler.layer(Extension(BodyLimit(bytes_max)));
+    handler.layer(DefaultBodyLimit::max(bytes_max))
 }
 
 /// Name of a role as in YAML.
@@ -348,6 +368,8 @@ pub fn documentation() -> String {
          answered as before and changes nothing. Another request with that key is refused (422). What was\n\
          refused changed nothing and may be tried again with its key. `PUT` and `DELETE` have the same effect\n\
          when they are repeated, and so has a `POST` that only looks: preview, test, check, explain, replay.\n\n\
+         A body may have 1 MiB, and 48 MiB where a mail or the files of two desks come in it (explain,\n\
+         replay); it must have come within 10 seconds. What is larger is refused (413).\n\n\
          This page is made from the table in `src/http/routes.rs`.\n\n",
     );
     list(&mut page, |route| !route.access.is_page());
@@ -396,6 +418,11 @@ impl Route {
 
     fn takes<T: JsonSchema + Any>(mut self) -> Route {
         self.takes = Payload::Json(|generator| generator.subschema_for::<T>());
+        self
+    }
+
+    fn takes_mail(mut self) -> Route {
+        self.takes_mail = true;
         self
     }
 
@@ -451,6 +478,7 @@ fn route<H: Handler<T, Web>, T: 'static>(
         takes: Payload::None,
         gives: Payload::None,
         again: Again::Same,
+        takes_mail: false,
         within_secs: ANSWER_TIMEOUT_SECS,
         handler: on(filter, handler),
     }

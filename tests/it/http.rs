@@ -355,7 +355,9 @@ async fn every_refusal_is_a_problem() {
         (admin(Method::POST, note, vec![b' '; 2 << 20]), 413),
         (admin(Method::POST, "/api/v1/check", vec![b'#'; 2 << 20]), 413),
         (admin(Method::POST, "/api/v1/check", vec![0xff]), 422),
-        (admin(Method::POST, "/api/v1/explain?account=x", vec![b'x'; 2 << 20]), 413),
+        (admin(Method::POST, "/api/v1/explain?account=x", vec![b'x'; 49 << 20]), 413),
+        // A mail may be larger than other bodies; this one is for an account that is not there.
+        (admin(Method::POST, "/api/v1/explain?account=x", vec![b'x'; 33 << 20]), 404),
         (xml, 415),
     ];
     for (asked, expected) in cases {
@@ -368,6 +370,11 @@ async fn every_refusal_is_a_problem() {
         assert_eq!(body["status"], expected, "{what}: {said}");
         assert_eq!(body["title"], status.canonical_reason().unwrap(), "{what}: {said}");
         assert!(!body["detail"].as_str().unwrap().is_empty(), "{what}: {said}");
+        if expected == 413 {
+            let most = if what.contains("/explain") { "49152 KiB" } else { "1024 KiB" };
+            assert!(body["detail"].as_str().unwrap().contains(most), "{what}: {said}");
+            assert_eq!(body["hint"], "send less at a time", "{what}");
+        }
     }
 }
 

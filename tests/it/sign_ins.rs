@@ -303,6 +303,33 @@ async fn check_asks_the_daemon_for_sign_ins_near_their_end() {
     assert!(said.contains("mailAccounts.box.oauth2Profile: the sign-in ends in 4 days"), "{said}");
     assert!(said.contains("sign in now: `postroom oauth login m --account box`"), "{said}");
     check(&["--with-sign-ins"], "http://127.0.0.1:1", 69);
+    // Asked directly, the daemon says the same.
+    let token = std::fs::read_to_string(daemon.path("data/api-token")).unwrap();
+    let yaml = std::fs::read(daemon.path("config/desk.yaml")).unwrap();
+    let ask = async |query: &str| -> String {
+        let asked = hyper::Request::post(format!("/api/v1/check{query}"))
+            .header("host", daemon.app().addr().to_string())
+            .header("authorization", format!("Bearer {}", token.trim()))
+            .body(http_body_util::Full::new(hyper::body::Bytes::from(yaml.clone())))
+            .unwrap();
+        answered(daemon.app().addr(), asked).await
+    };
+    assert!(ask("?withSignIns=true").await.contains("the sign-in ends in 4 days"));
+    assert!(!ask("").await.contains("the sign-in"));
+}
+
+/// What is answered to one request over one connection.
+async fn answered(
+    address: std::net::SocketAddr,
+    asked: hyper::Request<http_body_util::Full<hyper::body::Bytes>>,
+) -> String {
+    use http_body_util::BodyExt;
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let body = sender.send_request(asked).await.unwrap().into_body();
+    String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
 /// A mailbox at the stand-in for Microsoft Graph, read as a person who has signed in.

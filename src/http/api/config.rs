@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Query, Raw};
 use crate::config::Severity;
 use crate::http::dto::config::{CheckView, FileView, FilesView, ProblemView};
+use crate::http::dto::oauth::StandingView;
 use crate::http::problem::Problem;
 use crate::http::{Web, redacted};
-use crate::lint::{self, Around};
+use crate::lint::{self, Around, SignIn};
 
 /// What runs, secrets as references.
 pub async fn show(State(web): State<Web>) -> Json<Value> {
@@ -47,16 +48,29 @@ pub async fn files(
     }))
 }
 
+/// What may stand in the query for a check.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckQuery {
+    #[serde(default)]
+    with_sign_ins: bool,
+}
+
 /// What is wrong with a configuration.
-pub async fn check(State(_): State<Web>, Raw(yaml): Raw) -> Result<Json<CheckView>, Problem> {
+pub async fn check(
+    State(web): State<Web>,
+    Query(query): Query<CheckQuery>,
+    Raw(yaml): Raw,
+) -> Result<Json<CheckView>, Problem> {
     let yaml = String::from_utf8(yaml.into())
         .map_err(|_| Problem::unprocessable("the configuration is not UTF-8"))?;
     let files = vec![("configuration.yaml".to_owned(), yaml)];
+    let sign_ins = if query.with_sign_ins { sign_ins(&web).await } else { Vec::new() };
     let judge = move || {
         let mut loaded = crate::config::load_saved(&files);
         // Nothing that the file names is looked at on this machine.
         let today = Zoned::now().date();
-        let around = Around { today, secrets: None, certificates: false, sign_ins: Vec::new() };
+        let around = Around { today, secrets: None, certificates: false, sign_ins };
         lint::add(&mut loaded, &around);
         loaded
     };
@@ -67,4 +81,13 @@ pub async fn check(State(_): State<Web>, Raw(yaml): Raw) -> Result<Json<CheckVie
         valid: loaded.config.is_some() && !errors,
         problems: loaded.problems.iter().map(ProblemView::from).collect(),
     }))
+}
+
+/// Sign-ins of people that are near their end.
+async fn sign_ins(web: &Web) -> Vec<SignIn> {
+    // By the same clock as everything else that `check` says.
+    let (config, now) = (web.handle.running.load().config.clone(), Timestamp::now());
+    let all = web.handle.tokens.standing(&config).await;
+    let views = all.iter().map(|one| StandingView::of(&config, one, now));
+    views.filter_map(|one| one.near_its_end(now)).collect()
 }

@@ -1,10 +1,13 @@
 //! Signing in with OAuth2, and how everybody stands.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::config::{Config, Grant};
+use crate::core::ending;
+use crate::lint::SignIn;
 use crate::run::tokens::{Begun, Standing};
 
 /// Who signs in.
@@ -112,6 +115,21 @@ impl SignInView {
             via_daemon,
             ends: begun.ends.to_string(),
         }
+    }
+}
+
+impl StandingView {
+    /// What `check` says of it, if the sign-in ends soon.
+    pub fn near_its_end(self, now: Timestamp) -> Option<SignIn> {
+        let issued = self.refresh_issued?.parse().ok()?;
+        let ends: Timestamp = self.refresh_ends?.parse().ok()?;
+        Some(SignIn {
+            server: self.kind == "smtp",
+            name: self.name,
+            profile: self.profile,
+            ends: ends.to_zoned(TimeZone::UTC).date(),
+            days: ending::days_left(issued, ends, now)?,
+        })
     }
 }
 

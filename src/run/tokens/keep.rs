@@ -71,7 +71,7 @@ impl Tokens {
         };
         let (from, to) = (former.key(&config.oauth2), holder.key(&config.oauth2));
         let sealed = self.sealed(&config.oauth2, &to, &grant)?;
-        let moved = self.store()?.move_grant(&from, &to, sealed).await;
+        let moved = self.store(holder)?.move_grant(&from, &to, sealed).await;
         moved.map_err(|error| failed_store(&error))?;
         *slot = Slot::default();
         let (kind, name, profile) = (holder.kind.word(), &holder.name, &holder.profile);
@@ -82,7 +82,7 @@ impl Tokens {
     /// What is stored under a name. What was given to another profile, or was stored by a later
     /// version, counts for nothing.
     async fn read(&self, oauth2: &OAuth2, holder: &Holder) -> Result<Option<Grant>, TokenError> {
-        let (store, name) = (self.store()?.clone(), holder.key(oauth2));
+        let (store, name) = (self.store(holder)?.clone(), holder.key(oauth2));
         let sealed = {
             let name = name.clone();
             threads::STORE.run(move || store.grant(&name)).await
@@ -99,12 +99,14 @@ impl Tokens {
         Ok(Grant::read(&plain).filter(|grant| grant.profile == holder.profile))
     }
 
-    fn store(&self) -> Result<&Store, TokenError> {
+    fn store(&self, holder: &Holder) -> Result<&Store, TokenError> {
         self.0.parts.store.as_ref().ok_or_else(|| {
             let message = "its tokens belong to a person and are kept by the daemon".to_owned();
-            let hint =
-                "let the daemon try: `postroom probe NAME --daemon`, or the page of accounts";
-            TokenError::new(Why::Declared, message, hint)
+            let name = &holder.name;
+            let hint = format!(
+                "let the daemon try: `postroom probe {name} --daemon`, or the page of accounts"
+            );
+            TokenError::new(Why::Declared, message, &hint)
         })
     }
 
@@ -117,7 +119,7 @@ impl Tokens {
     ) -> Result<(), TokenError> {
         let name = holder.key(oauth2);
         let sealed = self.sealed(oauth2, &name, grant)?;
-        let kept = self.store()?.keep_grant(&name, Some(sealed)).await;
+        let kept = self.store(holder)?.keep_grant(&name, Some(sealed)).await;
         kept.map_err(|error| failed_store(&error))
     }
 
