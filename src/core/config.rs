@@ -129,6 +129,8 @@ pub struct Intake {
     pub dedupe: Dedupe,
     /// What becomes of those whom a customer's mail names in To and Cc.
     pub cc: Cc,
+    /// Whose mail is answered automatically.
+    pub answer: Answer,
     /// Mail server whose word about the sender of a mail is believed (RFC 8601).
     pub authserv_id: Option<String>,
     /// What an agent's mail begins with that is not for the customer; `None`: nothing does.
@@ -141,6 +143,7 @@ impl Default for Intake {
             customers: Customers::default(),
             dedupe: Dedupe::default(),
             cc: Cc::default(),
+            answer: Answer::default(),
             authserv_id: None,
             internal_marker: Some("#internal".into()),
         }
@@ -155,6 +158,16 @@ pub enum Cc {
     Participants,
     /// Nothing; whom an agent writes to takes part all the same.
     Ignore,
+}
+
+/// Whose mail is answered automatically.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answer {
+    /// Everybody's.
+    #[default]
+    Everybody,
+    /// Only what our own mail server calls authentic.
+    Authenticated,
 }
 
 /// Whose mail becomes a ticket.

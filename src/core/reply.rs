@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::config::{Config, Sender, Switch};
+use super::authentication;
+use super::config::{Answer, Config, Sender, Switch};
 use super::header;
 use super::intake::{Answered, SenderOfMail};
 use super::mail::Mail;
@@ -69,6 +70,8 @@ pub enum Suppression {
     /// A follow-up that anybody could have written names a Reply-To that takes no part in the
     /// ticket.
     UnknownReplyTo,
+    /// Only authentic mail is answered, and nobody says so of this one.
+    Unauthenticated,
 }
 
 impl Suppression {
@@ -94,6 +97,7 @@ impl Suppression {
             Suppression::PerHour => "perHour",
             Suppression::Undeliverable => "undeliverable",
             Suppression::UnknownReplyTo => "unknownReplyTo",
+            Suppression::Unauthenticated => "unauthenticated",
         }
     }
 }
@@ -101,8 +105,9 @@ impl Suppression {
 /// What speaks against an answer, as far as mail and configuration tell; the first reason counts,
 /// in the order of [`Suppression`].
 ///
-/// `auto_reply` is what filters want; `Some(true)` lifts the two reasons that speak of the way a mail was distributed and not
-/// of who wrote it: list headers and Precedence. Nothing lifts the others: an answer to a robot
+/// `auto_reply` is what filters want; `Some(true)` lifts the two reasons that speak of the way a mail
+/// was distributed and not of who wrote it, list headers and Precedence, and the want of a proof of
+/// who did. Nothing lifts the others: an answer to a robot
 /// or to ourselves is how loops begin (RFC 3834 section 2).
 pub fn suppression(
     config: &Config,
@@ -113,6 +118,24 @@ pub fn suppression(
     by_header(mail, auto_reply == Some(true))
         .or_else(|| by_sender(config, mail, sender))
         .or_else(|| (auto_reply == Some(false)).then_some(Suppression::Filter))
+        .or_else(|| unauthenticated(config, mail, sender).filter(|_| auto_reply != Some(true)))
+}
+
+/// Anybody can write in anybody's name. A desk that wants nobody to get answers to what he never
+/// wrote believes its own mail server only, and answers nobody but the author or his domain.
+fn unauthenticated(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option<Suppression> {
+    let is_proven = |server: &String| authentication::method(mail, server).is_some();
+    let answered = sender.answer_to.as_ref().map(Address::domain);
+    let author = sender.mailbox.address.as_ref().map(Address::domain);
+    match config.intake.answer {
+        Answer::Everybody => None,
+        Answer::Authenticated
+            if answered == author && config.intake.authserv_id.as_ref().is_some_and(is_proven) =>
+        {
+            None
+        }
+        Answer::Authenticated => Some(Suppression::Unauthenticated),
+    }
 }
 
 /// What speaks against it, given how often this address, this address in this ticket, and
@@ -318,6 +341,33 @@ mod tests {
         check("X-Auto-Response-Suppress: None", None);
         check("X-Autoreply: no", None);
         check("Return-Path: <eve@cust.example>", None);
+    }
+
+    /// Answered only if authentic, and an answer goes here.
+    #[track_caller]
+    fn check_authentic(result: &str, reply_to: &str, auto_reply: Option<bool>, answered: bool) {
+        let mut config = config();
+        config.intake.answer = Answer::Authenticated;
+        config.intake.authserv_id = Some("mx.corp.example".into());
+        let headers = format!("Authentication-Results: {result}\n{EVE}{reply_to}");
+        let mail = mail(&headers);
+        let sender = sender_of(&config, &mail);
+        let expected = (!answered).then_some(Suppression::Unauthenticated);
+        assert_eq!(suppression(&config, &mail, &sender, auto_reply), expected, "{headers}");
+    }
+
+    #[test]
+    fn only_authentic_mail_if_that_is_wanted() {
+        let good = "mx.corp.example; dmarc=pass header.from=cust.example";
+        check_authentic(good, "", None, true);
+        check_authentic("mx.corp.example; dkim=pass header.d=cust.example", "", None, true);
+        check_authentic("mx.corp.example; dmarc=fail header.from=cust.example", "", None, false);
+        check_authentic("mx.evil.example; dmarc=pass header.from=cust.example", "", None, false);
+        check_authentic("mx.corp.example; none", "", None, false);
+        // A proof of who wrote is none of who is to be answered.
+        check_authentic(good, "Reply-To: victim@else.example", None, false);
+        check_authentic(good, "Reply-To: desk@cust.example", None, true);
+        check_authentic("mx.corp.example; none", "", Some(true), true);
     }
 
     #[test]

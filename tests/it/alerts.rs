@@ -139,7 +139,8 @@ fn speaks_of_a_loop(reason: &Suppression) -> bool {
         | Suppression::NoAddress
         | Suppression::Filter
         | Suppression::Undeliverable
-        | Suppression::UnknownReplyTo => false,
+        | Suppression::UnknownReplyTo
+        | Suppression::Unauthenticated => false,
     }
 }
 

@@ -20,6 +20,7 @@ const ONLY_CHECK_KNOWS: &[(&str, &str)] = &[
     ("reads the same mailbox as", "objects are compared with each other"),
     ("is declared twice, with other letters", "keys are compared as addresses"),
     ("is the folder that is read", "two keys are compared"),
+    ("authservId is missing", "two keys are compared"),
     ("no condition captures", "regular expression and placeholder stand apart"),
     ("key \"afterFetch\" is missing", "it may stand in defaults instead"),
     ("key \"host\" is missing", "it depends on the type"),

@@ -3,7 +3,7 @@
 use super::value;
 use crate::config::problem::Scope;
 use crate::config::spec::{self, desk};
-use crate::core::config::{Cc, Customers, Dedupe, Desk, Intake, Limits};
+use crate::core::config::{Answer, Cc, Customers, Dedupe, Desk, Intake, Limits};
 
 /// Longest hook. Characters.
 const HOOK_CHARS_MAX: usize = 32;
@@ -42,6 +42,18 @@ pub fn intake(spec: &spec::Intake, scope: &Scope<'_>) -> Intake {
         cc: match spec.cc {
             None | Some(desk::Cc::Participants) => Cc::Participants,
             Some(desk::Cc::Ignore) => Cc::Ignore,
+        },
+        answer: match spec.answer {
+            None | Some(desk::Answer::Everybody) => Answer::Everybody,
+            Some(desk::Answer::Authenticated) => {
+                if authserv_id.is_none() {
+                    scope.at("answer").error(
+                        "nobody is known to be authentic: authservId is missing",
+                        "name the mail server whose Authentication-Results are believed",
+                    );
+                }
+                Answer::Authenticated
+            }
         },
         authserv_id: authserv_id.map(|name| server_name(name, &scope.at("authservId"))),
         internal_marker: match &spec.internal_marker {

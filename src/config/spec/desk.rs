@@ -35,6 +35,8 @@ pub struct Intake {
     pub dedupe: Option<Dedupe>,
     /// What becomes of those whom a customer's mail names in To and Cc. Default `participants`.
     pub cc: Option<Cc>,
+    /// Whose mail is answered automatically. Default `everybody`.
+    pub answer: Option<Answer>,
     /// Name with which your own mail server begins its `Authentication-Results` (RFC 8601), such
     /// as `mx.example.com`. An agent whose mail it calls authentic (`dmarc=pass` for the domain in
     /// From, or `dkim=pass` of that domain) is believed to have written it. Name a server only if
@@ -64,6 +66,18 @@ pub enum Cc {
     Participants,
     /// Nothing. Whom an agent writes to takes part all the same.
     Ignore,
+}
+
+/// Whose mail is answered automatically.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// Everybody's.
+    Everybody,
+    /// Only mail that the server named in `authservId` calls authentic, with an answer to the same
+    /// domain, or that a filter allows with `autoReply: allow`. Whoever writes in somebody else's
+    /// name makes the desk send nothing to him. Other mail becomes a ticket as ever.
+    Authenticated,
 }
 
 /// How far a repeated mail is recognised.

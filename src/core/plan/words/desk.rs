@@ -2,7 +2,7 @@
 
 use super::{Both, End, Kind, Start, Told, change, differing};
 use crate::core::config::{
-    Cc, Customers, Dedupe, Desk, Intake, Limits, NotificationText, Oidc, SignIn, Switch,
+    Answer, Cc, Customers, Dedupe, Desk, Intake, Limits, NotificationText, Oidc, SignIn, Switch,
 };
 
 pub(in super::super) const NOTIFICATION: Kind<NotificationText> = Kind {
@@ -65,6 +65,12 @@ pub(in super::super) fn intake(old: &Intake, new: &Intake) -> Told {
         Cc::Ignore => {
             "who stands in To and Cc of a customer's mail no longer takes part; those who do stay"
                 .into()
+        }
+    });
+    told.when(old.answer != new.answer, || match new.answer {
+        Answer::Everybody => "everybody's mail is answered automatically".into(),
+        Answer::Authenticated => {
+            "only mail that our own mail server calls authentic is answered automatically".into()
         }
     });
     told.when(old.authserv_id != new.authserv_id, || match &new.authserv_id {
