@@ -275,6 +275,8 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                     compared: None,
                     ungiven: Ungiven::default(),
                     missing: Vec::new(),
+                    failures: 0,
+                    slow: false,
                     stop,
                 }))),
                 // Declared when the order was given and gone since: the next order says so.

@@ -10,6 +10,8 @@ pub const SESSIONS_MAX: usize = 256;
 /// Sessions at a time of accounts whose last session failed. They have places of their own: servers
 /// that hang until the deadline would take all of them, and the others had to wait.
 pub const DOUBTFUL_SESSIONS_MAX: usize = 128;
+/// Bytes of such mails of accounts that are slow or fail, beside the others'.
+pub const DOUBTFUL_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Sessions that are kept open while nothing happens, which may be for hours. They, too, take no
 /// place from those that look.
 pub const WAITING_SESSIONS_MAX: usize = 192;
@@ -33,6 +35,7 @@ pub struct Gate {
     doubtful: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    doubtful_bytes: Arc<Semaphore>,
     resumes: Arc<Semaphore>,
     hosts: Mutex<Hosts>,
 }
@@ -55,12 +58,12 @@ struct Host {
     waiting: Arc<Semaphore>,
 }
 
-/// How the last session of an account went.
+/// How an account was served the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Well, or there was none.
+    /// Well, or it is the first time.
     Good,
-    /// It failed.
+    /// Not at all, or slowly.
     Doubtful,
 }
 
@@ -82,7 +85,8 @@ impl Default for Gate {
             sessions: Arc::new(Semaphore::new(SESSIONS_MAX)),
             doubtful: Arc::new(Semaphore::new(DOUBTFUL_SESSIONS_MAX)),
             waiting: Arc::new(Semaphore::new(WAITING_SESSIONS_MAX)),
-            bytes: Arc::new(Semaphore::new((IN_FLIGHT_BYTES_MAX / UNIT_BYTES) as usize)),
+            bytes: Arc::new(Semaphore::new(units(IN_FLIGHT_BYTES_MAX) as usize)),
+            doubtful_bytes: Arc::new(Semaphore::new(units(DOUBTFUL_BYTES_MAX) as usize)),
             resumes: Arc::new(Semaphore::new(RESUMES_MAX)),
             hosts: Mutex::default(),
         }
@@ -103,9 +107,22 @@ impl Gate {
     }
 
     /// Waits for room for this many bytes.
-    pub async fn bytes(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = bytes.min(IN_FLIGHT_BYTES_MAX).div_ceil(UNIT_BYTES) as u32;
-        acquire(&self.bytes, units).await
+    pub async fn bytes(&self, bytes: u64, standing: Standing) -> OwnedSemaphorePermit {
+        let (room, max) = self.room(standing);
+        acquire(room, units(bytes.min(max))).await
+    }
+
+    /// Room for this many bytes, if there is some now.
+    pub fn bytes_now(&self, bytes: u64, standing: Standing) -> Option<OwnedSemaphorePermit> {
+        let (room, max) = self.room(standing);
+        room.clone().try_acquire_many_owned(units(bytes.min(max))).ok()
+    }
+
+    fn room(&self, standing: Standing) -> (&Arc<Semaphore>, u64) {
+        match standing {
+            Standing::Good => (&self.bytes, IN_FLIGHT_BYTES_MAX),
+            Standing::Doubtful => (&self.doubtful_bytes, DOUBTFUL_BYTES_MAX),
+        }
     }
 
     /// Waits for the right to take in what a crash left half-done.
@@ -153,6 +170,10 @@ impl Pass {
         }
         self.waits.is_some()
     }
+}
+
+fn units(bytes: u64) -> u32 {
+    bytes.div_ceil(UNIT_BYTES) as u32
 }
 
 async fn acquire(semaphore: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit {
@@ -229,9 +250,13 @@ mod tests {
     #[tokio::test]
     async fn a_mail_larger_than_the_bound_passes_alone() {
         let gate = Gate::default();
-        let large = gate.bytes(u64::MAX).await;
-        assert!(gate.bytes(1).now_or_never().is_none());
-        drop(large);
-        assert!(gate.bytes(1).now_or_never().is_some());
+        for (standing, other) in [(Good, Doubtful), (Doubtful, Good)] {
+            let large = gate.bytes(u64::MAX, standing).await;
+            assert!(gate.bytes(1, standing).now_or_never().is_none());
+            assert!(gate.bytes_now(1, standing).is_none());
+            assert!(gate.bytes_now(1, other).is_some());
+            drop(large);
+            assert!(gate.bytes(1, standing).now_or_never().is_some());
+        }
     }
 }

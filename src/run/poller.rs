@@ -15,6 +15,7 @@ mod pace;
 mod report;
 mod take;
 mod telling;
+mod transfer;
 mod ungiven;
 
 use std::sync::Arc;
@@ -55,6 +56,10 @@ pub struct Poller {
     pub ungiven: Ungiven,
     /// Mails of the present page that it did not give.
     pub missing: Vec<Entry>,
+    /// Sessions that failed since the last one that did not.
+    pub failures: u32,
+    /// Whether the last transfer was slow.
+    pub slow: bool,
     /// Asks to end at the next safe point.
     pub stop: CancellationToken,
 }
@@ -74,16 +79,14 @@ enum Ended {
 
 /// Runs until asked to stop. The poller is boxed because a future keeps its arguments twice.
 pub async fn run(mut poller: Box<Poller>) {
-    let mut failures = 0;
     while !poller.stop.is_cancelled() {
         let account = poller.declared.begin();
         let began = Instant::now();
-        let standing = if failures == 0 { Standing::Good } else { Standing::Doubtful };
-        let result = poller.turn(&account, standing).await;
+        let result = poller.turn(&account).await;
         if matches!(result, Err(Ended::Mailbox(MailboxError::Login(_)))) {
             poller.distrust_token(&account).await;
         }
-        let pause = poller.after_session(&account, result, &mut failures, began.elapsed());
+        let pause = poller.after_session(&account, result, began.elapsed());
         poller.rest(pause).await;
     }
 }
@@ -93,12 +96,12 @@ impl Poller {
     ///
     /// What it does is boxed, so that while it waits, and between two turns, a poller is small:
     /// there may be ten thousand.
-    async fn turn(&mut self, account: &Arc<Account>, standing: Standing) -> Result<(), Ended> {
+    async fn turn(&mut self, account: &Arc<Account>) -> Result<(), Ended> {
         // What is ours already does not wait for the server.
         let resuming = self.gate.resume().await;
         Box::pin(intake::resume(&self.daemon, account)).await?;
         drop(resuming);
-        let pass = self.admission(account, standing).await?;
+        let pass = self.admission(account).await?;
         Box::pin(self.session(account, pass)).await
     }
 
@@ -161,12 +164,16 @@ impl Poller {
         opened
     }
 
-    async fn admission(&self, account: &Account, standing: Standing) -> Result<Pass, Ended> {
+    fn standing(&self) -> Standing {
+        if self.failures == 0 && !self.slow { Standing::Good } else { Standing::Doubtful }
+    }
+
+    async fn admission(&self, account: &Account) -> Result<Pass, Ended> {
         let per_host = self.daemon.running.load().config.limits.connections_per_host;
         let host = host_of(account, &self.daemon);
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
-            pass = self.gate.session(&host, per_host, standing) => Ok(pass),
+            pass = self.gate.session(&host, per_host, self.standing()) => Ok(pass),
         }
     }
 

@@ -15,15 +15,14 @@ pub const WAIT_MAX: Duration = Duration::from_secs(30 * 60);
 impl Poller {
     /// Notes how the session ended and says how long to rest.
     pub(super) fn after_session(
-        &self,
+        &mut self,
         account: &Account,
         result: Result<(), Ended>,
-        failures: &mut u32,
         took: Duration,
     ) -> Duration {
         match result {
             Ok(()) | Err(Ended::Stopped) => {
-                *failures = 0;
+                self.failures = 0;
                 let pause = until_next_poll(account, &self.daemon, took);
                 if result.is_ok() {
                     self.note_success(account, Some(pause));
@@ -31,12 +30,12 @@ impl Poller {
                 pause
             }
             Err(error) => {
-                *failures = failures.saturating_add(1);
+                self.failures = self.failures.saturating_add(1);
                 let login = matches!(&error, Ended::Mailbox(MailboxError::Login(_)))
                     || matches!(&error, Ended::Token(error) if error.why == Why::SignIn);
-                let pause = backoff::pause(*failures, login, backoff::dice());
+                let pause = backoff::pause(self.failures, login, backoff::dice());
                 let pause = pause.max(asked_to_wait(&error));
-                self.note_failure(account, &error, *failures, pause);
+                self.note_failure(account, &error, pause);
                 pause
             }
         }

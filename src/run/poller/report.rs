@@ -41,14 +41,8 @@ impl Poller {
         });
     }
 
-    pub(super) fn note_failure(
-        &self,
-        account: &Account,
-        error: &Ended,
-        failures: u32,
-        pause: Duration,
-    ) {
-        let now = self.daemon.clock.now();
+    pub(super) fn note_failure(&self, account: &Account, error: &Ended, pause: Duration) {
+        let (now, failures) = (self.daemon.clock.now(), self.failures);
         let metrics = &self.daemon.metrics;
         metrics.account_up(&account.name, false);
         if let Some(taken) = login_taken(error) {

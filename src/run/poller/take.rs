@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::report::protocol;
 use super::telling::Telling;
+use super::transfer::{SLOW_AFTER, transfer};
 use super::{Ended, Poller, step};
 use crate::core::config::{Account, Only, Oversize};
 use crate::core::mail::Location;
@@ -173,9 +174,13 @@ impl Poller {
         entries: Vec<Entry>,
     ) -> Result<FetchedBatch, Ended> {
         let bytes = entries.iter().map(|entry| held_bytes(entry, account.max_size_bytes)).sum();
-        let room = self.gate.bytes(bytes).await;
+        let (gate, standing) = (&self.gate, self.standing());
+        let waiting = async { Ok::<_, MailboxError>(gate.bytes(bytes, standing).await) };
+        let mut room = step(&self.stop, waiting).await?;
         let began = Instant::now();
-        let fetched = step(&self.stop, mailbox.fetch(&entries, account.max_size_bytes)).await;
+        let work = mailbox.fetch(&entries, account.max_size_bytes);
+        let fetched = step(&self.stop, transfer(gate, bytes, standing, &mut room, work)).await;
+        self.slow = began.elapsed() >= SLOW_AFTER;
         if let Err(Ended::Mailbox(error)) = &fetched
             && let Some(reason) = self.ungiven.broken(&entries, error)
         {
