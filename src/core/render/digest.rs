@@ -52,8 +52,9 @@ pub fn line(
     ticket: &Ticket,
     article: Option<&Article>,
 ) -> Line {
-    let page = super::notice_page(stationery.config, notice, &notice.name, ticket, article);
-    let words = super::notification_words(stationery.config, notice, &page);
+    let page =
+        super::notification::notice_page(stationery.config, notice, &notice.name, ticket, article);
+    let words = super::notification::notification_words(stationery.config, notice, &page);
     let text = words.map_or_else(|| ticket.title.clone(), |(subject, _)| subject);
     Line {
         who: notice.who.clone(),
