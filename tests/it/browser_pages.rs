@@ -5,7 +5,7 @@ use postroom::http::routes::{self, Access, Payload};
 use postroom::password;
 use secrecy::SecretString;
 
-use crate::browser::{Browser, ENTER};
+use crate::browser::{Browser, ENTER, TAB};
 use crate::daemon::Daemon;
 use crate::pictures;
 
@@ -165,6 +165,69 @@ async fn pages_are_accessible_and_quiet() {
     browser.press("/");
     let focus = browser.script("return document.activeElement.name");
     assert_eq!(focus, "q", "the key of the search");
+}
+
+/// Everything on a page that takes the focus, and shows it badly: no ring, one that something cuts
+/// off, or one whose contrast with what is around it is under 3 (WCAG 2.2, 1.4.11 and 2.4.13).
+const BADLY_FOCUSED: &str = "
+    const rgb = (text) => text.match(/[0-9.]+/g).map(Number);
+    const light = (text) => {
+      const [r, g, b] = rgb(text).map((it) => it / 255)
+        .map((it) => it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (a, b) =>
+      (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+    const above = (it) => it.parentElement ? [it.parentElement, ...above(it.parentElement)] : [];
+    for (const it of document.querySelectorAll('details')) it.open = true;
+    const stops = [...document.querySelectorAll(
+      'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex=\"0\"]')]
+      .filter((it) => it.checkVisibility());
+    const bad = [];
+    for (const it of stops) {
+      it.focus();
+      const style = getComputedStyle(it);
+      const out = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
+      const ring = it.getBoundingClientRect();
+      const ground = above(it).map((that) => getComputedStyle(that).backgroundColor)
+        .find((colour) => rgb(colour).length < 4 || rgb(colour)[3] === 1);
+      const cut = above(it).some((that) => {
+        const box = that.getBoundingClientRect();
+        return that !== document.documentElement && getComputedStyle(that).overflowX !== 'visible'
+          && (ring.left - out < box.left - 0.5 || ring.top - out < box.top - 0.5);
+      });
+      const shown = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+      if (document.activeElement !== it || !shown || cut || contrast(style.outlineColor, ground) < 3) {
+        bad.push(`${it.outerHTML.slice(0, 100)}: ${style.outline} on ${ground}, cut: ${cut}`);
+      }
+    }
+    return [stops.length, bad];";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_by_keys_sees_where_he_is() {
+    let Some((daemon, browser)) = desk().await else { return };
+    daemon.deliver("1", &mail("printer", "It burns.", 1));
+    let number = daemon.mails(1).await[0].ticket.clone().unwrap();
+    daemon.deliver("2", &mail("large", &"x".repeat(2000), 2));
+    daemon.mails(2).await;
+    sign_in(&daemon, &browser, "adam");
+    for dark in [false, true] {
+        browser.look(1280, 800, dark);
+        for (path, ..) in ADMIN_PAGES {
+            let path = &path.replace("{number}", &number);
+            browser.open(&url(&daemon, path));
+            browser.find("main h1");
+            // From here on the browser takes it that somebody goes by keys.
+            browser.press(TAB);
+            let found = browser.script(BADLY_FOCUSED);
+            assert!(found[0].as_u64().unwrap() >= 10, "{path}: {found}");
+            let bad = found[1].as_array().unwrap();
+            assert!(bad.is_empty(), "{path}, dark: {dark}: {bad:#?}");
+        }
+        // A ring that is taken away is missed.
+        browser.script("document.querySelector('.bar nav a').style.outline = 'none'");
+        assert_eq!(browser.script(BADLY_FOCUSED)[1].as_array().unwrap().len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
