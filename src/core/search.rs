@@ -50,10 +50,15 @@ pub enum Lookup {
     Beginning(String),
 }
 
-/// Whether each of these words, folded, stands in one of these texts.
+/// Whether each of these words, folded, stands in one of these texts. Japanese names are written with
+/// a space between their parts and without: the space does not count.
 pub fn all_stand_in(words: &[String], texts: [&str; 3]) -> bool {
     let texts = texts.map(fold);
-    words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+    let closed = |text: &String| text.split_whitespace().collect::<String>();
+    words.iter().all(|word| {
+        texts.iter().any(|text| text.contains(word.as_str()))
+            || !word.is_ascii() && texts.iter().any(|text| closed(text).contains(word.as_str()))
+    })
 }
 
 /// Words in the form in which texts are compared.
@@ -238,6 +243,22 @@ mod tests {
         let mut terms = BTreeSet::new();
         add_terms(&fold(text), &mut terms);
         terms.into_iter().collect()
+    }
+
+    #[test]
+    fn names_are_found_by_their_parts() {
+        let found = |words: &str| {
+            let texts = ["hanako@kyaku.test", "佐藤　花子", "ＡＢＣ Trading Ltd"];
+            all_stand_in(&folded_words(words), texts)
+        };
+        for words in
+            ["佐藤", "花子", "佐藤 花子", "佐藤花子", "藤花", "HANAKO 佐", "abc ltd", "ａｂｃ"]
+        {
+            assert!(found(words), "{words}");
+        }
+        for words in ["花子佐藤", "佐藤 一郎", "abctrading", "鈴木"] {
+            assert!(!found(words), "{words}");
+        }
     }
 
     /// Whether a text is found, both by its terms and by itself.
