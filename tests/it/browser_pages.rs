@@ -231,6 +231,29 @@ async fn who_goes_by_keys_sees_where_he_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_paper_stands_what_is_read_and_nothing_to_press() {
+    let Some((daemon, browser)) = desk().await else { return };
+    daemon.deliver("1", &mail("printer", "It burns.", 1));
+    let number = daemon.mails(1).await[0].ticket.clone().unwrap();
+    sign_in(&daemon, &browser, "adam");
+    browser.devtools("Emulation.setEmulatedMedia", serde_json::json!({ "media": "print" }));
+    let seen = |css: &str| {
+        let count = format!(
+            "return [...document.querySelectorAll('{css}')].filter((it) => it.checkVisibility()).length"
+        );
+        browser.script(&count)
+    };
+    for (path, read) in
+        [("/", "table.tickets td.title"), (&*format!("/tickets/{number}"), "article .text")]
+    {
+        browser.open(&url(&daemon, path));
+        browser.find("main h1");
+        assert_eq!(seen(read), 1, "{path}");
+        assert_eq!(seen(".bar, input, select, textarea, button, .button"), 0, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_says_which_line_decided_who_is_told() {
     let Some((daemon, browser)) = desk().await else { return };
     daemon.deliver("1", &mail("printer", "It burns.", 1));

@@ -162,6 +162,34 @@ async fn a_ticket_that_was_opened_from_no_list_has_no_next() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_goes_to_the_customer_and_to_all_if_that_is_asked_for() {
+    let desk = Desk::new();
+    let mail = "From: eve@customer.example\r\nTo: max@customer.example\r\n\
+                Cc: boss@customer.example\r\nSubject: case\r\nMessage-ID: <1@customer.example>\r\n\r\nx\r\n";
+    let number = record_mail(&desk, "new/1", mail).await;
+    let field = |page: &str| {
+        let rest = page.split("name=\"cc\"").nth(1).unwrap();
+        rest.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let (_, page) = open(&desk, "ulla", &format!("/tickets/{number}?list=all")).await;
+    assert_eq!(field(&page), "");
+    for other in ["boss@customer.example", "max@customer.example"] {
+        assert!(page.contains(&format!("<bdi>{other}</bdi>")), "{other} takes part: {page}");
+    }
+    let all = format!("/tickets/{number}?all=1&amp;list=all#reply");
+    assert!(page.contains(&format!("href=\"{all}\"")), "{page}");
+    let (_, page) = open(&desk, "ulla", &format!("/tickets/{number}?all=1")).await;
+    assert_eq!(field(&page), "boss@customer.example, max@customer.example");
+    // Who only reads sends nothing.
+    let (_, page) = open(&desk, "vera", &format!("/tickets/{number}?all=1")).await;
+    assert!(!page.contains("name=\"cc\""));
+    // What was written is not written over.
+    let path = format!("/tickets/{number}/preview?all=1");
+    let (_, _, page) = send(&desk, "ulla", &path, "text=x&to=eve@customer.example&cc=").await;
+    assert_eq!(field(&page), "");
+}
+
 /// What a name must not become on any page.
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
 

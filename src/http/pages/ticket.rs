@@ -118,7 +118,7 @@ async fn page(
                 }
                 (articles(&stored, reader, form, &trail))
                 @if reader.may(Role::User) && into.is_none() {
-                    (panel::reply(&stored, &config, reader, draft, &trail))
+                    (panel::reply(&stored, &config, reader, draft, form, &trail))
                     (panel::note(ticket, reader, draft, &trail))
                 }
                 (happened(&stored.events, ticket, &config, reader, form, &trail))

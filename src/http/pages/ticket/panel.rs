@@ -4,15 +4,26 @@ use maud::{Markup, html};
 
 use super::Draft;
 use super::trail::Trail;
+use crate::core::address::Address;
 use crate::core::config::{Config, Language, Role, Switch};
 use crate::core::ticket::{Priority, State, Ticket, Watcher};
-use crate::core::{desk, render};
+use crate::core::{desk, render, reply};
 use crate::http::dto::ticket::PreviewView;
+use crate::http::form::Form;
 use crate::http::pages::tickets::{STATES, UNFINISHED, full_name, priority_badge, state_badge};
 use crate::http::pages::words::{List, One, tickets as words_of};
 use crate::http::pages::{customers, foreign, layout, plain};
 use crate::http::session::SignedIn;
 use crate::store::TicketView;
+
+/// Of those who take part besides the customer, so many are named.
+const OTHERS_SHOWN: usize = 6;
+/// Columns of each of their addresses.
+const OTHER_COLUMNS_MAX: usize = 48;
+/// Copies that are filled in for an answer to all of them.
+const COPIES_MAX: usize = 49;
+/// Bytes of the field for copies.
+const COPIES_BYTES_MAX: usize = 4_000;
 
 /// What is done most, one click away: taking it or giving it back, closing it, answering.
 pub fn at_hand(ticket: &Ticket, reader: &SignedIn, trail: &Trail) -> Markup {
@@ -109,6 +120,7 @@ pub fn reply(
     config: &Config,
     reader: &SignedIn,
     draft: &Draft,
+    form: &Form,
     trail: &Trail,
 ) -> Markup {
     let (words, ticket) = (One::of(reader.language), &stored.ticket);
@@ -117,6 +129,11 @@ pub fn reply(
     let language = desk::language_of(config, ticket, &stored.articles);
     let from = render::letter_from(config, ticket);
     let path = format!("/tickets/{}", ticket.number);
+    let others = others(ticket, config);
+    let cc = match draft.to {
+        None if form.ticked("all") => fitting(&others),
+        None | Some(_) => draft.cc.clone(),
+    };
     html! {
         form.card.stack #reply method="post" action=(format!("{path}/reply")) {
             h2 { (words.reply) }
@@ -132,7 +149,13 @@ pub fn reply(
                     input name="to" maxlength="4000" autocomplete="off" value=(to);
                 }
                 label { (words.cc)
-                    input name="cc" maxlength="4000" autocomplete="off" value=(draft.cc);
+                    input name="cc" maxlength=(COPIES_BYTES_MAX) autocomplete="off" value=(cc);
+                }
+            }
+            @if !others.is_empty() && cc.is_empty() {
+                p.soft {
+                    (words.takes_part) ": " (listed(&others)) " "
+                    a href={ (trail.link(&path, &[("all", "1")])) "#reply" } { (words.to_all) }
                 }
             }
             label for="reply-text" { (words.text) }
@@ -154,6 +177,42 @@ pub fn reply(
             }
         }
     }
+}
+
+/// Who takes part besides the customer: those whom his mails name, and whoever got an answer.
+fn others<'a>(ticket: &'a Ticket, config: &Config) -> Vec<&'a Address> {
+    let customer = ticket.customer.as_ref();
+    let is_customer =
+        |one: &Address| customer.is_some_and(|it| it.address == *one || it.answer_to() == one);
+    let all = ticket.participants.iter();
+    all.filter(|one| !is_customer(one) && !reply::is_ours(config, one)).collect()
+}
+
+/// The first of them in words, and how many more there are.
+fn listed(all: &[&Address]) -> Markup {
+    let shown = all.len().min(OTHERS_SHOWN);
+    html! {
+        @for (at, one) in all[..shown].iter().enumerate() {
+            @if at > 0 { ", " }
+            bdi { (plain::short(one.as_str(), OTHER_COLUMNS_MAX)) }
+        }
+        @if all.len() > shown { " +" (all.len() - shown) }
+    }
+}
+
+/// As many of them as fit into the field for copies, and into one answer.
+fn fitting(all: &[&Address]) -> String {
+    let mut text = String::new();
+    for one in all.iter().take(COPIES_MAX) {
+        if text.len() + one.as_str().len() + 2 > COPIES_BYTES_MAX {
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(one.as_str());
+    }
+    text
 }
 
 /// The answer as it would go out.

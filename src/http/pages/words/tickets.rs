@@ -95,6 +95,8 @@ words! {
         close: "Close", "完了にする";
         reply: "Reply", "返信";
         reply_hint: "Goes to the customer by mail, in the thread of this ticket.", "このチケットのスレッドとしてメールでお客様に送信されます。";
+        takes_part: "Takes part, too", "ほかの参加者";
+        to_all: "Send it to them, too", "全員に送信する";
         note: "Note", "メモ";
         text: "Text", "本文";
         send: "Send", "送信";
