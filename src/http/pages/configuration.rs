@@ -172,7 +172,7 @@ fn changes(words: &Objects, changes: &[Change]) -> Markup {
                             tr {
                                 td { span.badge.info { (change.action) } }
                                 td.mono.grow { (change.kind) "." (change.name) }
-                                td.grow { (change.effect) }
+                                td.grow.most { (change.effect) }
                             }
                         }
                     }
