@@ -84,9 +84,11 @@ fn is_marked_attachment(part: &Part) -> bool {
     part.content.disposition.as_deref() == Some("attachment")
 }
 
+/// Whether it bears a name; some programs write `name=""` where there is none.
 fn is_named(part: &Part) -> bool {
-    part.content.disposition_parameters.text("filename", None).is_some()
-        || part.content.parameters.text("name", None).is_some()
+    let filename = part.content.disposition_parameters.text("filename", None);
+    let names = [filename, part.content.parameters.text("name", None)];
+    names.iter().flatten().any(|name| !name.text.trim().is_empty())
 }
 
 /// The innermost multipart/alternative around a part.
@@ -101,18 +103,20 @@ fn alternative(parts: &[Part], at: usize) -> Option<usize> {
     None
 }
 
-/// Where nothing is plainly the text: a named text that is not marked as an attachment, or what
-/// a report says first (RFC 6522 section 3).
+/// Where nothing is plainly the text: what a report says first (RFC 6522 section 3), a named text
+/// that is not marked as an attachment, or an attached text with which the mail begins.
 fn stand_in(parts: &[Part]) -> Option<usize> {
     let reports = parts.iter().position(|part| {
         let first_of_report =
             part.parent.is_some_and(|parent| parts[parent].content.kind == "multipart/report");
         first_of_report && is_text(part)
     });
-    reports.or_else(|| {
+    let named = || {
         let fits = |part: &Part| is_text(part) && !part.has_parts && !is_marked_attachment(part);
         parts.iter().position(|part| part.parent.is_some() && fits(part))
-    })
+    };
+    let first = || parts.iter().position(|part| !part.has_parts).filter(|at| is_text(&parts[*at]));
+    reports.or_else(named).or_else(first)
 }
 
 /// The text of a mail.
