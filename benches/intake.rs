@@ -120,7 +120,7 @@ fn measure(scene: &Scene) {
     assert_eq!(made, MAILS as f64, "every mail is a ticket");
     if scene.answers {
         for owed in [
-            "postroom_autoreplies_total{kind=\"new\",result=\"owed\"}",
+            "postroom_autoreplies_total{kind=\"thanks\",result=\"owed\"}",
             "postroom_notifications_total{event=\"ticketCreated\",result=\"owed\"}",
         ] {
             assert_eq!(desk.metric(owed), Some(MAILS as f64), "{owed}");

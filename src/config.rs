@@ -212,7 +212,7 @@ fn judge(
     let findings = Findings::default();
     let texts = compile::text::read(&united, &homes, &mut files, &findings);
     let contents = files.contents();
-    let hash = files::hash(&contents);
+    let hash = memory::hash(&contents, &files, &read);
     if let Some((revision, _)) = running
         && revision == hash
         && problems.is_empty()

@@ -9,8 +9,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::{Problem, Severity};
 use crate::regular;
 
@@ -235,19 +233,6 @@ fn shortest(path: &Path) -> String {
         }
     }
     steps.display().to_string()
-}
-
-/// Hash over names and contents, in hexadecimal.
-pub fn hash(contents: &[(String, String)]) -> String {
-    let mut digest = Sha256::new();
-    for (name, text) in contents {
-        // Lengths keep the end of one apart from the beginning of the next.
-        for part in [name, text] {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-    }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_yaml(path: &Path) -> bool {

@@ -137,6 +137,26 @@ impl Memory {
     }
 }
 
+/// Hash over the names of all files and the digests of their contents, in hexadecimal. Those of what
+/// was read of `files` are known.
+pub(super) fn hash(contents: &[(String, String)], files: &Files, read: &[Kept]) -> String {
+    let known: BTreeMap<(&str, &str), Digest> = files
+        .yaml
+        .iter()
+        .zip(read)
+        .map(|(file, kept)| ((file.name.as_str(), file.text.as_str()), kept.digest))
+        .collect();
+    let mut whole = Vec::new();
+    for (name, text) in contents {
+        // Its length keeps the end of the name apart from what follows.
+        whole.extend((name.len() as u64).to_be_bytes());
+        whole.extend(name.bytes());
+        let digest = known.get(&(name.as_str(), text.as_str())).copied();
+        whole.extend(digest.unwrap_or_else(|| Digest::of(text.as_bytes())).0);
+    }
+    Digest::of(&whole).hex()
+}
+
 /// Whether nothing that stands in other documents refers to what stands in this one, except for
 /// what is compiled each time: all kinds but those that `compile` asks the memory for.
 fn is_leaf(document: &ReadDocument) -> bool {

@@ -132,7 +132,8 @@ fn connection(both: Both<'_>, old: &Account, new: &Account) -> Told {
     told.when(has("folder"), || {
         "mail in the folder is taken, but for what came before the account was first seen".into()
     });
-    told.when(!other_protocol && (has("username") || has("mailbox") || has("path")), || {
+    let another = ["host", "username", "mailbox", "path"].into_iter().any(has);
+    told.when(!other_protocol && another, || {
         "cursor and record are for one mailbox: another one belongs under a name of its own".into()
     });
     told.sentences.extend(exposed(endpoint_of(&old.connection), endpoint_of(&new.connection)));
