@@ -211,8 +211,7 @@ fn judge(
     let united = United::of(&documents, &mut found);
     let findings = Findings::default();
     let texts = compile::text::read(&united, &homes, &mut files, &findings);
-    let contents = files.contents();
-    let hash = memory::hash(&contents, &files, &read);
+    let hash = memory::hash(&read, &files.texts);
     if let Some((revision, _)) = running
         && revision == hash
         && problems.is_empty()
@@ -220,6 +219,7 @@ fn judge(
     {
         return None;
     }
+    let contents = files.contents();
     let again = running.and_then(|running| memory.again(running, &read, &homes));
     let config = compile::compile(&united, &texts, &findings, again.as_ref());
     // Where a file could not be read its objects are missing, and what is said about names that

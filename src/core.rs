@@ -19,6 +19,7 @@ pub mod intake;
 pub mod language;
 pub mod mail;
 pub mod notify;
+pub mod number;
 pub mod outgoing;
 pub mod permission;
 pub mod plan;

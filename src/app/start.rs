@@ -20,6 +20,7 @@ use super::{
 use crate::config::watch::Watch;
 use crate::config::{self, Loaded};
 use crate::core::config::Config;
+use crate::core::number::counted;
 use crate::core::plan::Slot;
 use crate::http;
 use crate::metrics::Metrics;
@@ -254,11 +255,7 @@ fn contents(config: &Config) -> String {
         (config.filters.len(), "filter"),
         (config.users.len(), "user"),
     ];
-    let words = kinds.map(|(count, kind)| match count {
-        1 => format!("1 {kind}"),
-        count => format!("{count} {kind}s"),
-    });
-    words.join(", ")
+    kinds.map(|(count, kind)| counted(count, kind)).join(", ")
 }
 
 /// The supervisor with everything it can start.

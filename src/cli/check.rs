@@ -8,6 +8,7 @@ use jiff::{Timestamp, Zoned};
 use super::client::{Client, ServerArgs};
 use super::{Exit, Failure, FilesArgs, output, page, report, wait_for};
 use crate::config::{Loaded, Severity};
+use crate::core::number::counted;
 use crate::http::dto::config::{CheckView, ProblemView};
 use crate::http::dto::oauth::StandingView;
 use crate::lint::{self, Around, SignIn};
@@ -141,10 +142,10 @@ fn summary(loaded: &Loaded) -> String {
     };
     format!(
         "revision {revision} is good: {}, {}, {}, {}; {}{allowed}",
-        report::markdown::counted(loaded.files.len(), "file"),
-        report::markdown::counted(config.accounts.len(), "mail account"),
-        report::markdown::counted(config.queues.len(), "queue"),
-        report::markdown::counted(config.filters.len(), "filter"),
+        counted(loaded.files.len(), "file"),
+        counted(config.accounts.len(), "mail account"),
+        counted(config.queues.len(), "queue"),
+        counted(config.filters.len(), "filter"),
         output::count(&loaded.problems),
     )
 }

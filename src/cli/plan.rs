@@ -10,6 +10,7 @@ use super::client::ServerArgs;
 use super::report::{Form, markdown};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
 use crate::core::config::Config;
+use crate::core::number::counted;
 use crate::http::dto::config::{ChangeView, FilesView, PlanView};
 
 /// Options of `plan`.
@@ -87,7 +88,7 @@ fn lines(view: &PlanView) -> String {
     }
     text.push_str(&match view.changes.len() {
         0 => "nothing changes\n".to_owned(),
-        count => format!("{}\n", markdown::counted(count, "change")),
+        count => format!("{}\n", counted(count, "change")),
     });
     text
 }
@@ -96,7 +97,7 @@ fn lines(view: &PlanView) -> String {
 fn comment(view: &PlanView) -> String {
     let head = match view.changes.len() {
         0 => "### Postroom: nothing changes\n".to_owned(),
-        count => format!("### Postroom: {}\n", markdown::counted(count, "change")),
+        count => format!("### Postroom: {}\n", counted(count, "change")),
     };
     let mut text = format!("{head}\nCompared with {}.\n", markdown::text(&view.against));
     if !view.effects.is_empty() {

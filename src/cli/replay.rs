@@ -9,6 +9,7 @@ use super::against::{self, Against};
 use super::client::ServerArgs;
 use super::report::{Form, markdown};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
+use crate::core::number::counted;
 use crate::http::dto::config::FileView;
 use crate::http::replay::{Difference, LAST_DEFAULT, LAST_MAX, ReplayRequest, ReplayView, replay};
 use crate::store::Store;
@@ -143,7 +144,7 @@ fn summary(view: &ReplayView, from: &str) -> String {
         0 => String::new(),
         count => format!(" ({count} skipped: their bytes are gone or unreadable)"),
     };
-    let mails = markdown::counted(view.mails, "mail");
+    let mails = counted(view.mails, "mail");
     match view.differing {
         0 => format!("{mails} of the store would fare as under {from}{skipped}"),
         differing => {

@@ -17,6 +17,7 @@ use super::report::junit::{self, Case};
 use super::report::{github, markdown};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
 use crate::config::{DeclaredTest, Problem, Severity};
+use crate::core::number::counted;
 use trial::Checked;
 use update::Edit;
 
@@ -179,7 +180,7 @@ fn human(all: &[Ran]) -> String {
         }
     }
     let failed = all.iter().filter(|ran| !ran.failures.is_empty()).count();
-    text + &format!("{}, {failed} failed\n", markdown::counted(all.len(), "test"))
+    text + &format!("{}, {failed} failed\n", counted(all.len(), "test"))
 }
 
 fn cases(all: &[Ran]) -> Vec<Case> {
@@ -210,7 +211,7 @@ fn problems(all: &[Ran]) -> Vec<Problem> {
 
 fn comment(all: &[Ran]) -> String {
     let failed: Vec<&Ran> = all.iter().filter(|ran| !ran.failures.is_empty()).collect();
-    let tests = markdown::counted(all.len(), "test");
+    let tests = counted(all.len(), "test");
     if failed.is_empty() {
         return format!("### Postroom: {tests} passed\n");
     }

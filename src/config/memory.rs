@@ -137,22 +137,19 @@ impl Memory {
     }
 }
 
-/// Hash over the names of all files and the digests of their contents, in hexadecimal. Those of what
-/// was read of `files` are known.
-pub(super) fn hash(contents: &[(String, String)], files: &Files, read: &[Kept]) -> String {
-    let known: BTreeMap<(&str, &str), Digest> = files
-        .yaml
-        .iter()
-        .zip(read)
-        .map(|(file, kept)| ((file.name.as_str(), file.text.as_str()), kept.digest))
-        .collect();
+/// Hash over the names of all files and the digests of their contents, in hexadecimal: of the YAML
+/// files as they were read, and of the texts they refer to.
+pub(super) fn hash(read: &[Kept], texts: &BTreeMap<String, String>) -> String {
+    let yaml = read.iter().map(|file| (file.name.as_str(), file.digest));
+    let texts = texts.iter().map(|(name, text)| (name.as_str(), Digest::of(text.as_bytes())));
+    let mut all: Vec<(&str, Digest)> = yaml.chain(texts).collect();
+    all.sort_by(|a, b| (a.0, a.1.0).cmp(&(b.0, b.1.0)));
     let mut whole = Vec::new();
-    for (name, text) in contents {
+    for (name, digest) in all {
         // Its length keeps the end of the name apart from what follows.
         whole.extend((name.len() as u64).to_be_bytes());
         whole.extend(name.bytes());
-        let digest = known.get(&(name.as_str(), text.as_str())).copied();
-        whole.extend(digest.unwrap_or_else(|| Digest::of(text.as_bytes())).0);
+        whole.extend(digest.0);
     }
     Digest::of(&whole).hex()
 }

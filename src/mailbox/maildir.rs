@@ -78,10 +78,9 @@ impl Mailbox for Maildir {
     ) -> Result<Vec<Fetched>, MailboxError> {
         let mut fetched = Vec::with_capacity(entries.len());
         for entry in entries {
-            fetched.push(match self.find(&entry.location.0).await? {
-                Some(file) => threads::MAILDIRS.run(move || read(&file, max_size_bytes)).await?,
-                None => Fetched::Missing,
-            });
+            let taken =
+                self.with_file(&entry.location.0, move |file| read(&file, max_size_bytes)).await?;
+            fetched.push(taken.unwrap_or(Fetched::Missing));
         }
         Ok(fetched)
     }
@@ -93,13 +92,10 @@ impl Mailbox for Maildir {
         };
         for entry in entries {
             let unique = entry.location.0.clone();
+            let (base, after, target) = (self.path.clone(), after.clone(), target.clone());
+            let work = move |file: PathBuf| carry_out(&base, &file, &after, target.as_deref());
             // What is gone already is done.
-            let Some(file) = self.find(&unique).await? else { continue };
-            let after = after.clone();
-            let (base, target) = (self.path.clone(), target.clone());
-            let moved = threads::MAILDIRS
-                .run(move || carry_out(&base, &file, &after, target.as_deref()))
-                .await?;
+            let Some(moved) = self.with_file(&unique, work).await? else { continue };
             match moved {
                 Some(path) => self.files.insert(unique, path),
                 None => self.files.remove(&unique),
@@ -122,16 +118,34 @@ impl Mailbox for Maildir {
 }
 
 impl Maildir {
-    /// Where a mail lies now: another program may have set flags, which renames the file.
-    async fn find(&mut self, unique: &str) -> Result<Option<PathBuf>, MailboxError> {
-        let (path, known) = (self.path.clone(), self.files.get(unique).cloned());
-        let is_there = move || known.is_some_and(|file| file.exists());
-        let looked = move || if is_there() { Ok(None) } else { scan(&path).map(Some) };
-        if let Some(found) = threads::MAILDIRS.run(looked).await? {
-            self.files = found.into_iter().map(|mail| (mail.unique, mail.path)).collect();
+    /// Does something with a mail where it lies now: another program may have set flags, which
+    /// renames the file. `None` if it lies there no more.
+    async fn with_file<T: Send + 'static>(
+        &mut self,
+        unique: &str,
+        work: impl FnOnce(PathBuf) -> Result<T, MailboxError> + Send + 'static,
+    ) -> Result<Option<T>, MailboxError> {
+        let known = self.files.get(unique).cloned();
+        let (path, unique) = (self.path.clone(), unique.to_owned());
+        // All of it at once: each visit to a thread is a switch to it and back.
+        let visit = move || match known.filter(|file| file.exists()) {
+            Some(file) => work(file).map(|done| (None, Some(done))),
+            None => {
+                let files = by_unique(scan(&path)?);
+                let done = files.get(&unique).cloned().map(work).transpose()?;
+                Ok((Some(files), done))
+            }
+        };
+        let (files, done) = threads::MAILDIRS.run(visit).await?;
+        if let Some(files) = files {
+            self.files = files;
         }
-        Ok(self.files.get(unique).cloned())
+        Ok(done)
     }
+}
+
+fn by_unique(found: Vec<Found>) -> BTreeMap<String, PathBuf> {
+    found.into_iter().map(|mail| (mail.unique, mail.path)).collect()
 }
 
 /// A mail in the Maildir.

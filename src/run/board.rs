@@ -101,8 +101,9 @@ impl Board {
 
     /// Changes what is known of an object; makes the entry if there is none.
     pub fn update(&self, kind: Kind, name: &str, change: impl FnOnce(&mut ObjectStatus)) {
-        let (mut objects, object) = (self.lock(), (kind, name.to_owned()));
-        change(objects.entry(object.clone()).or_insert_with(|| ObjectStatus::new(object)));
+        let mut objects = self.lock();
+        let entry = objects.entry((kind, name.to_owned()));
+        change(entry.or_insert_with(|| ObjectStatus::new((kind, name.to_owned()))));
     }
 
     /// Forgets an object that is no longer declared.

@@ -10,14 +10,14 @@ pub const SESSIONS_MAX: usize = 256;
 /// Sessions at a time of accounts whose last session failed. They have places of their own: servers
 /// that hang until the deadline would take all of them, and the others had to wait.
 pub const DOUBTFUL_SESSIONS_MAX: usize = 128;
-/// Bytes of such mails of accounts that are slow or fail, beside the others'.
-pub const DOUBTFUL_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Sessions that are kept open while nothing happens, which may be for hours. They, too, take no
 /// place from those that look.
 pub const WAITING_SESSIONS_MAX: usize = 192;
 /// Bytes of mails that are fetched and not yet recorded, over all accounts. One larger mail
 /// passes alone.
 pub const IN_FLIGHT_BYTES_MAX: u64 = 48 * 1024 * 1024;
+/// Bytes of such mails of accounts that are slow or fail, beside the others'.
+pub const DOUBTFUL_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Accounts that look for half-done mails at a time: at a start all of them do, and each takes a
 /// thread for it.

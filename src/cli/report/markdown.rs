@@ -1,6 +1,7 @@
 //! Markdown for a comment of a pull request.
 
 use crate::config::{Loaded, Problem, Severity};
+use crate::core::number::counted;
 
 /// Rows of one table; a comment may have 65,536 characters in all.
 pub const ROWS_MAX: usize = 100;
@@ -84,11 +85,6 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-/// `1 change`, `2 changes`.
-pub fn counted(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::words::{self, Both, names};
 use super::{Action, Change, MassDelete, idle_account, mass_delete};
-use crate::core::config::{Config, MovedKind, Switch, User};
+use crate::core::config::{Config, Switch, User};
 use crate::core::filter::follows::hidden_by;
 
 /// Sentences for people, the most telling first.
@@ -83,18 +83,11 @@ fn subscriptions(running: &Config, desired: &Config) -> Option<String> {
 fn subscribed(both: Both<'_>, config: &Config) -> BTreeSet<String> {
     let users = config.users.values().filter(|user| user.state == Switch::Enabled);
     let of_user = |user: &User| {
-        let name = called_now(both.new, &user.name).to_owned();
+        let name = both.user_now(&user.name).to_owned();
         let all = words::subscribed(&user.subscriptions, |queue| both.called_now(queue).to_owned());
         all.into_iter().map(move |(what, way)| format!("{name}\n{what}\n{way}"))
     };
     users.flat_map(of_user).collect()
-}
-
-/// What a user, by the name he had, is called now.
-fn called_now<'a>(new: &'a Config, user: &'a str) -> &'a str {
-    let moves = new.moved.iter().filter(|moved| moved.kind == MovedKind::User);
-    let new_name = moves.filter(|_| !new.users.contains_key(user)).find(|moved| moved.from == user);
-    new_name.map_or(user, |moved| moved.to.as_str())
 }
 
 #[cfg(test)]

@@ -35,9 +35,19 @@ pub(super) struct Both<'a> {
 impl Both<'_> {
     /// What a queue, by the name it had, is called now.
     pub fn called_now<'a>(&'a self, queue: &'a str) -> &'a str {
-        let moves = self.new.moved.iter().filter(|moved| moved.kind == MovedKind::Queue);
-        let new = moves.filter(|_| !self.new.queues.contains_key(queue));
-        new.clone().find(|moved| moved.from == queue).map_or(queue, |moved| moved.to.as_str())
+        let is_declared = self.new.queues.contains_key(queue);
+        self.new_name(MovedKind::Queue, queue).filter(|_| !is_declared).unwrap_or(queue)
+    }
+
+    /// What a user, by the name he had, is called now.
+    pub fn user_now<'a>(&'a self, user: &'a str) -> &'a str {
+        let is_declared = self.new.users.contains_key(user);
+        self.new_name(MovedKind::User, user).filter(|_| !is_declared).unwrap_or(user)
+    }
+
+    fn new_name(&self, kind: MovedKind, name: &str) -> Option<&str> {
+        let mut moves = self.new.moved.iter().filter(|moved| moved.kind == kind);
+        moves.find(|moved| moved.from == name).map(|moved| moved.to.as_str())
     }
 }
 
@@ -158,16 +168,6 @@ pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         None | Some(0) => all.join(", "),
         Some(more) => format!("{} and {more} more", all[..NAMES_MAX].join(", ")),
     }
-}
-
-/// `1 queue`, `3 queues`.
-pub(super) fn counted(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", plural(count))
-}
-
-/// Ending of a noun: `sender`, `senders`.
-pub(super) fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// A time as people write it: `10m`, `1h 30m`, `30d`.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::grants::{needs_person, wants_sign_in};
-use super::{Both, End, Kind, Start, Told, change, differing, names, plural, size, time};
+use super::{Both, End, Kind, Start, Told, change, differing, names, size, time};
 use crate::core::config::{
     Account, AfterFetch, Config, Dispatch, Endpoint, Login, Only, Oversize, Poll, Security, Sender,
     Since, SmtpRoute, SmtpServer, Source, Switch,
 };
+use crate::core::number::plural;
 
 /// The sender of queues that name none.
 const SENDER_DEFAULT: &str = "default";

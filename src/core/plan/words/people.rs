@@ -6,6 +6,7 @@ use super::{Both, End, Kind, Start, Told, names};
 use crate::core::config::{
     Channels, CustomerProfile, Customers, Role, Subscriptions, Switch, User,
 };
+use crate::core::number::counted;
 
 pub(in super::super) const CUSTOMER: Kind<CustomerProfile> = Kind {
     name: "customers",
@@ -34,7 +35,7 @@ pub(in super::super) const USER: Kind<User> = Kind {
         };
         let hears = match subscribed(&user.subscriptions, str::to_owned).len() {
             0 => "hears of nothing".to_owned(),
-            count => format!("hears of {}", super::counted(count, "subscription")),
+            count => format!("hears of {}", counted(count, "subscription")),
         };
         let role = role(user.role);
         format!("role {role}; {signs_in}; {hears}; mail from {} is an agent's", user.email)
