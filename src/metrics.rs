@@ -20,7 +20,7 @@ use prometheus::{
 
 use self::accounts::{AccountSeries, is_of_accounts};
 use crate::core::config::{Account, Config, Poll, Security, SmtpRoute, Source, Switch, TlsOptions};
-use crate::core::plan;
+use crate::core::plan::Edit;
 use crate::store::{HookCounts, OutboxCounts};
 
 /// Media type of [`Metrics::text`].
@@ -169,7 +169,8 @@ impl Metrics {
 
     /// A revision runs now: its hash, and everything that can be read from it. Series of objects
     /// that are no longer declared disappear.
-    pub fn config_applied(&self, revision: &str, before: &Config, config: &Config) {
+    pub fn config_applied(&self, revision: &str, edit: &Edit<'_>) {
+        let config = edit.desired;
         self.clear("postroom_config_info");
         self.set("postroom_config_info", &[revision], 1.0);
         let digits = revision.get(..12).unwrap_or(revision);
@@ -180,8 +181,8 @@ impl Metrics {
             self.set("postroom_config_resources", &[kind, state], count as f64);
         }
         self.forget_undeclared(config);
-        self.describe_accounts(before, config);
-        self.describe_insecure(config);
+        self.describe_accounts(edit);
+        self.describe_insecure(edit);
         self.describe_secrets(config);
         self.describe_tokens(config);
     }
@@ -478,10 +479,10 @@ impl Metrics {
 // What can be read from a revision.
 impl Metrics {
     /// Of those that changed: there may be ten thousand.
-    fn describe_accounts(&self, before: &Config, config: &Config) {
-        let changed = plan::without(&config.accounts, &before.accounts);
+    fn describe_accounts(&self, edit: &Edit<'_>) {
+        let changed = &edit.accounts.new;
         self.0.accounts.enter(changed.keys().copied());
-        for account in changed.into_values() {
+        for account in changed.values() {
             self.0.accounts.remove(self.0.rows["postroom_account_info"], &account.name);
             let labels = [switch(account.state), source_type(account)];
             self.set_account("postroom_account_info", &account.name, &labels, 1.0);
@@ -491,18 +492,21 @@ impl Metrics {
         }
     }
 
-    fn describe_insecure(&self, config: &Config) {
-        self.clear("postroom_tls_insecure");
-        for account in config.accounts.values() {
-            if account_tls(account).is_some_and(|tls| tls.insecure) {
-                self.set("postroom_tls_insecure", &["mailAccount", &account.name], 1.0);
-            }
+    fn describe_insecure(&self, edit: &Edit<'_>) {
+        let show = |kind, name: &str, insecure| match insecure {
+            true => self.set("postroom_tls_insecure", &[kind, name], 1.0),
+            false => self.unset("postroom_tls_insecure", &[kind, name]),
+        };
+        for account in edit.accounts.new.values() {
+            let insecure = account_tls(account).is_some_and(|tls| tls.insecure);
+            show("mailAccount", &account.name, insecure);
         }
-        for server in config.smtp.values() {
-            let SmtpRoute::Smtp { endpoint, .. } = &server.route else { continue };
-            if endpoint.tls.insecure {
-                self.set("postroom_tls_insecure", &["smtp", &server.name], 1.0);
-            }
+        for server in edit.desired.smtp.values() {
+            let insecure = match &server.route {
+                SmtpRoute::Smtp { endpoint, .. } => endpoint.tls.insecure,
+                _ => false,
+            };
+            show("smtp", &server.name, insecure);
         }
     }
 
@@ -719,19 +723,27 @@ fn seconds(at: Timestamp) -> f64 {
 
 fn resources(config: &Config) -> BTreeMap<(&'static str, &'static str), usize> {
     let mut counts = BTreeMap::new();
-    let mut add = |kind, state| *counts.entry((kind, switch(state))).or_insert(0) += 1;
-    config.accounts.values().for_each(|it| add("mailAccounts", it.state));
-    config.smtp.values().for_each(|it| add("smtp", it.state));
-    config.senders.values().for_each(|it| add("senders", it.state));
-    config.queues.values().for_each(|it| add("queues", it.state));
-    config.system_addresses.values().for_each(|it| add("systemAddresses", it.state));
-    config.filters.iter().for_each(|it| add("filters", it.state));
-    config.auto_replies.values().for_each(|it| add("autoReplies", it.state));
-    config.users.values().for_each(|it| add("users", it.state));
-    config.api_tokens.values().for_each(|it| add("apiTokens", it.state));
-    config.webhooks.values().for_each(|it| add("webhooks", it.state));
-    config.customers.values().for_each(|_| add("customers", Switch::Enabled));
-    config.oauth2.profiles.values().for_each(|_| add("oauth2Profiles", Switch::Enabled));
+    let mut add = |kind, states: &mut dyn Iterator<Item = Switch>| {
+        // One look per kind and state: of some kinds there are ten thousand objects.
+        let mut of_kind = [(Switch::Enabled, 0), (Switch::Disabled, 0), (Switch::Paused, 0)];
+        for state in states {
+            of_kind.iter_mut().filter(|(known, _)| *known == state).for_each(|(_, n)| *n += 1);
+        }
+        let found = of_kind.into_iter().filter(|(_, count)| *count > 0);
+        counts.extend(found.map(|(state, count)| ((kind, switch(state)), count)));
+    };
+    add("mailAccounts", &mut config.accounts.values().map(|it| it.state));
+    add("smtp", &mut config.smtp.values().map(|it| it.state));
+    add("senders", &mut config.senders.values().map(|it| it.state));
+    add("queues", &mut config.queues.values().map(|it| it.state));
+    add("systemAddresses", &mut config.system_addresses.values().map(|it| it.state));
+    add("filters", &mut config.filters.iter().map(|it| it.state));
+    add("autoReplies", &mut config.auto_replies.values().map(|it| it.state));
+    add("users", &mut config.users.values().map(|it| it.state));
+    add("apiTokens", &mut config.api_tokens.values().map(|it| it.state));
+    add("webhooks", &mut config.webhooks.values().map(|it| it.state));
+    add("customers", &mut config.customers.values().map(|_| Switch::Enabled));
+    add("oauth2Profiles", &mut config.oauth2.profiles.values().map(|_| Switch::Enabled));
     counts
 }
 
@@ -802,8 +814,9 @@ mod tests {
         metrics.outbox_attempt("gone", "sent");
         metrics.filter_matched("gone");
         let nothing = Config::default();
-        metrics.config_applied("aaaaaaaaaaaaaaaa", &nothing, &nothing);
-        metrics.config_applied("000000000010ffff", &nothing, &nothing);
+        let edit = Edit::of(&nothing, &nothing);
+        metrics.config_applied("aaaaaaaaaaaaaaaa", &edit);
+        metrics.config_applied("000000000010ffff", &edit);
         let text = metrics.text();
         assert!(!text.contains("gone"), "{text}");
         assert!(!text.contains("aaaaaaaaaaaaaaaa"));

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::core::config::Config;
-use crate::core::plan;
+use crate::core::plan::Edit;
 use crate::run::declared::Declared;
 
 /// One entry per declared account.
@@ -14,14 +13,14 @@ pub struct Accounts(Mutex<BTreeMap<String, Arc<Declared>>>);
 impl Accounts {
     /// Makes the entries, which say what was declared before, say what is declared now. Only
     /// pollers whose account changed wake up.
-    pub fn update(&self, before: &Config, config: &Config) {
+    pub fn update(&self, edit: &Edit<'_>) {
         let mut entries = self.lock();
-        for name in plan::gone(&before.accounts, &config.accounts) {
+        for name in edit.accounts.gone() {
             entries.remove(name);
         }
         // Put in together: the tree is packed then.
         let mut fresh = Vec::new();
-        for (name, account) in plan::without(&config.accounts, &before.accounts) {
+        for (&name, &account) in &edit.accounts.new {
             match entries.get(name) {
                 Some(entry) if entry.now().connection == account.connection => {
                     entry.replace(account.clone());

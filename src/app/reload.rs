@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::loader::Loader;
 use super::start::DRAIN_MAX;
 use super::{Handle, ReloadAnswer, ReloadRequest, Trigger};
 use crate::config::{self, Loaded, Memory, Problem, Severity};
 use crate::core::config::{Config, MovedKind, Switch};
-use crate::core::plan::{self, Change, MassDelete, Slot, Step};
+use crate::core::plan::{self, Change, Edit, MassDelete, Slot, Step};
 use crate::faultpoint;
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 use crate::run::daemon::Running;
@@ -49,6 +50,8 @@ pub struct Reloader {
 /// Answers requests until all senders are gone.
 pub async fn run(mut reloader: Reloader, mut requests: mpsc::Receiver<ReloadRequest>) {
     while let Some(request) = requests.recv().await {
+        // Freed after the answer, which nobody should wait for longer.
+        let _replaced = reloader.desk.running.load_full();
         let answer = reloader.look_again(request.trigger, request.allow_mass_delete).await;
         if let Some(waiting) = request.answer {
             // Nobody may wait any more: the revision is applied all the same.
@@ -87,7 +90,9 @@ impl Reloader {
             return ReloadAnswer::Invalid { problems };
         };
         let before = self.desk.running.load_full();
-        let mass_delete = plan::mass_delete(&before.config, &config);
+        let config = Arc::new(config);
+        let edit = Edit::of(&before.config, &config);
+        let mass_delete = plan::mass_delete(&edit);
         if let Some(MassDelete { running, removed }) = mass_delete.filter(|_| !allow_mass_delete) {
             self.desk.rejected.store(Arc::new(vec![mass_delete_problem(running, removed)]));
             return ReloadAnswer::Blocked { running, removed };
@@ -97,18 +102,21 @@ impl Reloader {
             self.desk.rejected.store(Arc::new(vec![problem.clone()]));
             return ReloadAnswer::Invalid { problems: vec![problem] };
         }
-        let changes = plan::changes(&before.config, &config);
+        let changes = plan::changes(&edit);
         let next = Running {
             revision: hash.as_str().into(),
             applied: self.desk.clock.now(),
-            config: Arc::new(config),
+            config: config.clone(),
             changes: changes.iter().take(CHANGES_KEPT_MAX).cloned().collect(),
         };
         faultpoint!("reload.adopted");
-        self.carry_out(&before.config, next, &changes);
+        // The store writes meanwhile: what follows cannot fail.
+        let kept = self.keep(hash.clone(), files);
+        self.carry_out(&edit, next, &changes);
         faultpoint!("reload.carried_out");
         self.desk.rejected.store(Arc::default());
-        self.keep(hash.clone(), files).await;
+        // An error: the daemon ends.
+        drop(kept.await);
         faultpoint!("reload.kept");
         let warnings = problems;
         ReloadAnswer::Applied { revision: hash, changes, warnings }
@@ -148,42 +156,42 @@ impl Reloader {
     }
 
     /// Nothing in here can fail.
-    fn carry_out(&self, before: &Config, next: Running, changes: &[Change]) {
-        let config = next.config.clone();
+    fn carry_out(&self, edit: &Edit<'_>, next: Running, changes: &[Change]) {
         let revision = next.revision.clone();
         let mut next = Some(next);
-        for step in plan::plan(before, &config) {
+        for step in plan::plan(edit) {
             match step {
                 // The supervisor is gone only when the daemon ends.
                 Step::Stop(slot) => drop(self.orders.send(Order::Stop(slot))),
-                Step::Swap => self.swap(before, next.take()),
+                Step::Swap => self.swap(edit, next.take()),
                 Step::Start(slot) => {
-                    let after = former(&config, &slot);
+                    let after = former(edit.desired, &slot);
                     drop(self.orders.send(Order::Start { slot, after }));
                 }
             }
         }
         // Equal configurations from different files: only the revision is new.
-        self.swap(before, next.take());
+        self.swap(edit, next.take());
         for change in changes {
             self.desk.metrics.reconcile_action(change.kind, change.action.label());
         }
-        self.desk.metrics.config_applied(&revision, before, &config);
-        self.show(before, &config);
+        self.desk.metrics.config_applied(&revision, edit);
+        self.show(edit);
     }
 
-    fn swap(&self, before: &Config, next: Option<Running>) {
+    fn swap(&self, edit: &Edit<'_>, next: Option<Running>) {
         if let Some(next) = next {
-            self.desk.accounts.update(before, &next.config);
+            self.desk.accounts.update(edit);
             self.desk.running.store(Arc::new(next));
         }
     }
 
     /// Conditions that follow from the declaration alone.
-    fn show(&self, before: &Config, config: &Config) {
+    fn show(&self, edit: &Edit<'_>) {
+        let (before, config) = (edit.running, edit.desired);
         let now = self.desk.clock.now();
         let board = &self.desk.board;
-        for name in plan::gone(&before.accounts, &config.accounts) {
+        for name in edit.accounts.gone() {
             board.remove(Kind::MailAccount, name);
             self.desk.metrics.account_removed(name);
         }
@@ -191,8 +199,7 @@ impl Reloader {
             board.remove(Kind::Smtp, name);
         }
         // What has not changed shows already what its declaration says.
-        let changed = plan::without(&config.accounts, &before.accounts).into_values();
-        let accounts = changed.map(|account| {
+        let accounts = edit.accounts.new.values().map(|account| {
             (Kind::MailAccount, &account.name, account.state, plan::idle_account(account))
         });
         let servers = config
@@ -206,11 +213,15 @@ impl Reloader {
         }
     }
 
-    async fn keep(&self, hash: String, files: Vec<(String, String)>) {
+    /// Begins to keep the files.
+    fn keep(&self, hash: String, files: Vec<(String, String)>) -> JoinHandle<()> {
         let revision = StoredRevision { hash, applied: self.desk.clock.now(), files };
-        if let Err(error) = self.desk.store.keep_revision(revision).await {
-            tracing::warn!(%error, "could not keep this revision for a start with broken files");
-        }
+        let store = self.desk.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.keep_revision(revision).await {
+                tracing::warn!(%error, "could not keep this revision for a start with broken files");
+            }
+        })
     }
 
     fn report(&self, trigger: Trigger, answer: &ReloadAnswer) {

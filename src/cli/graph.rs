@@ -99,7 +99,7 @@ impl Graph {
     }
 
     fn accounts(&mut self, config: &Config) {
-        for (name, account) in &config.accounts {
+        for (name, account) in config.accounts.iter() {
             self.node(Kind::Account, name, account.state);
             self.edge((Kind::Account, name), (Kind::Filters, FILTERS), "");
             if let Dispatch::Queue(queue) = &account.dispatch {
@@ -120,7 +120,7 @@ impl Graph {
     }
 
     fn addresses(&mut self, config: &Config) {
-        for (address, ours) in &config.system_addresses {
+        for (address, ours) in config.system_addresses.iter() {
             self.node(Kind::Address, address.as_str(), ours.state);
             let (from, to) = ((Kind::Filters, FILTERS), (Kind::Address, address.as_str()));
             self.edge(from, to, "recipient");

@@ -29,7 +29,9 @@ use std::sync::Arc;
 
 use crate::core::address::Address;
 use crate::core::ascending::Ascending;
-use crate::core::config::{Config, QUEUE_OF_LAST_RESORT};
+use crate::core::config::{
+    Account, Config, CustomerProfile, Many, QUEUE_OF_LAST_RESORT, SystemAddress,
+};
 
 use super::memory::Again;
 use super::problem::{Findings, Scope, hint_of_names};
@@ -61,10 +63,6 @@ pub fn compile(
     let queues = each(top, "queues", &united.queues, |name, spec, scope| {
         Some(queue::queue(context, name, spec, answer, scope))
     });
-    let nothing = Config::default();
-    let before = again.map_or(&nothing, Again::config);
-    let accounts = Ascending::of(&before.accounts);
-    let addresses = Ascending::of(&before.system_addresses);
     let mut config = Config {
         desk: desk.clone(),
         intake: desk::intake(united.intake, &top.at("intake")),
@@ -77,27 +75,14 @@ pub fn compile(
             sender::sender(context, name, spec, scope)
         }),
         oauth2: oauth2::oauth2(context, top),
-        accounts: each(top, "mailAccounts", &united.mail_accounts, |name, spec, scope| {
-            let again = context.again("mailAccounts", name, spec, || accounts.get(name));
-            again.or_else(|| account::account(context, name, spec, scope).map(Arc::new))
-        }),
+        accounts: accounts(context, top),
         queues,
-        system_addresses: by_address(
-            top,
-            "systemAddresses",
-            &united.system_addresses,
-            |key, address, spec, scope| {
-                let again = context.again("systemAddresses", key, spec, || addresses.get(address));
-                again.or_else(|| Some(queue::system_address(context, address, spec, scope).into()))
-            },
-        ),
+        system_addresses: system_addresses(context, top),
         filters: filter::filters(context, top),
         auto_replies: each(top, "autoReplies", &united.auto_replies, |name, spec, scope| {
             auto_reply::auto_reply(context, name, spec, scope)
         }),
-        customers: by_address(top, "customers", &united.customers, |_, _, spec, _| {
-            Some(people::customer(spec))
-        }),
+        customers: customers(context, top),
         users: each(top, "users", &united.users, |name, spec, scope| {
             people::user(context, &desk, name, spec, scope)
         }),
@@ -113,9 +98,51 @@ pub fn compile(
     config.queues.entry(QUEUE_OF_LAST_RESORT.to_owned()).or_insert_with(|| {
         queue::queue(context, QUEUE_OF_LAST_RESORT, &Default::default(), answer, &top.at("queues"))
     });
-    account::same_mailbox(&config.accounts, top);
     test::check(context, top);
     Some(config)
+}
+
+fn accounts(context: &Context<'_>, top: &Scope<'_>) -> Many<String, Arc<Account>> {
+    if let Some(before) = context.whole("mailAccounts") {
+        return before.accounts.clone();
+    }
+    let before = context.before().map(|before| before.accounts.clone()).unwrap_or_default();
+    let known = Ascending::of(&before);
+    let one = |name: &str, spec: &Declared<'_, _>, scope: &Scope<'_>| {
+        let known = known.get(name);
+        let fresh = || {
+            let fresh = account::account(context, name, spec, scope)?;
+            // Shared, where it became the same: whoever compares sees that at a glance.
+            let same = known.filter(|known| ***known == fresh);
+            Some(same.cloned().unwrap_or_else(|| fresh.into()))
+        };
+        context.again("mailAccounts", name, spec, || known).or_else(fresh)
+    };
+    let accounts = each(top, "mailAccounts", &context.united.mail_accounts, one);
+    account::same_mailbox(&before, &accounts, top);
+    accounts.into()
+}
+
+fn system_addresses(context: &Context<'_>, top: &Scope<'_>) -> Many<Address, Arc<SystemAddress>> {
+    if let Some(before) = context.whole("systemAddresses") {
+        return before.system_addresses.clone();
+    }
+    let before = context.before().map(|before| before.system_addresses.clone()).unwrap_or_default();
+    let known = Ascending::of(&before);
+    let section = &context.united.system_addresses;
+    let one = |key: &str, address: &Address, spec: &Declared<'_, _>, scope: &Scope<'_>| {
+        let again = context.again("systemAddresses", key, spec, || known.get(address));
+        again.or_else(|| Some(queue::system_address(context, address, spec, scope).into()))
+    };
+    by_address(top, "systemAddresses", section, one).into()
+}
+
+fn customers(context: &Context<'_>, top: &Scope<'_>) -> Many<Address, CustomerProfile> {
+    if let Some(before) = context.whole("customers") {
+        return before.customers.clone();
+    }
+    let section = &context.united.customers;
+    by_address(top, "customers", section, |_, _, spec, _| Some(people::customer(spec))).into()
 }
 
 /// Compiles each object of a section.
@@ -163,6 +190,16 @@ fn by_address<S, T>(
 }
 
 impl<'a> Context<'a> {
+    /// What was compiled before, of which something may be used again.
+    fn before(&self) -> Option<&'a Config> {
+        self.again.map(Again::config)
+    }
+
+    /// The same, if the same becomes of all objects of this section.
+    fn whole(&self, section: &str) -> Option<&'a Config> {
+        self.again?.whole(section)
+    }
+
     /// What the same object became before, if the same becomes of it now.
     fn again<S, T: Clone + 'a>(
         &self,

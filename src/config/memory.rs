@@ -2,7 +2,7 @@
 //!
 //! A file whose name and text are the same holds the same: [`read::file`] looks at nothing else.
 //! An object of such a file compiles to the same value as long as nothing changed that it may
-//! refer to; [`is_leaf`] says which documents nobody refers to.
+//! refer to; [`leaves`] says which sections nobody refers to.
 //!
 //! Architecture invariant: it saves time and decides nothing. A load with a memory answers exactly
 //! as a load without.
@@ -54,6 +54,8 @@ pub struct Again<'a> {
     config: &'a Config,
     /// For each document, whether it stands in a file that has not changed.
     same: Vec<bool>,
+    /// Sections of which something stood or stands in a file that has changed.
+    touched: BTreeSet<&'static str>,
     noted: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -61,6 +63,12 @@ impl<'a> Again<'a> {
     /// What was compiled before.
     pub fn config(&self) -> &'a Config {
         self.config
+    }
+
+    /// What was compiled before, if the same becomes of all objects of this section.
+    pub fn whole(&self, section: &str) -> Option<&'a Config> {
+        let same = !self.touched.contains(section) && !self.noted.contains_key(section);
+        same.then_some(self.config)
     }
 
     /// Whether the same becomes of this object as before.
@@ -113,9 +121,12 @@ impl Memory {
             .values()
             .filter(|old| now.get(old.name.as_str()).is_none_or(|file| file.digest != old.digest));
         let come = read.iter().zip(&same).filter(|(_, same)| !**same).map(|(file, _)| file);
-        let leaves = gone.chain(come).all(|file| file.content.documents.iter().all(is_leaf));
+        let mut touched = BTreeSet::new();
+        for document in gone.chain(come).flat_map(|file| &file.content.documents) {
+            touched.extend(leaves(document)?);
+        }
         let same = homes.iter().map(|home| same[home.file]).collect();
-        leaves.then_some(Again { config, same, noted: &good.noted })
+        Some(Again { config, same, touched, noted: &good.noted })
     }
 
     /// Keeps what was read; `noted` if there was no error.
@@ -154,17 +165,18 @@ pub(super) fn hash(read: &[Kept], texts: &BTreeMap<String, String>) -> String {
     Digest::of(&whole).hex()
 }
 
-/// Whether nothing that stands in other documents refers to what stands in this one, except for
-/// what is compiled each time: all kinds but those that `compile` asks the memory for.
-fn is_leaf(document: &ReadDocument) -> bool {
-    let Some(written) = &document.spec else { return false };
+/// The sections of which something stands in this document; `None` if what stands in other
+/// documents may refer to it, except for what is compiled each time: all kinds but those that
+/// `compile` asks the memory for.
+fn leaves(document: &ReadDocument) -> Option<Vec<&'static str>> {
+    let written = document.spec.as_ref()?;
     // Each section is named, so that the next one has to be thought about.
     let spec::Document {
         version: _,
-        mail_accounts: _,
-        system_addresses: _,
-        filters: _,
-        customers: _,
+        mail_accounts,
+        system_addresses,
+        filters,
+        customers,
         moved: _,
         tests: _,
         desk,
@@ -182,7 +194,7 @@ fn is_leaf(document: &ReadDocument) -> bool {
         webhooks,
         notifications,
     } = written;
-    document.left_out.is_empty()
+    let alone = document.left_out.is_empty()
         && desk.is_none()
         && intake.is_none()
         && limits.is_none()
@@ -196,5 +208,13 @@ fn is_leaf(document: &ReadDocument) -> bool {
         && users.is_empty()
         && api_tokens.is_empty()
         && webhooks.is_empty()
-        && notifications.is_empty()
+        && notifications.is_empty();
+    let sections = [
+        ("mailAccounts", mail_accounts.is_empty()),
+        ("systemAddresses", system_addresses.is_empty()),
+        ("filters", filters.is_empty()),
+        ("customers", customers.is_empty()),
+    ];
+    let declared = sections.into_iter().filter(|(_, empty)| !empty);
+    alone.then(|| declared.map(|(section, _)| section).collect())
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -38,17 +39,17 @@ pub struct Config {
     /// OAuth2 providers and profiles; kept for `check` and for the accounts that name them.
     pub oauth2: OAuth2,
     /// Mailboxes we fetch from, by name.
-    pub accounts: BTreeMap<String, std::sync::Arc<Account>>,
+    pub accounts: Many<String, Arc<Account>>,
     /// Queues, by name. [`QUEUE_OF_LAST_RESORT`] is always among them.
     pub queues: BTreeMap<String, Queue>,
     /// Addresses of ours.
-    pub system_addresses: BTreeMap<Address, std::sync::Arc<SystemAddress>>,
+    pub system_addresses: Many<Address, Arc<SystemAddress>>,
     /// Filters in the order they run: ascending `order`, ties by name.
-    pub filters: Vec<std::sync::Arc<Filter>>,
+    pub filters: Vec<Arc<Filter>>,
     /// Texts we answer with, by name.
     pub auto_replies: BTreeMap<String, AutoReply>,
     /// Customers we know by declaration.
-    pub customers: BTreeMap<Address, CustomerProfile>,
+    pub customers: Many<Address, CustomerProfile>,
     /// Agents, by user name.
     pub users: BTreeMap<String, User>,
     /// Bearer tokens of the API, by name.
@@ -60,6 +61,10 @@ pub struct Config {
     /// Renames: the new name inherits cursor, ledger and ticket links of the old one.
     pub moved: Vec<Moved>,
 }
+
+/// Objects of a kind of which there may be ten thousand. Revisions share those that an edit did not
+/// touch.
+pub type Many<K, V> = Arc<BTreeMap<K, V>>;
 
 /// Switch that every declared object has (the seed system's valid, invalid, invalid-temporarily).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -72,6 +72,8 @@ fn declared(value: &str) -> Option<Language> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::core::config::CustomerProfile;
     use crate::core::mail::HeaderField;
@@ -131,7 +133,8 @@ mod tests {
     fn check_customer(language: Option<Language>, articles: &[Article], expected: Language) {
         let (mut config, eve) = (config(), address("eve@cust.test"));
         config.desk.language = En;
-        config.customers.insert(eve.clone(), CustomerProfile { language, ..Default::default() });
+        Arc::make_mut(&mut config.customers)
+            .insert(eve.clone(), CustomerProfile { language, ..Default::default() });
         assert_eq!(of_customer(&config, &eve, articles.iter()), expected);
     }
 

@@ -7,16 +7,18 @@
 //! carried out, `plan` of the same configuration is empty.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::ascending::Ascending;
 use super::config::{Account, Config, SmtpServer, Source, Switch};
 pub use changes::changes;
+pub use edit::{Differing, Edit};
 pub use effects::effects;
 pub use guard::{MassDelete, mass_delete};
 
 mod changes;
+mod edit;
 mod effects;
 mod guard;
 mod words;
@@ -94,11 +96,12 @@ impl Action {
 }
 
 /// Steps from what runs to what is declared: stops, one swap, starts. Empty if they are equal.
-pub fn plan(running: &Config, desired: &Config) -> Vec<Step> {
-    if running == desired {
+pub fn plan(edit: &Edit<'_>) -> Vec<Step> {
+    if edit.running == edit.desired {
         return Vec::new();
     }
-    let (old, new) = (slots(running, desired), slots(desired, running));
+    let Differing { old, new } = &edit.accounts;
+    let (old, new) = (slots(old), slots(new));
     let stops = old.iter().filter(|(slot, work)| new.get(slot) != Some(work));
     let starts = new.iter().filter(|(slot, work)| old.get(slot) != Some(work));
     stops
@@ -110,7 +113,7 @@ pub fn plan(running: &Config, desired: &Config) -> Vec<Step> {
 
 /// Tasks that a configuration wants.
 pub fn wanted(config: &Config) -> Vec<Slot> {
-    slots(config, &Config::default()).into_keys().collect()
+    slots(&config.accounts.iter().collect()).into_keys().collect()
 }
 
 /// Why this account has no poller, if it has none.
@@ -123,31 +126,10 @@ pub fn idle_server(server: &SmtpServer) -> Option<&'static str> {
     suspended(server.state)
 }
 
-/// Tasks that depend on the configuration, each with the part whose change needs a new task. Those
-/// of accounts that the other configuration holds likewise are left out: there are thousands, and
-/// nothing is to be done about them.
-fn slots<'a>(config: &'a Config, other: &Config) -> BTreeMap<Slot, &'a Source> {
-    let accounts = without(&config.accounts, &other.accounts).into_iter();
-    let polled = accounts.filter(|(_, account)| idle_account(account).is_none());
-    polled.map(|(name, account)| (Slot::Poller(name.clone()), &account.connection)).collect()
-}
-
-/// Objects that the other configuration does not hold, or holds otherwise.
-pub fn without<'a, K: Ord, V: PartialEq>(
-    objects: &'a BTreeMap<K, V>,
-    other: &BTreeMap<K, V>,
-) -> BTreeMap<&'a K, &'a V> {
-    let other = Ascending::of(other);
-    objects.iter().filter(|(key, object)| other.get(*key) != Some(*object)).collect()
-}
-
-/// Names that the other configuration does not hold.
-pub fn gone<'a, K: Ord, V>(
-    objects: &'a BTreeMap<K, V>,
-    other: &BTreeMap<K, V>,
-) -> impl Iterator<Item = &'a K> {
-    let other = Ascending::of(other);
-    objects.keys().filter(move |key| other.get(*key).is_none())
+/// Tasks of these accounts, each with the part whose change needs a new task.
+fn slots<'a>(accounts: &BTreeMap<&'a String, &'a Arc<Account>>) -> BTreeMap<Slot, &'a Source> {
+    let polled = accounts.iter().filter(|(_, account)| idle_account(account).is_none());
+    polled.map(|(name, account)| (Slot::Poller((*name).clone()), &account.connection)).collect()
 }
 
 fn suspended(state: Switch) -> Option<&'static str> {
@@ -225,7 +207,7 @@ mod tests {
     pub(super) fn config(accounts: &[Account], servers: &[SmtpServer]) -> Config {
         let named = |account: &Account| (account.name.clone(), account.clone().into());
         Config {
-            accounts: accounts.iter().map(named).collect(),
+            accounts: Arc::new(accounts.iter().map(named).collect()),
             smtp: servers.iter().map(|server| (server.name.clone(), server.clone())).collect(),
             ..Config::default()
         }
@@ -248,8 +230,8 @@ mod tests {
 
     #[track_caller]
     fn check(running: &Config, desired: &Config, expected: &[&str]) {
-        assert_eq!(words(&plan(running, desired)), expected);
-        assert_eq!(plan(desired, desired), []);
+        assert_eq!(words(&plan(&Edit::of(running, desired))), expected);
+        assert_eq!(plan(&Edit::of(desired, desired)), []);
     }
 
     /// One account that becomes another of the same name.
@@ -357,7 +339,7 @@ mod tests {
                 wanted(&running).into_iter().map(|slot| (slot, running.clone())).collect();
             let mut swaps = 0;
             let mut current = &running;
-            for step in plan(&running, &desired) {
+            for step in plan(&Edit::of(&running, &desired)) {
                 match step {
                     Step::Stop(slot) => {
                         prop_assert_eq!(swaps, 0, "stops come before the swap");
@@ -380,11 +362,11 @@ mod tests {
             prop_assert_eq!(runs, wanted(&desired));
             // Each task does the work that is declared now, whenever it was started.
             for (slot, begun_under) in &tasks {
-                let work = |config| slots(config, &Config::default()).get(slot).copied().cloned();
+                let work = |config: &Config| slots(&config.accounts.iter().collect()).get(slot).copied().cloned();
                 let same = work(begun_under) == work(&desired);
                 prop_assert!(same, "{slot:?} does the old work");
             }
-            prop_assert_eq!(plan(&desired, &desired), []);
+            prop_assert_eq!(plan(&Edit::of(&desired, &desired)), []);
         }
     }
 }

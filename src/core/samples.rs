@@ -1,5 +1,7 @@
 //! A small desk and small mails for the unit tests of this module.
 
+use std::sync::Arc;
+
 use super::address::Address;
 use super::config::*;
 use super::mail::{Attachment, Digest, HeaderField, Mail, Mailbox};
@@ -25,7 +27,7 @@ pub(crate) fn config() -> Config {
         let (address, queue) = (address(name), queue.into());
         let name = "Desk".into();
         let ours = SystemAddress { address: address.clone(), name, queue, internal: false, state };
-        config.system_addresses.insert(address, ours.into());
+        Arc::make_mut(&mut config.system_addresses).insert(address, ours.into());
     }
     for name in ["thanks", "noted", "closed", "again"] {
         config.auto_replies.insert(name.into(), auto_reply(name));

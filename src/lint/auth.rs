@@ -18,7 +18,7 @@ pub fn server(account: &Account) -> Option<(&Endpoint, &Login)> {
 /// Accounts whose password would be read by whoever listens. SMTP servers are looked at while
 /// compiling.
 pub fn cleartext(subject: &Subject<'_>, found: &mut Vec<Found>) {
-    for (name, account) in &subject.config.accounts {
+    for (name, account) in subject.config.accounts.iter() {
         let Some((endpoint, Login::Password { .. })) = server(account) else { continue };
         if endpoint.security == Security::Plain
             && !is_here(&endpoint.host)

@@ -21,7 +21,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
-    for (name, account) in &subject.config.accounts {
+    for (name, account) in subject.config.accounts.iter() {
         if account.after_fetch != AfterFetch::Delete || account.state == Switch::Disabled {
             continue;
         }

@@ -38,7 +38,7 @@ pub const RULE: Rule = Rule {
 fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
     let config = subject.config;
     let answers = config.queues.values().any(answers);
-    for (name, account) in &config.accounts {
+    for (name, account) in config.accounts.iter() {
         let Some(address) = address(account).filter(|_| runs(account)) else { continue };
         let known = reply::is_ours(config, &address);
         if answers && !known && reply::agent_with(config, &address).is_none() {

@@ -32,7 +32,7 @@ pub fn reconfigure(desk: &Desk, change: impl FnOnce(&mut postroom::core::config:
 fn declare(desk: &Desk, address: &str, name: &str, language: Option<Language>) {
     let profile = CustomerProfile { name: Some(name.into()), language, ..Default::default() };
     reconfigure(desk, |config| {
-        config.customers.insert(Address::parse(address).unwrap(), profile);
+        Arc::make_mut(&mut config.customers).insert(Address::parse(address).unwrap(), profile);
     });
 }
 

@@ -11,6 +11,7 @@ use postroom::core::config::{
     Account, AfterFetch, ApiToken, Config, Dispatch, Endpoint, Login, Only, Oversize, Poll, Role,
     Security, Since, SmtpRoute, SmtpServer, Source, Switch, Text, TlsOptions,
 };
+use postroom::core::plan::Edit;
 use postroom::metrics::{self, ALL, MetricKind, Metrics};
 use postroom::store::{HookCounts, OutboxCounts};
 
@@ -19,9 +20,9 @@ fn busy() -> Metrics {
     let metrics = Metrics::default();
     let mut config = Config::default();
     config.smtp.insert("relay".into(), insecure_server());
-    config.accounts.insert("support".into(), Arc::new(maildir()));
+    Arc::make_mut(&mut config.accounts).insert("support".into(), Arc::new(maildir()));
     config.api_tokens.insert("ci".into(), token());
-    metrics.config_applied("0123456789abcdef0123", &Config::default(), &config);
+    metrics.config_applied("0123456789abcdef0123", &Edit::of(&Config::default(), &config));
     metrics.reload("start", "applied");
     metrics.reconcile_action("mailAccounts", "create");
     metrics.worker_restarted("poller", "panic");

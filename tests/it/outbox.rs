@@ -224,7 +224,7 @@ fn config(servers: Vec<SmtpServer>) -> Config {
     Config {
         smtp: servers.into_iter().map(|server| (server.name.clone(), server)).collect(),
         senders: BTreeMap::from([("default".into(), sender)]),
-        accounts: BTreeMap::from([("support".into(), Arc::new(account))]),
+        accounts: Arc::new(BTreeMap::from([("support".into(), Arc::new(account))])),
         queues: BTreeMap::from([("Raw".into(), Queue::named("Raw"))]),
         ..Config::default()
     }

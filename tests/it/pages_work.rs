@@ -1,6 +1,8 @@
 //! Daily work on the page, without a browser: taking tickets, going through a list, and what names
 //! that strangers or files give cannot do.
 
+use std::sync::Arc;
+
 use axum::http::{StatusCode, header};
 use postroom::core::address::Address;
 use postroom::core::config::{CustomerProfile, Queue};
@@ -214,7 +216,7 @@ async fn hostile_desk() -> (Desk, String) {
             company: Some(hostile("company")),
             language: None,
         };
-        config.customers.insert(address, profile);
+        Arc::make_mut(&mut config.customers).insert(address, profile);
     });
     let mail = format!(
         "From: \"{}\" <eve@customer.example>\r\nTo: desk@desk.example\r\nSubject: {HOSTILE}\r\n\

@@ -108,9 +108,10 @@ fn load(case: &Case, value: &Value) -> Config {
 }
 
 fn said(before: &Config, after: &Config) -> String {
-    let changes = plan::changes(before, after);
+    let edit = plan::Edit::of(before, after);
+    let changes = plan::changes(&edit);
     assert_eq!(changes.is_empty(), before == after);
-    let effects = plan::effects(before, after, &changes);
+    let effects = plan::effects(&edit, &changes);
     let lines = changes.iter().map(|change| {
         let renamed = !after.moved.is_empty();
         assert!(renamed || !change.effect.contains("follows a new name"), "silent: {change:?}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use postroom::core::config::{
     Account, AfterFetch, Config, Dispatch, Only, Oversize, Poll, Since, Source, Switch,
 };
-use postroom::core::plan::{Slot, Step, plan, wanted};
+use postroom::core::plan::{Edit, Slot, Step, plan, wanted};
 use postroom::run::supervisor::{self, Order};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ async fn random_edits_end_where_a_fresh_start_would() {
         let mut restarts: BTreeMap<Slot, usize> = BTreeMap::new();
         for _ in 0..EDITS {
             let desired = random.edit(&running);
-            for step in plan(&running, &desired) {
+            for step in plan(&Edit::of(&running, &desired)) {
                 match step {
                     Step::Stop(slot) => orders.send(Order::Stop(slot)).unwrap(),
                     Step::Swap => {}
@@ -46,7 +46,7 @@ async fn random_edits_end_where_a_fresh_start_would() {
                     }
                 }
             }
-            assert_eq!(plan(&desired, &desired), [], "seed {seed}");
+            assert_eq!(plan(&Edit::of(&desired, &desired)), [], "seed {seed}");
             running = desired;
             tokio::time::sleep(Duration::from_millis(random.below(3_000))).await;
         }
@@ -111,7 +111,7 @@ impl Random {
     fn edit(&mut self, config: &Config) -> Config {
         let mut config = config.clone();
         let name = NAMES[self.below(NAMES.len() as u64) as usize];
-        let before = config.accounts.remove(name);
+        let before = Arc::make_mut(&mut config.accounts).remove(name);
         let mut account = before.map_or_else(|| account(name), |account| (*account).clone());
         match self.below(5) {
             0 => return config,
@@ -122,7 +122,7 @@ impl Random {
             3 => account.state = Switch::Enabled,
             _ => account.dispatch = Dispatch::Queue(format!("queue{}", self.below(3))),
         }
-        config.accounts.insert(name.to_owned(), Arc::new(account));
+        Arc::make_mut(&mut config.accounts).insert(name.to_owned(), Arc::new(account));
         config
     }
 }

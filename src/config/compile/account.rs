@@ -21,6 +21,7 @@ use crate::config::spec::oauth2::Service;
 use crate::core::config::{
     Account, AfterFetch, Dispatch, Login, Only, Oversize, Poll, Security, Since, Source, Text,
 };
+use crate::core::plan::Differing;
 
 /// Time between two looks if nothing is written.
 const POLL_DEFAULT: Duration = Duration::from_secs(600);
@@ -325,7 +326,18 @@ fn dispatch(
 }
 
 /// Two accounts on one mailbox would each take half of its mail.
-pub fn same_mailbox(accounts: &BTreeMap<String, Arc<Account>>, top: &Scope<'_>) {
+pub fn same_mailbox(
+    before: &BTreeMap<String, Arc<Account>>,
+    accounts: &BTreeMap<String, Arc<Account>>,
+    top: &Scope<'_>,
+) {
+    let mut changed = Differing::of(before, accounts).new.into_iter();
+    let known = |name, account: &Account| {
+        before.get(name).is_some_and(|before| before.connection == account.connection)
+    };
+    if changed.all(|(name, account)| known(name, account)) {
+        return;
+    }
     let section = top.at("mailAccounts");
     let mut seen: HashMap<Mailbox<'_>, &str> = HashMap::with_capacity(accounts.len());
     for (name, account) in accounts {

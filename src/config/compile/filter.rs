@@ -17,6 +17,9 @@ use crate::core::ticket::AuthorKind;
 
 /// Filters in the order they run: ascending `order`, ties by name.
 pub fn filters(context: &Context<'_>, top: &Scope<'_>) -> Vec<Arc<Filter>> {
+    if let Some(before) = context.whole("filters") {
+        return before.filters.clone();
+    }
     let before = context.again.iter().flat_map(|again| &again.config().filters);
     let before: BTreeMap<&str, &Arc<Filter>> =
         before.map(|filter| (filter.name.as_str(), filter)).collect();

@@ -177,6 +177,8 @@ fn unknown(kind: &'static str, name: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::core::ticket::samples::{address, config, now, ticket};
     use jiff::SignedDuration;
@@ -363,7 +365,7 @@ mod tests {
             company: Some("Muster".into()),
             language: None,
         };
-        config.customers.insert(address("max@cust.test"), profile);
+        Arc::make_mut(&mut config.customers).insert(address("max@cust.test"), profile);
         let command = Command::SetCustomer(address("max@cust.test"));
         let effects = act(&config, &facts(watched), &command, &bob(), later()).unwrap();
         let after = &effects[0].ticket;

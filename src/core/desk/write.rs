@@ -188,6 +188,8 @@ fn list<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::core::desk::act;
     use crate::core::desk::trying::{
@@ -293,7 +295,7 @@ mod tests {
         assert!(refused.contains("no customer"), "{refused}");
         let mut config = config();
         config.senders.clear();
-        config.system_addresses.clear();
+        Arc::make_mut(&mut config.system_addresses).clear();
         let command = reply(&[], None);
         let refused = act(&config, &facts(ticket()), &command, &bob(), now()).unwrap_err();
         assert!(refused.to_string().contains("senders.default"), "{refused}");

@@ -254,6 +254,8 @@ pub(super) fn rule(user: &User, path: &[&str]) -> Rule {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::core::config::{Config, CustomerProfile, Language};
     use crate::core::notify::audience;
@@ -331,7 +333,7 @@ mod tests {
     fn language_and_name_of_a_customer() {
         let mut config = config();
         let profile = CustomerProfile { language: Some(Language::Ja), ..Default::default() };
-        config.customers.insert(address("eve@cust.test"), profile);
+        Arc::make_mut(&mut config.customers).insert(address("eve@cust.test"), profile);
         let watched = Ticket { owner: None, responsible: None, ..full() };
         let events = [event(eve(), followed_up(true))];
         let told = audience(&config, Some(&watched), &watched, &events, &[mail()], &free(), now());

@@ -11,16 +11,16 @@ use super::words::{
     self, ACCOUNT, API_TOKEN, AUTO_REPLY, Both, CUSTOMER, End, FILTER, Kind, NOTIFICATION, PROFILE,
     PROVIDER, QUEUE, SENDER, SMTP, SYSTEM_ADDRESS, Start, Told, USER, WEBHOOK,
 };
-use super::{Action, Change, without};
-use crate::core::config::{Config, Moved, MovedKind, NotificationText};
+use super::{Action, Change, Differing, Edit};
+use crate::core::config::{Moved, MovedKind, NotificationText};
 use crate::core::filter::Filter;
 use crate::core::notify::EventKind;
 
 /// What a revision changes, object by object. Empty if nothing changes.
-pub fn changes(running: &Config, desired: &Config) -> Vec<Change> {
-    let (old, new) = (running, desired);
+pub fn changes(edit: &Edit<'_>) -> Vec<Change> {
+    let (old, new) = (edit.running, edit.desired);
     let both = Both { old, new };
-    let renamed = |kind| renames(&desired.moved, kind);
+    let renamed = |kind| renames(&new.moved, kind);
     let nobody = BTreeMap::new();
     let mut all = Vec::new();
     let mut single = |kind: &'static str, differs: bool, words: &dyn Fn() -> Told| {
@@ -38,7 +38,7 @@ pub fn changes(running: &Config, desired: &Config) -> Vec<Change> {
     all.extend(compare(&PROVIDER, both, &before.providers, &after.providers, &nobody));
     all.extend(compare(&PROFILE, both, &before.profiles, &after.profiles, &nobody));
     let accounts = renamed(MovedKind::MailAccount);
-    all.extend(compare(&ACCOUNT, both, &old.accounts, &new.accounts, &accounts));
+    all.extend(tell(&ACCOUNT, both, &edit.accounts, &accounts));
     let queues = renamed(MovedKind::Queue);
     all.extend(compare(&QUEUE, both, &old.queues, &new.queues, &queues));
     let (before, after) = (&old.system_addresses, &new.system_addresses);
@@ -63,8 +63,7 @@ fn one(kind: &'static str, name: &str, effect: String) -> Change {
     Change { kind, name: name.into(), action: Action::Change, effect }
 }
 
-/// Objects of one kind: by name of the new ones, those that are gone last.
-/// `renamed` gives the old name for a new one.
+/// Objects of one kind.
 fn compare<K: Ord + Display, V: PartialEq>(
     kind: &Kind<V>,
     both: Both<'_>,
@@ -72,7 +71,17 @@ fn compare<K: Ord + Display, V: PartialEq>(
     new: &BTreeMap<K, V>,
     renamed: &BTreeMap<&str, &str>,
 ) -> Vec<Change> {
-    let (old, new) = (without(old, new), without(new, old));
+    tell(kind, both, &Differing::of(old, new), renamed)
+}
+
+/// What differs of one kind: by name of the new objects, those that are gone last.
+/// `renamed` gives the old name for a new one.
+fn tell<K: Ord + Display, V: PartialEq>(
+    kind: &Kind<V>,
+    both: Both<'_>,
+    Differing { old, new }: &Differing<'_, K, V>,
+    renamed: &BTreeMap<&str, &str>,
+) -> Vec<Change> {
     let before: BTreeMap<String, &V> = old.iter().map(|(key, v)| (key.to_string(), *v)).collect();
     let mut taken = BTreeSet::new();
     let mut found = Vec::new();
@@ -227,13 +236,13 @@ mod tests {
         let moved =
             Moved { kind: MovedKind::MailAccount, from: "info".into(), to: "support".into() };
         desired.moved = vec![moved];
-        let told = changes(&running, &desired);
+        let told = changes(&Edit::of(&running, &desired));
         let action = |change: &Change| (change.action, change.name.clone());
         let actions: Vec<_> = told.iter().map(action).collect();
         assert_eq!(actions, [(Action::Move, "support".to_owned())]);
         // Without saying so it is another account.
         desired.moved.clear();
-        let actions: Vec<_> = changes(&running, &desired).iter().map(action).collect();
+        let actions: Vec<_> = changes(&Edit::of(&running, &desired)).iter().map(action).collect();
         let expected = [(Action::Create, "support".into()), (Action::Delete, "info".into())];
         assert_eq!(actions, expected);
     }
@@ -248,19 +257,19 @@ mod tests {
         assert_ne!(login, password());
         let connection = Source::Imap { endpoint: endpoint("x.test"), login, folder };
         let account = Account { connection, ..imap("a", "x.test") };
-        let told = format!("{:?}", changes(&running, &config(&[account], &[])));
+        let told = format!("{:?}", changes(&Edit::of(&running, &config(&[account], &[]))));
         assert!(told.contains("re-dials") && !told.contains("s3cret-place"));
     }
 
     proptest! {
         #[test]
         fn every_difference_is_told_once(running in any_config(), desired in any_config()) {
-            let told = changes(&running, &desired);
+            let told = changes(&Edit::of(&running, &desired));
             prop_assert_eq!(told.is_empty(), running == desired);
             let names: BTreeSet<_> = told.iter().map(|change| (change.kind, &change.name)).collect();
             prop_assert_eq!(names.len(), told.len());
             prop_assert!(told.iter().all(|change| !change.effect.is_empty()));
-            prop_assert!(changes(&desired, &desired).is_empty());
+            prop_assert!(changes(&Edit::of(&desired, &desired)).is_empty());
         }
     }
 }

@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use super::words::{self, Both, names};
-use super::{Action, Change, MassDelete, idle_account, mass_delete};
+use super::{Action, Change, Edit, MassDelete, idle_account, mass_delete};
 use crate::core::config::{Config, Switch, User};
 use crate::core::filter::follows::hidden_by;
 
 /// Sentences for people, the most telling first.
-pub fn effects(running: &Config, desired: &Config, changes: &[Change]) -> Vec<String> {
+pub fn effects(edit: &Edit<'_>, changes: &[Change]) -> Vec<String> {
+    let (running, desired) = (edit.running, edit.desired);
     let mut told = Vec::new();
-    told.extend(mass_delete(running, desired).map(held_back));
+    told.extend(mass_delete(edit).map(held_back));
     told.extend(filters(running, desired));
     told.extend(dialled(desired, changes));
     told.extend(subscriptions(running, desired));
@@ -104,9 +105,10 @@ mod tests {
 
     #[track_caller]
     fn check(running: &Config, desired: &Config, expected: &[&str]) {
-        let changes = changes(running, desired);
-        assert_eq!(effects(running, desired, &changes), expected);
-        assert!(effects(desired, desired, &[]).is_empty());
+        let edit = Edit::of(running, desired);
+        let changes = changes(&edit);
+        assert_eq!(effects(&edit, &changes), expected);
+        assert!(effects(&Edit::of(desired, desired), &[]).is_empty());
     }
 
     const VIP: &str = "filters:\n  vip: {order: 1, match: [{body: a}], set: {title: x}, stop: STOP}\n  \

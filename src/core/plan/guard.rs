@@ -1,7 +1,7 @@
 //! A revision that loses most accounts at once is hardly meant: an empty directory looks like that.
 
-use super::gone;
-use crate::core::config::{Config, MovedKind};
+use super::Edit;
+use crate::core::config::MovedKind;
 
 /// Removing at least this many accounts, and more than half, needs somebody's word.
 pub const MASS_DELETE_ACCOUNTS_MIN: usize = 5;
@@ -16,13 +16,14 @@ pub struct MassDelete {
 }
 
 /// Whether the revision needs somebody's word before it is applied.
-pub fn mass_delete(running: &Config, desired: &Config) -> Option<MassDelete> {
+pub fn mass_delete(edit: &Edit<'_>) -> Option<MassDelete> {
     let renamed = |name: &str| {
-        let mut moves = desired.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
+        let mut moves =
+            edit.desired.moved.iter().filter(|moved| moved.kind == MovedKind::MailAccount);
         moves.any(|moved| moved.from == name)
     };
-    let removed = gone(&running.accounts, &desired.accounts).filter(|name| !renamed(name)).count();
-    let running = running.accounts.len();
+    let removed = edit.accounts.gone().filter(|name| !renamed(name)).count();
+    let running = edit.running.accounts.len();
     is_mass(running, removed).then_some(MassDelete { running, removed })
 }
 

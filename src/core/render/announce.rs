@@ -81,6 +81,8 @@ fn article_for<'a>(notice: &Notice, articles: &'a [Article]) -> Option<&'a Artic
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::first_attempt;
     use super::super::reading::read;
     use super::super::trying::{stationery, write_to};
@@ -179,7 +181,7 @@ mod tests {
     fn nobody_is_said_to_be_told_who_was_not() {
         let mut config = config();
         config.senders.clear();
-        config.system_addresses.clear();
+        Arc::make_mut(&mut config.system_addresses).clear();
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
         let mut next = next_ids();
         announce(stationery(&config, &key()), &FullHours::default(), None, &mut effect, &mut next);

@@ -144,7 +144,7 @@ mod tests {
 
     fn nothing(config: &mut Config) {
         config.senders.clear();
-        config.system_addresses.clear();
+        Arc::make_mut(&mut config.system_addresses).clear();
     }
 
     const DEFAULT: Option<(&str, &str)> = Some(("default", "default@notify.test"));
@@ -174,7 +174,9 @@ mod tests {
     #[test]
     fn customers_never_see_an_internal_address() {
         let internal = |config: &mut Config| {
-            config.system_addresses.values_mut().for_each(|one| Arc::make_mut(one).internal = true);
+            Arc::make_mut(&mut config.system_addresses)
+                .values_mut()
+                .for_each(|one| Arc::make_mut(one).internal = true);
         };
         check(writing, internal, DEFAULT);
         let mut config = config();
@@ -193,7 +195,9 @@ mod tests {
     #[test]
     fn without_an_address_of_the_queue_answers_go_to_another_one() {
         let mut config = config();
-        let ours = config.system_addresses.get_mut(&address("support@desk.test")).unwrap();
+        let ours = Arc::make_mut(&mut config.system_addresses)
+            .get_mut(&address("support@desk.test"))
+            .unwrap();
         Arc::make_mut(ours).state = Switch::Disabled;
         let identity = writing(&config, &ticket()).unwrap();
         assert_eq!(identity.from, &address("default@notify.test"));

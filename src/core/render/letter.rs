@@ -135,6 +135,8 @@ fn outsiders<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::reading::read;
     use super::super::trying::{root, stationery, write_to};
     use super::*;
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn answers_come_back_to_the_desk() {
         let mut config = config();
-        config.system_addresses.remove(&address("support@desk.test"));
+        Arc::make_mut(&mut config.system_addresses).remove(&address("support@desk.test"));
         let (mails, _) = write_to(&config, &["eve@cust.test"], &[]);
         let read_back = read(&mails[0].raw);
         assert!(read_back.field("From").ends_with("<default@notify.test>"));
@@ -209,7 +211,7 @@ mod tests {
     fn nothing_can_send_a_letter() {
         let mut config = config();
         config.senders.clear();
-        config.system_addresses.clear();
+        Arc::make_mut(&mut config.system_addresses).clear();
         assert_eq!(write_to(&config, &["eve@cust.test"], &[]).0, []);
     }
 

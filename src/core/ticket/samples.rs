@@ -1,6 +1,7 @@
 //! A small desk for unit tests: two queues, four agents, one ticket.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -57,7 +58,7 @@ pub fn config() -> Config {
             internal: false,
             state: Switch::Enabled,
         };
-        config.system_addresses.insert(address, one.into());
+        Arc::make_mut(&mut config.system_addresses).insert(address, one.into());
     }
     config.senders.insert("default".into(), sender("default"));
     let agents =

@@ -113,10 +113,11 @@ impl From<&Problem> for ProblemView {
 impl PlanView {
     /// What leads from one configuration to the other.
     pub fn between(running: &Config, desired: &Config, against: String) -> PlanView {
-        let changes = plan::changes(running, desired);
+        let edit = plan::Edit::of(running, desired);
+        let changes = plan::changes(&edit);
         PlanView {
             against,
-            effects: plan::effects(running, desired, &changes),
+            effects: plan::effects(&edit, &changes),
             changes: changes.iter().map(ChangeView::from).collect(),
         }
     }
