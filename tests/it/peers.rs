@@ -17,6 +17,25 @@ const START_SECONDS_MAX: u64 = 30;
 /// `nobody` and `nogroup` of Debian: who owns the mail when the test runs as root.
 const NOBODY: u32 = 65534;
 
+/// Settings of a Dovecot that parks a session which waits for news in another process. It tells of
+/// a mail at once then; without them it waits for half a second whether there are more.
+pub const HIBERNATES: &str = "protocol imap {
+  imap_hibernate_timeout = 1 secs
+}
+service imap {
+  unix_listener imap-master {
+    user = $default_internal_user
+  }
+  extra_groups = $default_internal_group
+}
+service imap-hibernate {
+  unix_listener imap-hibernate {
+    mode = 0660
+    group = $default_internal_group
+  }
+}
+";
+
 /// A Dovecot with IMAP and POP3, users on demand and certificates of its own.
 pub struct Dovecot {
     /// Port of IMAP, also with STARTTLS.
@@ -136,6 +155,24 @@ impl Dovecot {
         std::fs::write(&written, mail).unwrap();
         give_away(&written);
         std::fs::rename(written, maildir.join("new").join(name)).unwrap();
+    }
+
+    /// Whether all sessions are parked, with [`HIBERNATES`].
+    pub fn hibernates(&self) -> bool {
+        let master = self.child.id().to_string();
+        let stats = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|process| {
+            // Processes end while they are looked at.
+            std::fs::read_to_string(process.path().join("stat")).ok()
+        });
+        // proc_pid_stat(5): `pid (name) state parent`.
+        let named = stats.filter_map(|stat| {
+            let (before, after) = stat.rsplit_once(") ")?;
+            let ours = after.split(' ').nth(1)? == master;
+            ours.then(|| before.rsplit_once('(').map(|(_, name)| name.to_owned()))?
+        });
+        let names: Vec<String> = named.collect();
+        let runs = |name: &str| names.iter().any(|known| known == name);
+        runs("imap-hibernate") && !runs("imap")
     }
 
     /// What it has logged.

@@ -12,7 +12,7 @@ use postroom::run::board::{ConditionKind, Kind};
 use postroom::store::MailRecord;
 
 use crate::daemon::{Daemon, until};
-use crate::peers::Dovecot;
+use crate::peers::{self, Dovecot};
 use crate::server::PASSWORD;
 
 /// The rest of a configuration behind its accounts.
@@ -301,6 +301,28 @@ fn announcements(peer: &Desk, user: &str) -> mpsc::Receiver<Instant> {
         }
     });
     told
+}
+
+/// Dovecot may park a session that waits in another process, and takes it back for each mail.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivered_mail_is_soon_a_ticket_where_the_server_hibernates() {
+    const MAILS: usize = 7;
+    let Some(peer) = Desk::start_with(peers::HIBERNATES, &["desk"]) else { return };
+    let more = "since: all, afterFetch: delete, pollInterval: 10m";
+    let daemon = Daemon::start(&desk(&[peer.account("desk", "imaps", more)])).await;
+    let mut waits = Vec::new();
+    for number in 1..=MAILS {
+        until("the session is parked", || peer.dovecot.hibernates().then_some(())).await;
+        let delivered = Instant::now();
+        peer.deliver("desk", [number]);
+        until("the ticket", || (tickets(&daemon) == number as u64).then_some(())).await;
+        waits.push(delivered.elapsed());
+        peer.until_count("desk", "", 0).await;
+    }
+    waits.sort();
+    assert!(waits[MAILS / 2] < Duration::from_millis(400), "{waits:?}");
+    let log = peer.dovecot.log();
+    assert_eq!(log.matches("Login: user=<desk>").count(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
