@@ -274,6 +274,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                     missing: Vec::new(),
                     failures: 0,
                     slow: false,
+                    opened: None,
                     stop,
                 }))),
                 // Declared when the order was given and gone since: the next order says so.

@@ -7,7 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sessions at a time of accounts whose last session went well.
 pub const SESSIONS_MAX: usize = 256;
-/// Sessions at a time of accounts whose last session failed. They have places of their own: servers
+/// Sessions at a time of accounts of which nothing is known yet: at a start, all of them.
+pub const NEW_SESSIONS_MAX: usize = 192;
+/// Sessions at a time of accounts whose last session failed, or whose server is late. They have places of their own: servers
 /// that hang until the deadline would take all of them, and the others had to wait.
 pub const DOUBTFUL_SESSIONS_MAX: usize = 128;
 /// Sessions that are kept open while nothing happens, which may be for hours. They, too, take no
@@ -32,6 +34,7 @@ const UNIT_BYTES: u64 = 1024;
 #[derive(Debug)]
 pub struct Gate {
     sessions: Arc<Semaphore>,
+    new: Arc<Semaphore>,
     doubtful: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -61,9 +64,11 @@ struct Host {
 /// How an account was served the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Well, or it is the first time.
+    /// Well.
     Good,
-    /// Not at all, or slowly.
+    /// Not at all so far.
+    New,
+    /// Not at all, slowly, or only after a while.
     Doubtful,
 }
 
@@ -74,6 +79,7 @@ pub struct Pass {
     place: OwnedSemaphorePermit,
     _of_host: OwnedSemaphorePermit,
     host: Host,
+    doubtful: Arc<Semaphore>,
     /// Sessions that wait, and its right to be one of its host's.
     waiting: Arc<Semaphore>,
     waits: Option<OwnedSemaphorePermit>,
@@ -83,6 +89,7 @@ impl Default for Gate {
     fn default() -> Gate {
         Gate {
             sessions: Arc::new(Semaphore::new(SESSIONS_MAX)),
+            new: Arc::new(Semaphore::new(NEW_SESSIONS_MAX)),
             doubtful: Arc::new(Semaphore::new(DOUBTFUL_SESSIONS_MAX)),
             waiting: Arc::new(Semaphore::new(WAITING_SESSIONS_MAX)),
             bytes: Arc::new(Semaphore::new(units(IN_FLIGHT_BYTES_MAX) as usize)),
@@ -98,12 +105,23 @@ impl Gate {
     pub async fn session(&self, host: &str, per_host: usize, standing: Standing) -> Pass {
         let host = self.host(host, per_host.max(1));
         let of_host = acquire(&host.sessions, 1).await;
-        let places = match standing {
+        let place = acquire(self.places(standing), 1).await;
+        let (doubtful, waiting) = (self.doubtful.clone(), self.waiting.clone());
+        Pass { place, _of_host: of_host, host, doubtful, waiting, waits: None }
+    }
+
+    fn places(&self, standing: Standing) -> &Arc<Semaphore> {
+        match standing {
             Standing::Good => &self.sessions,
+            Standing::New => &self.new,
             Standing::Doubtful => &self.doubtful,
-        };
-        let place = acquire(places, 1).await;
-        Pass { place, _of_host: of_host, host, waiting: self.waiting.clone(), waits: None }
+        }
+    }
+
+    /// Places that nobody has.
+    #[cfg(test)]
+    pub fn free(&self, standing: Standing) -> usize {
+        self.places(standing).available_permits()
     }
 
     /// Waits for room for this many bytes.
@@ -120,7 +138,7 @@ impl Gate {
 
     fn room(&self, standing: Standing) -> (&Arc<Semaphore>, u64) {
         match standing {
-            Standing::Good => (&self.bytes, IN_FLIGHT_BYTES_MAX),
+            Standing::Good | Standing::New => (&self.bytes, IN_FLIGHT_BYTES_MAX),
             Standing::Doubtful => (&self.doubtful_bytes, DOUBTFUL_BYTES_MAX),
         }
     }
@@ -158,6 +176,12 @@ impl Hosts {
 }
 
 impl Pass {
+    /// Gives its place back for one among the doubtful; `false` if there is none.
+    pub fn is_now_doubtful(&mut self) -> bool {
+        let place = self.doubtful.clone().try_acquire_owned();
+        place.map(|place| self.place = place).is_ok()
+    }
+
     /// Whether the session may be kept open while nothing happens; not if half of its host's wait
     /// already, or too many of all. From then on it has a place among those that wait.
     pub fn may_wait(&mut self) -> bool {
@@ -182,7 +206,7 @@ async fn acquire(semaphore: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit
 
 #[cfg(test)]
 mod tests {
-    use super::Standing::{Doubtful, Good};
+    use super::Standing::{Doubtful, Good, New};
     use super::*;
     use futures_util::FutureExt;
 
@@ -225,16 +249,18 @@ mod tests {
     fn all_that_begin(gate: &Gate, standing: Standing) -> Vec<Pass> {
         // Without this, a task that finds many places free is made to pause.
         let begin = |host: String| {
-            tokio::task::unconstrained(gate.session(&host, 2, standing)).now_or_never()
+            tokio::task::unconstrained(gate.session(&host, 3, standing)).now_or_never()
         };
         (0..).map_while(|at| begin(format!("host{at}"))).collect()
     }
 
     #[tokio::test]
-    async fn those_that_fail_take_no_place_from_the_others() {
+    async fn those_that_fail_or_are_new_take_no_place_from_the_others() {
         let gate = Gate::default();
         let failing = all_that_begin(&gate, Doubtful);
         assert_eq!(failing.len(), DOUBTFUL_SESSIONS_MAX);
+        let new = all_that_begin(&gate, New);
+        assert_eq!(new.len(), NEW_SESSIONS_MAX);
         assert_eq!(all_that_begin(&gate, Good).len(), SESSIONS_MAX);
     }
 

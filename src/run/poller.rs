@@ -11,6 +11,7 @@
 //! A slow or broken account delays nobody: each has its own task, and every step its deadline.
 
 mod link;
+mod opening;
 mod pace;
 mod report;
 mod take;
@@ -37,6 +38,7 @@ use crate::faultpoint;
 use crate::mailbox::{self, Entry, Mailbox, MailboxError, Scope, Woken};
 use crate::store::{Listed, StoreError};
 
+use opening::{LATE_AFTER, opening};
 use pace::wait_at_most;
 use report::protocol;
 use telling::Telling;
@@ -60,6 +62,8 @@ pub struct Poller {
     pub failures: u32,
     /// Whether the last transfer was slow.
     pub slow: bool,
+    /// How long the server took to let us in the last time; `None` before the first time.
+    pub opened: Option<Duration>,
     /// Asks to end at the next safe point.
     pub stop: CancellationToken,
 }
@@ -101,14 +105,33 @@ impl Poller {
         let resuming = self.gate.resume().await;
         Box::pin(intake::resume(&self.daemon, account)).await?;
         drop(resuming);
-        let pass = self.admission(account).await?;
-        Box::pin(self.session(account, pass)).await
+        let (mailbox, pass) = self.enter(account).await?;
+        Box::pin(self.session(account, mailbox, pass)).await
+    }
+
+    /// Waits for a place, and for the server.
+    async fn enter(&mut self, account: &Account) -> Result<(Box<dyn Mailbox>, Pass), Ended> {
+        loop {
+            let mut pass = self.admission(account).await?;
+            let began = Instant::now();
+            let open = Box::pin(self.open(account));
+            let opened = opening(self.standing(), &mut pass, open).await;
+            // Who is late without a place for it goes to the end of the other line.
+            self.opened = Some(began.elapsed());
+            if let Some(mailbox) = opened? {
+                return Ok((mailbox, pass));
+            }
+        }
     }
 
     /// One session: a look, and more of them while the server tells us of news.
-    async fn session(&mut self, account: &Arc<Account>, mut pass: Pass) -> Result<(), Ended> {
+    async fn session(
+        &mut self,
+        account: &Arc<Account>,
+        mut mailbox: Box<dyn Mailbox>,
+        mut pass: Pass,
+    ) -> Result<(), Ended> {
         let stop = self.stop.clone();
-        let mut mailbox = self.open(account).await?;
         faultpoint!("opened");
         if let Some(expires) = mailbox.certificate_expires() {
             self.daemon.metrics.tls_expiry("mailAccount", &account.name, expires.as_second());
@@ -165,7 +188,12 @@ impl Poller {
     }
 
     fn standing(&self) -> Standing {
-        if self.failures == 0 && !self.slow { Standing::Good } else { Standing::Doubtful }
+        let late = self.opened.is_some_and(|took| took >= LATE_AFTER);
+        match self.opened {
+            _ if self.failures > 0 || self.slow || late => Standing::Doubtful,
+            Some(_) => Standing::Good,
+            None => Standing::New,
+        }
     }
 
     async fn admission(&self, account: &Account) -> Result<Pass, Ended> {

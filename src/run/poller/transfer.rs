@@ -24,7 +24,7 @@ pub(super) async fn transfer<T>(
     work: impl Future<Output = Result<T, MailboxError>>,
 ) -> Result<T, MailboxError> {
     let mut work = pin!(work);
-    if standing == Standing::Good {
+    if standing != Standing::Doubtful {
         match timeout(SLOW_AFTER, work.as_mut()).await {
             Ok(done) => return done,
             Err(_) => {
