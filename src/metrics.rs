@@ -21,7 +21,7 @@ use prometheus::{
 use self::accounts::{AccountSeries, is_of_accounts};
 use crate::core::config::{Account, Config, Poll, Security, SmtpRoute, Source, Switch, TlsOptions};
 use crate::core::plan::Edit;
-use crate::store::{HookCounts, OutboxCounts};
+use crate::store::{HookCounts, OutboxCounts, Owing};
 
 /// Media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -318,7 +318,7 @@ impl Metrics {
         self.count("postroom_autoreplies_total", &[kind, result], 1);
     }
 
-    /// A notification: label of `EventKind` or `digest`, and `owed`, `sent` or `dead`. Words that
+    /// A notification: label of `EventKind` or `digest`, and `owed`, `held`, `sent` or `dead`. Words that
     /// are neither count as `other`.
     pub fn notification(&self, event: &str, result: &'static str) {
         let known = crate::core::notify::EventKind::from_label(event);
@@ -326,6 +326,20 @@ impl Metrics {
         let other = if event == digest { digest } else { "other" };
         let event = known.map_or(other, |kind| kind.label());
         self.count("postroom_notifications_total", &[event, result], 1);
+    }
+
+    /// Something was committed of which people are told.
+    pub fn owing(&self, owing: &Owing) {
+        for (kind, name) in &owing.owed {
+            match *kind {
+                "autoReply" => self.auto_reply(name, "owed"),
+                "notification" => self.notification(name, "owed"),
+                _ => {}
+            }
+        }
+        for event in &owing.held {
+            self.notification(event, "held");
+        }
     }
 
     /// How full the outbox is now.

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod board;
 pub mod clock;
 pub mod clockwork;
+pub mod command;
 pub mod daemon;
 pub mod declared;
 pub mod gate;

@@ -62,10 +62,10 @@ use rows::{BellRow, decode, encode};
 use search::Search;
 use segments::Segments;
 pub use shapes::{
-    AccountState, Bell, Claim, CommandError, HookCounts, Known, MailId, MailQuery, MailRecord,
-    Once, OutboxCounts, OutboxFilter, Page, QueueCount, Recorded, RememberedCustomer, Session,
-    SessionKey, SortBy, Spool, Spooled, StoreError, StoredRevision, TicketCursor, TicketQuery,
-    TicketView, ToRecord,
+    AccountState, Bell, Carried, Claim, CommandError, HookCounts, Known, MailId, MailQuery,
+    MailRecord, Once, OutboxCounts, OutboxFilter, Owing, Page, QueueCount, Recorded,
+    RememberedCustomer, Session, SessionKey, SortBy, Spool, Spooled, StoreError, StoredRevision,
+    TicketCursor, TicketQuery, TicketView, ToRecord,
 };
 use tables::View;
 use transaction::Tx;

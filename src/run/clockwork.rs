@@ -11,7 +11,7 @@ use crate::core::config::Config;
 use crate::core::digest::{self, Due};
 use crate::core::render;
 use crate::core::ticket::{Actor, Command, Ticket};
-use crate::store::{Store, StoreError};
+use crate::store::{Owing, Store, StoreError};
 use crate::threads;
 
 /// How often the clockwork looks.
@@ -45,26 +45,31 @@ pub async fn tick(daemon: &Daemon, now: Timestamp) -> Result<(), StoreError> {
     let config = daemon.running.load().config.clone();
     daemon.tokens.refresh_ahead(&config);
     daemon.tokens.look_ahead(&config).await;
-    for _ in 0..pass(&daemon.store, &config, now).await? {
-        daemon.metrics.notification(render::digest::NAME, "owed");
-    }
+    daemon.metrics.owing(&pass(&daemon.store, &config, now).await?);
     measure(daemon).await
 }
 
-/// Does to a store what is due at this instant; answers how many digests are owed by that. What
-/// fails is due again at the next pass.
+/// Does to a store what is due at this instant; answers who is told because of it. What fails is
+/// due again at the next pass.
 pub async fn pass(
     store: &Store,
     config: &Arc<Config>,
     now: Timestamp,
-) -> Result<usize, StoreError> {
+) -> Result<Owing, StoreError> {
+    let mut owing = Owing::default();
     for (number, command) in due(store, config, now).await? {
         let done = store.command(config.clone(), &number, vec![command], Actor::System, now);
-        if let Err(error) = done.await {
-            tracing::warn!(ticket = number, %error, "could not do what is due on a ticket");
+        match done.await {
+            Ok(carried) => owing.extend(carried.owing),
+            Err(error) => {
+                tracing::warn!(ticket = number, %error, "could not do what is due on a ticket");
+            }
         }
     }
-    send_digests(store, config, now).await
+    let digests = send_digests(store, config, now).await?;
+    let digest = || ("notification", render::digest::NAME.to_owned());
+    owing.owed.extend((0..digests).map(|_| digest()));
+    Ok(owing)
 }
 
 /// The first instant up to this one at which a pass finds something to do.

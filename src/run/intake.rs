@@ -214,16 +214,7 @@ fn report(daemon: &Daemon, config: &Config, account: &str, recorded: &[Recorded]
         if let Some(reason) = mail.suppressed {
             daemon.metrics.auto_reply("any", reason);
         }
-        for (kind, name) in &mail.owed {
-            match *kind {
-                "autoReply" => daemon.metrics.auto_reply(name, "owed"),
-                "notification" => daemon.metrics.notification(name, "owed"),
-                _ => {}
-            }
-        }
-        for event in &mail.held {
-            daemon.metrics.notification(event, "held");
-        }
+        daemon.metrics.owing(&mail.owing);
         line(account, mail);
     }
 }

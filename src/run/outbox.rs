@@ -422,7 +422,10 @@ impl Outbox {
         let commands = vec![failure.command.clone()];
         let now = self.parts.clock.now();
         match store.command(self.config.clone(), &number, commands, Actor::System, now).await {
-            Ok(_) => Ok(()),
+            Ok(carried) => {
+                self.parts.metrics.owing(&carried.owing);
+                Ok(())
+            }
             Err(CommandError::Store(error)) => Err(error),
             Err(
                 error @ (CommandError::NoTicket(_)

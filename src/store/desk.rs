@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::once::Before;
 use super::transaction::Tx;
 use super::writer::said;
-use super::{CommandError, Once, Rules};
+use super::{Carried, CommandError, Once, Owing, Rules};
 use crate::core::config::Config;
 use crate::core::desk::DeskFacts;
 use crate::core::intake::{Effect, NextIds};
@@ -48,11 +48,13 @@ impl Tx<'_> {
         &mut self,
         rules: &Rules,
         order: &Order,
-    ) -> Result<Result<Ticket, CommandError>, Fault> {
+    ) -> Result<Result<Carried, CommandError>, Fault> {
         if let Some(once) = &order.once {
             match self.before(once, order.now)? {
                 Before::New => {}
-                Before::Answered(ticket) => return Ok(Ok(*ticket)),
+                Before::Answered(ticket) => {
+                    return Ok(Ok(Carried { ticket: *ticket, owing: Owing::default() }));
+                }
                 Before::Other => return Ok(Err(CommandError::KeyReused)),
             }
         }
@@ -69,13 +71,14 @@ impl Tx<'_> {
                 return Ok(Err(error));
             }
         }
+        let owing = Owing::of(&draft.effects);
         for effect in draft.effects {
             self.write_effect(&order.config, effect, &today)?;
         }
         if let Some(once) = &order.once {
             self.remember_answer(once, &draft.ticket, order.now)?;
         }
-        Ok(Ok(draft.ticket))
+        Ok(Ok(Carried { ticket: draft.ticket, owing }))
     }
 
     fn act(

@@ -15,10 +15,9 @@ use super::fault::Fault;
 use super::rows::{LedgerState, MailRow, decode, encode};
 use super::transaction::Tx;
 use super::writer::said;
-use super::{MailId, MailRecord, Recorded, Rules, ToRecord};
-use crate::core::intake::{Decision, Effect, Judgement, Outcome, Why};
+use super::{MailId, MailRecord, Owing, Recorded, Rules, ToRecord};
+use crate::core::intake::{Decision, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
-use crate::core::outgoing::OutgoingKind;
 use crate::faultpoint;
 
 /// Ticket numbers tried for one mail; the next is tried if a number is taken, as it can be after a
@@ -131,8 +130,7 @@ impl Tx<'_> {
             filters: Vec::new(),
             routed_by: None,
             suppressed: None,
-            owed: Vec::new(),
-            held: Vec::new(),
+            owing: Owing::default(),
             duplicate: Some("location"),
             why: record.why,
         })
@@ -193,8 +191,7 @@ impl Tx<'_> {
         let Decision { outcome, effect, linked, suppressed, filters, duplicate, why } = decision;
         let ticket = effect.as_ref().map(|effect| effect.ticket.number.clone());
         let queue = effect.as_ref().map(|effect| effect.ticket.queue.clone());
-        let owed = effect.as_ref().map(owed_labels).unwrap_or_default();
-        let held = effect.as_ref().map(held_labels).unwrap_or_default();
+        let owing = Owing::of(effect.iter().chain(&linked));
         for effect in effect.into_iter().chain(linked) {
             self.write_effect(&mail.config, effect, &day(&mail.config, mail.now))?;
         }
@@ -220,8 +217,7 @@ impl Tx<'_> {
             filters,
             routed_by: judgement.filter(|_| created).map(|judged| judged.route.by.label()),
             suppressed: suppressed.map(|suppressed| suppressed.label()),
-            owed,
-            held,
+            owing,
             duplicate,
             why,
             outcome,
@@ -315,20 +311,4 @@ fn quarantined(reason: String, judgement: Option<&Judgement>) -> Decision {
         duplicate: None,
         why,
     }
-}
-
-fn owed_labels(effect: &Effect) -> Vec<(&'static str, String)> {
-    let labels = |kind: &OutgoingKind| {
-        let name = match kind {
-            OutgoingKind::Notification { event, .. } => event.clone(),
-            OutgoingKind::AutoReply { reply } => reply.clone(),
-            OutgoingKind::Reply => String::new(),
-        };
-        (kind.label(), name)
-    };
-    effect.owed.iter().map(|mail| labels(&mail.kind)).collect()
-}
-
-fn held_labels(effect: &Effect) -> Vec<&'static str> {
-    effect.digests.iter().filter(|line| line.held).map(|line| line.event.label()).collect()
 }

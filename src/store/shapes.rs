@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use crate::core::address::Address;
 use crate::core::config::{Account, Config, Language};
-use crate::core::intake::{Judgement, Outcome, Why};
+use crate::core::intake::{Effect, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
+use crate::core::outgoing::OutgoingKind;
 use crate::core::ticket::{Article, Event, Refused, State, Ticket};
 use crate::store::places;
 
@@ -106,15 +107,58 @@ pub struct Recorded {
     pub routed_by: Option<&'static str>,
     /// Label of the reason for which no automatic answer was given.
     pub suppressed: Option<&'static str>,
-    /// Owed mails: label of the kind (`autoReply`, `notification`, `reply`) and, of
-    /// notifications, label of the event, of automatic answers the name.
-    pub owed: Vec<(&'static str, String)>,
-    /// Labels of the events of which somebody's mail waits because his hour is full.
-    pub held: Vec<&'static str>,
+    /// Who is told of it.
+    pub owing: Owing,
     /// Of a duplicate, by what it was recognised: `location`, `bytes` or `content`.
     pub duplicate: Option<&'static str>,
     /// How it was decided.
     pub why: Vec<Why>,
+}
+
+/// Mails that are owed because of something that was committed, by labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owing {
+    /// Label of the kind (`autoReply`, `notification`, `reply`) and, of notifications, label of
+    /// the event, of automatic answers the name.
+    pub owed: Vec<(&'static str, String)>,
+    /// Labels of the events of which somebody's mail waits because his hour is full.
+    pub held: Vec<&'static str>,
+}
+
+impl Owing {
+    pub(super) fn of<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Owing {
+        let mut owing = Owing::default();
+        for effect in effects {
+            owing.owed.extend(effect.owed.iter().map(|mail| labels(&mail.kind)));
+            let held = effect.digests.iter().filter(|line| line.held);
+            owing.held.extend(held.map(|line| line.event.label()));
+        }
+        owing
+    }
+
+    /// Adds what is owed because of something else.
+    pub fn extend(&mut self, other: Owing) {
+        self.owed.extend(other.owed);
+        self.held.extend(other.held);
+    }
+}
+
+fn labels(kind: &OutgoingKind) -> (&'static str, String) {
+    let name = match kind {
+        OutgoingKind::Notification { event, .. } => event.clone(),
+        OutgoingKind::AutoReply { reply } => reply.clone(),
+        OutgoingKind::Reply => String::new(),
+    };
+    (kind.label(), name)
+}
+
+/// Commands that were carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carried {
+    /// The ticket afterwards.
+    pub ticket: Ticket,
+    /// Who is told of it; nobody, if it was carried out before.
+    pub owing: Owing,
 }
 
 /// Identity in the communication log; ascending.

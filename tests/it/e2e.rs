@@ -209,12 +209,16 @@ async fn an_agents_command_reaches_those_concerned() {
     daemon.deliver("1", &mail(1, "The lift is stuck", ""));
     let number = daemon.mails(1).await.remove(0).ticket.unwrap();
     let handle = daemon.app().handle();
-    let config = handle.running.load().config.clone();
-    let now = jiff::Timestamp::now();
-    let command = Command::SetQueue("sales".into());
+    let before = daemon.owed().len();
+    let moves = ["sales", "support"].map(|queue| Command::SetQueue(queue.into())).to_vec();
     let actor = Actor::Token("ci".into());
-    let ticket = handle.store.command(config, &number, vec![command], actor, now).await.unwrap();
-    assert_eq!(ticket.queue, "sales");
+    let ticket = handle.command(&number, moves, actor, None).await.unwrap();
+    assert_eq!(ticket.queue, "support");
+    // Alice hears of what comes into `support`, and what she is owed is counted.
+    let text = handle.metrics.text();
+    let owed = r#"postroom_notifications_total{event="queueUpdated",result="owed"} 1"#;
+    assert!(text.contains(owed), "{text}");
+    assert_eq!(daemon.owed()[before..], ["alice@desk.example"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -410,7 +410,10 @@ async fn command(
     commands: Vec<Command>,
 ) -> Result<Ticket, CommandError> {
     let actor = Actor::Agent("alice".into());
-    store.command(Arc::new(Config::default()), number, commands, actor, at(5)).await
+    store
+        .command(Arc::new(Config::default()), number, commands, actor, at(5))
+        .await
+        .map(|carried| carried.ticket)
 }
 
 #[tokio::test]

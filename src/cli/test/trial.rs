@@ -220,7 +220,7 @@ impl Trial {
         let (config, actor) = (self.config.clone(), Actor::Agent(agent.into()));
         let commands = commands(action, self.now);
         let done = self.store.command(config, &number, commands, actor, self.now).await;
-        let ticket = done.map_err(|error| format!("{agent} could not do it: {error}"))?;
+        let ticket = done.map_err(|error| format!("{agent} could not do it: {error}"))?.ticket;
         let (notified, owed) = self.news(&before)?;
         let said = of_ticket(&ticket, notified, &owed);
         Ok(Observed { ticket: Some(place), said: Some(said), ..Observed::default() })

@@ -1,14 +1,11 @@
 //! One change of several tickets: each for itself, so that one that cannot be changed does not keep
 //! the others back.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
 use super::{Body, IdempotencyKey, tickets};
-use crate::core::config::Config;
 use crate::core::ticket::{Actor, Command, Ticket};
 use crate::http::Web;
 use crate::http::auth::Caller;
@@ -55,15 +52,10 @@ pub(in crate::http) async fn each(
     commands: &[Command],
     once: impl Fn(usize) -> Option<Once>,
 ) -> Vec<(String, Result<Ticket, CommandError>)> {
-    let config: Arc<Config> = web.handle.running.load().config.clone();
     let mut done = Vec::new();
     for (place, number) in numbers.iter().enumerate() {
-        let (store, now) = (&web.handle.store, web.handle.clock.now());
-        let (config, commands, actor) = (config.clone(), commands.to_vec(), actor.clone());
-        let result = match once(place) {
-            Some(once) => store.command_once(config, number, commands, actor, now, once).await,
-            None => store.command(config, number, commands, actor, now).await,
-        };
+        let (commands, actor) = (commands.to_vec(), actor.clone());
+        let result = web.handle.command(number, commands, actor, once(place)).await;
         done.push((number.clone(), result));
     }
     done

@@ -256,10 +256,7 @@ async fn carry_out(
     number: &str,
     commands: Vec<Command>,
 ) -> Result<Json<TicketView>, Problem> {
-    let config = web.handle.running.load().config.clone();
-    let (actor, now) = (caller.actor(), web.handle.clock.now());
-    let ticket = web.handle.store.command(config, number, commands, actor, now).await?;
-    Ok(Json(TicketView::from(&ticket)))
+    carry_out_once(web, caller, None, number, commands).await
 }
 
 /// The same; with a key, a request that is made again changes nothing more. A key belongs to who
@@ -271,13 +268,10 @@ async fn carry_out_once(
     number: &str,
     commands: Vec<Command>,
 ) -> Result<Json<TicketView>, Problem> {
-    let Some(key) = key else { return carry_out(web, caller, number, commands).await };
-    let key = format!("{:?} {key}", caller.actor());
-    let once = Once::of(&key, &format!("{number} {commands:?}"));
-    let config = web.handle.running.load().config.clone();
-    let (actor, now) = (caller.actor(), web.handle.clock.now());
-    let done = web.handle.store.command_once(config, number, commands, actor, now, once);
-    Ok(Json(TicketView::from(&done.await?)))
+    let key = key.map(|key| format!("{:?} {key}", caller.actor()));
+    let once = key.map(|key| Once::of(&key, &format!("{number} {commands:?}")));
+    let ticket = web.handle.command(number, commands, caller.actor(), once).await?;
+    Ok(Json(TicketView::from(&ticket)))
 }
 
 pub(in crate::http) async fn find(web: &Web, number: &str) -> Result<StoredTicket, Problem> {

@@ -67,7 +67,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::core::mail::Location;
-    use crate::store::MailId;
+    use crate::store::{MailId, Owing};
 
     #[track_caller]
     fn check(outcome: Outcome, ticket: Option<&str>, why: &[(&str, &str)], expected: &str) {
@@ -85,8 +85,7 @@ mod tests {
             filters: Vec::new(),
             routed_by: None,
             suppressed: None,
-            owed: Vec::new(),
-            held: Vec::new(),
+            owing: Owing::default(),
             duplicate: None,
             why: why.collect(),
         };

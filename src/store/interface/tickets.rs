@@ -9,7 +9,7 @@ use crate::core::config::Config;
 use crate::core::search::folded_words;
 use crate::core::ticket::{Actor, Article, ArticleId, Command, Ticket, TicketId};
 use crate::store::{
-    Claim, CommandError, Once, Page, QueueCount, RememberedCustomer, Store, StoreError,
+    Carried, Claim, CommandError, Once, Page, QueueCount, RememberedCustomer, Store, StoreError,
     TicketCursor, TicketQuery, TicketView, customers, desk, outbox, places, search, tickets,
 };
 
@@ -86,7 +86,7 @@ impl Store {
         self.0.search.settle(next.saturating_sub(1))
     }
 
-    /// Carries commands out on one ticket, all or none, and answers with the ticket afterwards.
+    /// Carries commands out on one ticket, all or none.
     pub async fn command(
         &self,
         config: Arc<Config>,
@@ -94,7 +94,7 @@ impl Store {
         commands: Vec<Command>,
         actor: Actor,
         now: Timestamp,
-    ) -> Result<Ticket, CommandError> {
+    ) -> Result<Carried, CommandError> {
         let number = number.to_owned();
         let order = desk::Order { config, number, commands, actor, now, once: None };
         let rules = self.0.shared.rules;
@@ -111,7 +111,7 @@ impl Store {
         actor: Actor,
         now: Timestamp,
         once: Once,
-    ) -> Result<Ticket, CommandError> {
+    ) -> Result<Carried, CommandError> {
         let (number, once) = (number.to_owned(), Some(once));
         let order = desk::Order { config, number, commands, actor, now, once };
         let rules = self.0.shared.rules;

@@ -226,19 +226,15 @@ async fn carry_out(
     (commands, said): (Result<Vec<Command>, Problem>, &str),
     draft: Draft,
 ) -> Result<Response, Problem> {
-    let config = web.handle.running.load().config.clone();
-    let (actor, now) = (reader.actor(), web.handle.clock.now());
     let refused = match commands {
-        Ok(commands) => {
-            match web.handle.store.command(config, number, commands, actor, now).await {
-                Ok(ticket) => {
-                    let path = format!("/tickets/{}", ticket.number);
-                    return Ok(redirect(&Trail::of(form).link(&path, &[("said", said)])));
-                }
-                Err(CommandError::Refused(refused)) => refused.to_string(),
-                Err(error) => return Err(error.into()),
+        Ok(commands) => match web.handle.command(number, commands, reader.actor(), None).await {
+            Ok(ticket) => {
+                let path = format!("/tickets/{}", ticket.number);
+                return Ok(redirect(&Trail::of(form).link(&path, &[("said", said)])));
             }
-        }
+            Err(CommandError::Refused(refused)) => refused.to_string(),
+            Err(error) => return Err(error.into()),
+        },
         Err(problem) if problem.status == StatusCode::UNPROCESSABLE_ENTITY.as_u16() => {
             problem.detail
         }
