@@ -92,6 +92,12 @@ pub trait Mailbox: Send {
         String::new()
     }
 
+    /// The location of the next mail to come, as the server said when the session began (IMAP
+    /// UIDNEXT). Told once; `None` where nobody says so.
+    fn next(&mut self) -> Option<Location> {
+        None
+    }
+
     /// Begins a look, which takes in what lies there at this moment.
     async fn look(&mut self, scope: Scope) -> Result<(), MailboxError>;
 

@@ -44,6 +44,15 @@ pub struct Digest(pub [u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Location(pub String);
 
+impl Location {
+    /// The number at its end and what stands before it, of those that end in one (IMAP: a UID
+    /// behind folder and UIDVALIDITY).
+    pub fn numbered(&self) -> Option<(&str, u32)> {
+        let (before, number) = self.0.rsplit_once(';')?;
+        Some((before, number.parse().ok()?))
+    }
+}
+
 /// A parsed mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mail {

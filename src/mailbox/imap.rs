@@ -24,6 +24,7 @@ use self::set::{UIDS_PER_COMMAND_MAX, set};
 use super::dial::{Proof, Target};
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken};
 use crate::core::config::{AfterFetch, Security};
+use crate::core::mail::Location;
 use crate::faultpoint;
 
 /// Messages in one folder; a larger folder is refused.
@@ -40,6 +41,8 @@ pub struct Imap {
     folder: String,
     /// RFC 3501 section 2.3.1.1: UIDs mean the same messages as long as this stays.
     uid_validity: u32,
+    /// RFC 3501 section 2.3.1.1: no message has this UID or a larger one yet.
+    uid_next: Option<u32>,
     /// Largest UID of the pages of this look.
     last_uid: u32,
     /// Whether the account wants IDLE.
@@ -58,36 +61,52 @@ pub async fn open(target: Target<'_>, folder: &str, idle: bool) -> Result<Imap, 
         Proof::Password(password) => session.login(&target.username, password).await?,
         Proof::Token(token) => session.authenticate(&target, token).await?,
     }
-    let uid_validity = select(&mut session, "SELECT", folder).await?;
+    let Selected { uid_validity, uid_next } = select(&mut session, "SELECT", folder).await?;
     let folder = folder.to_owned();
-    Ok(Imap { session, folder, uid_validity, last_uid: 0, idle, warned: false })
+    Ok(Imap { session, folder, uid_validity, uid_next, last_uid: 0, idle, warned: false })
 }
 
-/// Opens a folder; gives back its UIDVALIDITY.
+/// What a server says of a folder that it opens.
+struct Selected {
+    uid_validity: u32,
+    uid_next: Option<u32>,
+}
+
+/// Opens a folder.
 async fn select(
     session: &mut Session,
     command: &'static str,
     folder: &str,
-) -> Result<u32, MailboxError> {
+) -> Result<Selected, MailboxError> {
     let text = format!("{command} {}", folder_argument(folder)?);
-    let mut uid_validity = None;
+    let (mut uid_validity, mut uid_next) = (None, None);
     let selected = session.command(command, &text, Allowance::default(), |response| {
-        if let Response::Data { outcome, .. } = response
-            && let Some(ResponseCode::UidValidity(value)) = &outcome.code
-        {
-            uid_validity = Some(*value);
+        if let Response::Data { outcome, .. } = response {
+            match &outcome.code {
+                Some(ResponseCode::UidValidity(value)) => uid_validity = Some(*value),
+                Some(ResponseCode::UidNext(value)) => uid_next = Some(*value),
+                _ => {}
+            }
         }
         Ok(())
     });
     match selected.await {
-        Ok(()) => uid_validity.ok_or_else(|| {
-            MailboxError::Protocol("server opened the folder without UIDVALIDITY".into())
-        }),
+        Ok(()) => match uid_validity {
+            Some(uid_validity) => Ok(Selected { uid_validity, uid_next }),
+            None => {
+                let message = "server opened the folder without UIDVALIDITY";
+                Err(MailboxError::Protocol(message.into()))
+            }
+        },
         Err(MailboxError::Refused { message, .. }) => {
             Err(MailboxError::Folder(format!("{folder:?}: {message}")))
         }
         Err(error) => Err(error),
     }
+}
+
+fn location(folder: &str, uid_validity: u32, uid: u32) -> Location {
+    Location(format!("{folder};{uid_validity};{uid}"))
 }
 
 /// A folder name as an argument of a command.
@@ -100,6 +119,10 @@ fn folder_argument(folder: &str) -> Result<String, MailboxError> {
 impl Mailbox for Imap {
     fn epoch(&self) -> String {
         self.uid_validity.to_string()
+    }
+
+    fn next(&mut self) -> Option<Location> {
+        self.uid_next.take().map(|uid| location(&self.folder, self.uid_validity, uid))
     }
 
     async fn look(&mut self, scope: Scope) -> Result<(), MailboxError> {

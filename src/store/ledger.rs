@@ -44,7 +44,8 @@ impl Tx<'_> {
         if let Some(row) = self.tables.accounts.get(name)? {
             return decode(row.value());
         }
-        let row = AccountRow { id: self.counters.account, linked: None, epoch: String::new() };
+        let (id, epoch) = (self.counters.account, String::new());
+        let row = AccountRow { id, linked: None, epoch, highest: None };
         self.counters.account += 1;
         self.tables.accounts.insert(name, encode(&row).as_slice())?;
         self.tables.account_names.insert(row.id, name)?;
@@ -87,8 +88,57 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Notes the largest number that is known of a mailbox. One of another mailbox replaces it.
+    pub(super) fn note_highest<'a>(
+        &mut self,
+        account: &str,
+        locations: impl IntoIterator<Item = &'a Location>,
+    ) -> Result<(), Fault> {
+        let numbered = |location: &'a Location| Some((location.numbered()?, location));
+        let Some((highest, location)) = locations.into_iter().filter_map(numbered).max() else {
+            return Ok(());
+        };
+        let mut row = self.account(account)?;
+        let known = row.highest.clone().map(Location);
+        let known = known.as_ref().and_then(Location::numbered);
+        if known.is_none_or(|known| known.0 != highest.0 || known.1 < highest.1) {
+            row.highest = Some(location.0.clone());
+            self.tables.accounts.insert(account, encode(&row).as_slice())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is known of the locations that differ from this one in their number alone: they
+    /// are given anew. What was recorded of their mails stays, so that these are recognised by
+    /// content. The account counts as one whose locations lost their meaning.
+    pub(super) fn forget_numbered(&mut self, account: &str, like: &Location) -> Result<(), Fault> {
+        let Some((before, _)) = like.numbered() else { return Ok(()) };
+        let mut row = self.account(account)?;
+        let mut given_anew = Vec::new();
+        for entry in self.tables.ledger.range((row.id, before)..(row.id + 1, ""))? {
+            let (key, entry) = entry?;
+            let location = Location(key.value().1.to_owned());
+            if !location.0.starts_with(before) {
+                break;
+            }
+            let alike = location.numbered().is_some_and(|(known, _)| known == before);
+            // What is spooled has no outcome yet, and gets it before anybody asks the server.
+            let state = decode::<LedgerRow>(entry.value())?.state;
+            if alike && !matches!(state, LedgerState::Spooled { .. }) {
+                given_anew.push(location);
+            }
+        }
+        for location in given_anew {
+            self.tables.ledger.remove((row.id, location.0.as_str()))?;
+        }
+        (row.epoch, row.highest) = (String::new(), None);
+        self.tables.accounts.insert(account, encode(&row).as_slice())?;
+        Ok(())
+    }
+
     /// Notes that these mails are left alone; those that are known stay what they are.
     pub(super) fn leave_alone(&mut self, account: &str, leave: &[Location]) -> Result<(), Fault> {
+        self.note_highest(account, leave)?;
         let account = self.account_id(account)?;
         for location in leave {
             if self.ledger(account, location)?.is_none() {
@@ -294,9 +344,11 @@ fn answer(mail: &Spool, digest: Digest, attempts: u32) -> Spooled {
 pub(super) fn account(view: &View, name: &str) -> Result<AccountState, Fault> {
     let row = view.accounts.get(name)?;
     let row = row.map(|row| decode::<AccountRow>(row.value())).transpose()?;
-    Ok(row.map_or(AccountState { linked: None, epoch: String::new() }, |row| AccountState {
+    let nothing = AccountState { linked: None, epoch: String::new(), highest: None };
+    Ok(row.map_or(nothing, |row| AccountState {
         linked: row.linked,
         epoch: row.epoch,
+        highest: row.highest.map(Location),
     }))
 }
 

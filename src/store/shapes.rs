@@ -21,6 +21,8 @@ pub struct AccountState {
     pub linked: Option<Timestamp>,
     /// Epoch of that mailbox when it was last looked at (see `mailbox::Mailbox::epoch`).
     pub epoch: String,
+    /// The location with the largest number that is known of it, where they have one.
+    pub highest: Option<Location>,
 }
 
 /// What the ledger knows of a location.

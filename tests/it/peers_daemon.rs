@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -250,6 +252,44 @@ async fn a_restored_mailbox_brings_no_second_ticket_and_is_emptied_again() {
         peer.until_count(user, "", 0).await;
     }
     assert_eq!(tickets(&daemon), 6);
+}
+
+/// A copy of an earlier day holds the numbers of that day: UIDVALIDITY is the same, and new mails
+/// get UIDs that others had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_was_set_back_hides_no_new_mail() {
+    let Some(peer) = Desk::start(&["desk"]) else { return };
+    let more = format!("{POLLED}, afterFetch: keep");
+    let mut daemon = Daemon::start(&desk(&[peer.account("desk", "imaps", &more)])).await;
+    peer.deliver("desk", 1..=3);
+    daemon.mails(3).await;
+    daemon.stop().await;
+    let (there, copy) = (peer.dovecot.maildir("desk"), peer.safe.path().join("copy"));
+    copied(&there, &copy);
+    peer.deliver("desk", 4..=6);
+    daemon.again().await;
+    daemon.mails(6).await;
+    daemon.stop().await;
+    fs::remove_dir_all(&there).unwrap();
+    copied(&copy, &there);
+    peer.deliver("desk", [7]);
+    daemon.again().await;
+    // The four of them are looked at anew: three are known by their content.
+    let records = daemon.mails(10).await;
+    assert_eq!(count(&records[6..], "desk", &Outcome::Duplicate), 3, "{records:?}");
+    assert_eq!(tickets(&daemon), 7);
+    let changes = "postroom_account_uidvalidity_changes_total{account=\"desk\"}";
+    assert_eq!(metric(&daemon, changes), Some(1.0));
+    // And from then on it goes on as before.
+    peer.deliver("desk", [8]);
+    until("the next mail", || (tickets(&daemon) == 8).then_some(())).await;
+    assert_eq!(metric(&daemon, changes), Some(1.0));
+}
+
+/// Owners and all.
+fn copied(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(done.success());
 }
 
 /// What is declared otherwise counts at once, in the session that waits: nobody dials again.

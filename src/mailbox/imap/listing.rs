@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::session::Allowance;
-use super::{Answer, Imap, MESSAGES_MAX};
-use crate::core::mail::Location;
+use super::{Answer, Imap, MESSAGES_MAX, location};
 use crate::mailbox::{Entry, MailboxError, PAGE_MAILS_MAX, Scope};
 
 /// Bytes one message takes in the answer to a listing, generously.
@@ -128,7 +127,7 @@ impl Imap {
         asked: u64,
     ) -> Result<(), MailboxError> {
         let allowance = Allowance { answers: asked * 2, bytes: asked * LISTED_BYTES };
-        let location = |uid: u32| Location(format!("{};{};{uid}", self.folder, self.uid_validity));
+        let (folder, uid_validity) = (&self.folder, self.uid_validity);
         let command = format!(
             "FETCH {}:{} (UID RFC822.SIZE FLAGS INTERNALDATE)",
             numbers.start(),
@@ -140,7 +139,7 @@ impl Imap {
                 // A change of flags announced by the way has no size.
                 let (Some(uid), Some(size)) = (answer.uid, answer.size) else { return Ok(()) };
                 let entry = Entry {
-                    location: location(uid),
+                    location: location(folder, uid_validity, uid),
                     handle: uid,
                     size_bytes: Some(size),
                     seen: answer.seen,

@@ -100,8 +100,8 @@ impl Imap {
                 copied.insert(uid);
             }
         }
-        let uid_validity = select(&mut self.session, "SELECT", &self.folder).await?;
-        if uid_validity != self.uid_validity {
+        let selected = select(&mut self.session, "SELECT", &self.folder).await?;
+        if selected.uid_validity != self.uid_validity {
             return Err(MailboxError::Protocol("UIDVALIDITY changed within a session".into()));
         }
         Ok(copied)

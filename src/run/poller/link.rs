@@ -7,7 +7,7 @@ use super::{Ended, Poller, step};
 use crate::core::config::{Account, Since};
 use crate::core::mail::Location;
 use crate::mailbox::{Entry, Mailbox, Scope};
-use crate::store::Listed;
+use crate::store::{AccountState, Listed, StoreError};
 use crate::threads;
 
 /// When the locations of a mailbox lose their meaning, mails that arrived this long before the
@@ -27,9 +27,16 @@ impl Poller {
         account: &Account,
         mailbox: &mut dyn Mailbox,
     ) -> Result<(), Ended> {
-        let store = self.daemon.store.clone();
-        let name = account.name.clone();
-        let state = threads::STORE.run(move || store.account(&name)).await?;
+        let mut state = self.known(account).await?;
+        // RFC 3501 section 2.3.1.1 forbids it; a server that was set back to a copy of an earlier
+        // day, numbers included, does it all the same. New mails would be taken for known ones.
+        if let (Some(next), Some(highest)) = (mailbox.next(), &state.highest)
+            && reaches(highest, &next)
+            && self.ends_before(mailbox, &next).await?
+        {
+            self.daemon.store.forget_numbered(&account.name, next).await?;
+            state = self.known(account).await?;
+        }
         let epoch = mailbox.epoch();
         if state.linked.is_some() && state.epoch == epoch {
             return Ok(());
@@ -52,6 +59,24 @@ impl Poller {
         }
         let now = self.daemon.clock.now();
         Ok(self.daemon.store.link(&account.name, &epoch, now).await?)
+    }
+
+    async fn known(&self, account: &Account) -> Result<AccountState, StoreError> {
+        let (store, name) = (self.daemon.store.clone(), account.name.clone());
+        threads::STORE.run(move || store.account(&name)).await
+    }
+
+    /// Whether all mails in the mailbox have smaller numbers than the next one is to get. A server
+    /// of which that is not true does not know its next number.
+    async fn ends_before(&self, mailbox: &mut dyn Mailbox, next: &Location) -> Result<bool, Ended> {
+        step(&self.stop, mailbox.look(Scope::All)).await?;
+        loop {
+            let page = step(&self.stop, mailbox.page()).await?;
+            let Some(last) = page.last() else { return Ok(true) };
+            if reaches(&last.location, next) {
+                return Ok(false);
+            }
+        }
     }
 
     /// Notes which of the mails that lie there are left alone, a page at a time; answers how many.
@@ -91,6 +116,14 @@ impl Poller {
         self.daemon.store.forget_absent(&account.name, listed, now).await?;
         self.compared = Some(now);
         Ok(())
+    }
+}
+
+/// Whether a location has this number, or a larger one, in the same mailbox.
+fn reaches(location: &Location, next: &Location) -> bool {
+    match (location.numbered(), next.numbered()) {
+        (Some((here, number)), Some((there, next))) => here == there && number >= next,
+        _ => false,
     }
 }
 

@@ -43,6 +43,13 @@ impl Store {
         self.write(0, 0, move |tx| tx.link(&account, &epoch, now)).await
     }
 
+    /// Forgets what is known of the locations that differ from this one in their number alone.
+    /// Their mails are recognised by content from now on.
+    pub async fn forget_numbered(&self, account: &str, like: Location) -> Result<(), StoreError> {
+        let account = account.to_owned();
+        self.write(0, 0, move |tx| tx.forget_numbered(&account, &like)).await
+    }
+
     /// What the ledger knows of these locations, in their order.
     pub fn known(&self, account: &str, locations: &[Location]) -> Result<Vec<Known>, StoreError> {
         self.view(|view| ledger::known(view, account, locations))
@@ -90,6 +97,7 @@ impl Store {
             hash()
         };
         let spool = move |tx: &mut Tx<'_>| {
+            tx.note_highest(&account, mails.iter().map(|(_, mail)| &mail.location))?;
             let account = tx.account_id(&account)?;
             mails.iter().map(|(digest, mail)| tx.spool(account, *digest, mail)).collect()
         };

@@ -11,6 +11,9 @@ pub(in crate::store) struct AccountRow {
     pub id: u32,
     pub linked: Option<Timestamp>,
     pub epoch: String,
+    /// The location with the largest number among those of the newest mailbox, where they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest: Option<String>,
 }
 
 /// What is known of one location.

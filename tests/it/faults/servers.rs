@@ -568,3 +568,17 @@ async fn a_mail_that_breaks_the_session_is_given_up_alone() {
     let nonsense = say("* 2 FETCH (((\r\n%T OK\r\n");
     check_never_given(nonsense.clone(), nonsense, "gave no proper answer").await;
 }
+
+/// A server that does not know its next UID is not taken for one that was set back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_uidnext_is_no_new_numbering() {
+    let mut ward = Ward::new();
+    let selected = "* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 1] x\r\n%T OK x\r\n";
+    ward.admit_imap("forgetful", "SELECT", say(selected)).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let looks = "postroom_poll_runs_total{account=\"forgetful\",result=\"success\"}";
+    until("three looks", || metric(&daemon, looks).filter(|looks| *looks >= 3.0)).await;
+    assert_eq!(of(&records(&daemon), "forgetful").len(), 2);
+    let changes = "postroom_account_uidvalidity_changes_total{account=\"forgetful\"}";
+    assert_eq!(metric(&daemon, changes), None);
+}
