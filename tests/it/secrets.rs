@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use base64::Engine;
 use sha2::{Digest, Sha256};
@@ -13,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::daemon::{deliver, until};
 use crate::process::{Program, ask};
-use crate::server::certificates::Authority;
+use crate::server::certificates::{Authority, Issued};
 use crate::server::echo::Echo;
 use crate::server::graph::{StandIn, TOKEN as ACCESS, refusal};
 use crate::server::issuer::Issuer;
@@ -36,13 +37,31 @@ const CODE: &str = "CANARY-code-9ab4";
 const OIDC_CODE: &str = "CANARY-oidc-code-51f9";
 /// A refresh token of the token server of ours begins so.
 const REFRESH: &str = "CANARY-refresh-";
+/// In the address of a chat room, which lets anybody write there.
+const ROOM: &str = "CANARY-room-a86d";
+/// In a file that is to be a key and is none.
+const BROKEN_KEY: &str = "CANARY-key-f00b";
 /// What people type where it does not belong: into a query, into YAML.
 const MISPLACED: &str = "CANARY-misplaced-18aa";
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 17] = [
     BY_ENV, BY_FILE, BY_NAME, SMTP, CLIENT, TOKEN, MISPLACED, SEAL, OIDC, HOOK, PASSWORD, CODE,
-    OIDC_CODE, REFRESH, ACCESS,
+    OIDC_CODE, REFRESH, ACCESS, ROOM, BROKEN_KEY,
 ];
+
+/// Values of texts that may be references: they are no secrets, and a server that cannot be reached
+/// is named. What shows the files shows the reference, though, as it is written there.
+const USERNAME: &str = "canary-username-2b7e";
+const HOST: &str = "127.41.77.93";
+const CLIENT_ID: &str = "canary-client-id-d05c";
+
+/// The certificate with which we prove who we are; its key is as secret as a password.
+static OURS: LazyLock<Issued> = LazyLock::new(|| Authority::new().issue(&["desk"], 2099));
+
+/// A line in the middle of our key.
+fn key_line() -> &'static str {
+    OURS.key.lines().nth(1).expect("a key has more than its frame")
+}
 
 /// Everything a password may look like on its way.
 fn forms(canary: &str) -> Vec<String> {
@@ -52,13 +71,14 @@ fn forms(canary: &str) -> Vec<String> {
         encode(canary),
         encode(&format!("\0desk\0{canary}")),
         encode(&format!("desk:{canary}")),
+        encode(&format!("user=desk\x01auth=Bearer {canary}\x01\x01")),
     ]
 }
 
 #[track_caller]
 fn check(what: &str, seen: &[u8]) {
     let text = String::from_utf8_lossy(seen);
-    for canary in ALL {
+    for canary in ALL.into_iter().chain([key_line()]) {
         for form in forms(canary) {
             let found = text.find(&form).map(|at| {
                 let from = text[..at].char_indices().rev().nth(200).map_or(0, |(at, _)| at);
@@ -66,6 +86,16 @@ fn check(what: &str, seen: &[u8]) {
             });
             assert_eq!(found, None, "{what} shows a secret");
         }
+    }
+}
+
+/// What shows the files says where a text is found, and not what it is.
+#[track_caller]
+fn check_of_files(what: &str, seen: &[u8]) {
+    check(what, seen);
+    let text = String::from_utf8_lossy(seen);
+    for value in [USERNAME, HOST, CLIENT_ID] {
+        assert!(!text.contains(value), "{what} shows {value}, which is written as a reference");
     }
 }
 
@@ -87,6 +117,8 @@ struct Servers {
     pop: Server,
     certificate: Server,
     smtp: Sink,
+    /// Takes access tokens, and refuses this one.
+    bearer: Sink,
     /// Token endpoint that refuses, OpenID provider, webhook.
     echo: Echo,
     /// Token endpoint that gives.
@@ -109,6 +141,13 @@ impl Servers {
             rules: vec![("AUTH", Do::Say(encoded))],
             ..Script::default()
         };
+        let encoded: &'static str = format!("535 5.7.8 not {}", forms(ACCESS)[4]).leak();
+        let bearing = Script {
+            security: Security::Tls,
+            offers: vec!["8BITMIME", "AUTH XOAUTH2"],
+            rules: vec![("AUTH", Do::Say(encoded))],
+            ..Script::default()
+        };
         let authority = Authority::new();
         let graph = StandIn::start(authority.issue(&["localhost"], 2099).server()).await;
         graph.trouble("/mailFolders", refusal(401, &format!("NotThis{ACCESS}")), usize::MAX);
@@ -119,6 +158,7 @@ impl Servers {
             pop: answer(pop3::proper(), "PASS", &format!("-ERR not {BY_FILE}\r\n")).start().await,
             certificate: imap::proper().with_tls(strange.server(), true).start().await,
             smtp: Sink::start(script).await,
+            bearer: Sink::start(bearing).await,
             echo: Echo::start().await,
             issuer: Issuer::start(2, true).await,
             graph,
@@ -136,27 +176,32 @@ signIn: {{oidc: {{issuer: "http://127.0.0.1:{echo}", clientId: desk, clientSecre
 users:
   alice: {{email: alice@desk.example, role: admin, passwordHash: {{secret: hash}}}}
 webhooks:
-  chat: {{url: "http://127.0.0.1:{echo}/hook", secret: {{secret: hook}}, allowPrivate: true}}
+  chat: {{url: {{secret: room}}, secret: {{secret: hook}}, allowPrivate: true}}
+  odd: {{url: {{secret: odd-room}}, secret: {{secret: hook}}, allowPrivate: true}}
 mailAccounts:
   cloud: {{type: imapoauth2, host: localhost, port: 1, username: cloud, oauth2Profile: cloud, {after}}}
   person: {{type: imapoauth2, host: localhost, port: 1, username: person, oauth2Profile: person, {after}}}
-  signed: {{type: graph, host: localhost, port: {graph}, username: desk@example.com, oauth2Profile: signed, tls: {{ca: "{{dir}}/ca.pem"}}, {after}}}
-  healthy: {{type: maildir, path: "{{dir}}/mail", {after}}}
-  well: {{type: imap, host: localhost, port: {}, username: well, password: {{env: CANARY_PASSWORD}}, idle: "off", {after}}}
+  signed: {{type: graph, host: localhost, port: {graph}, username: desk@example.com, oauth2Profile: signed, tls: {{ca: "{{dir}}/ca.pem", clientCert: "{{dir}}/ours.pem", clientKey: "{{dir}}/ours.key"}}, {after}}}
+  robot: {{type: imapoauth2, host: {{secret: host}}, port: 1, username: {{secret: username}}, oauth2Profile: robot, {after}}}
+  key: {{type: imaps, host: localhost, port: {}, username: key, password: {{secret: imap}}, tls: {{clientCert: "{{dir}}/ours.pem", clientKey: "{{dir}}/broken.key"}}, {after}}}
+  healthy: {{type: maildir, path: "{{dir}}/mail", maxSize: 1KiB, oversize: quarantine, {after}}}
+  well: {{type: imap, host: localhost, port: {}, username: {{secret: username}}, password: {{env: CANARY_PASSWORD}}, idle: "off", {after}}}
   "no": {{type: imap, host: localhost, port: {}, username: refused, password: {{file: "{{dir}}/password"}}, {after}}}
   bad: {{type: imap, host: localhost, port: {}, username: bad, password: {{secret: imap}}, {after}}}
   pop: {{type: pop3, host: localhost, port: {}, username: pop, password: {{file: "{{dir}}/password"}}, {after}}}
   certificate: {{type: imaps, host: localhost, port: {}, username: certificate, password: {{secret: imap}}, {after}}}
 smtp:
   relay: {{type: smtptls, host: 127.0.0.1, port: {}, auth: {{username: desk, password: {{secret: smtp}}}}, tls: {{ca: "{}", serverName: localhost}}}}
+  bearer: {{type: smtps, host: 127.0.0.1, port: {}, auth: {{username: desk, oauth2Profile: signed}}, tls: {{ca: "{}", serverName: localhost}}}}
 senders:
-  default: {{from: "Desk <desk@desk.example>", via: [relay]}}
+  default: {{from: "Desk <desk@desk.example>", via: [relay, bearer]}}
 oauth2:
   sealKey: {{secret: seal}}
   providers:
     cloud: {{authUrl: "http://127.0.0.1:{echo}/authorize", tokenUrl: "http://127.0.0.1:{echo}/token", allowPrivate: true, imap: {{host: imap.example, scopes: [mail]}}}}
 {provider}  profiles:
     cloud: {{provider: cloud, clientId: desk, clientSecret: {{secret: client}}, grant: clientCredentials}}
+    robot: {{provider: cloud, clientId: {{secret: id}}, clientSecret: {{secret: client}}, grant: clientCredentials}}
     person: {{provider: cloud, clientId: desk, clientSecret: {{secret: client}}, grant: authorizationCode}}
     signed: {{provider: p, clientId: desk, clientSecret: {{secret: client}}, grant: authorizationCode}}
 queues:
@@ -168,6 +213,7 @@ autoReplies:
 apiTokens:
   ci: {{sha256: {sha256}, role: admin}}
 "#,
+            self.certificate.port,
             self.well.port,
             self.no.port,
             self.bad.port,
@@ -175,6 +221,8 @@ apiTokens:
             self.certificate.port,
             self.smtp.addr.port(),
             self.smtp.ca_path().display(),
+            self.bearer.addr.port(),
+            self.bearer.ca_path().display(),
             echo = self.echo.port,
             graph = self.graph.port,
             provider = self.issuer.provider(),
@@ -220,6 +268,8 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     let variables = [("CANARY_PASSWORD", BY_ENV)];
     let program = Program::start_in(folder, &yaml, &variables).await;
     deliver(&program.path("mail"), "1", MAIL.as_bytes());
+    let large = format!("{MAIL}{}", "Far too much.\r\n".repeat(100));
+    deliver(&program.path("mail"), "2", large.as_bytes());
 
     // All that can go wrong with a server goes wrong.
     let status = until_all_failed(&program).await;
@@ -256,11 +306,24 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     command(&program, &["explain", &mail, "--account", "healthy"]);
     command(&program, &["check", "--strict"]);
     command(&program, &["plan", "--format", "json"]);
-    for name in
-        ["healthy", "well", "no", "bad", "pop", "certificate", "relay", "cloud", "person", "signed"]
-    {
+    for name in [
+        "healthy",
+        "well",
+        "no",
+        "bad",
+        "pop",
+        "certificate",
+        "relay",
+        "bearer",
+        "cloud",
+        "robot",
+        "key",
+        "person",
+        "signed",
+    ] {
         command(&program, &["probe", name]);
     }
+    differences(&program, &yaml);
     for what in [
         &["status"][..],
         &["oauth", "status"],
@@ -271,6 +334,7 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
     ] {
         asking(&program, what);
     }
+    shown(&program).await;
     program.signal("TERM");
     until("the end of the program", || program.log().contains("stopping").then_some(())).await;
 
@@ -279,13 +343,24 @@ async fn a_canary_in_every_secret_field_is_never_seen_again() {
         let arrived = forms(sent).iter().any(|form| heard.contains(form));
         assert!(arrived, "the {what} was sent to whom it is for: {heard}");
     }
-    assert!(heard.contains("POST /hook"), "the webhook was told");
+    assert!(heard.contains(&format!("POST /hook/{ROOM}")), "the webhook was told");
+    let login = base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT_ID}:{CLIENT}"));
+    assert!(heard.contains(&login), "the provider was told who asks");
+    assert!(servers.well.heard().plain.contains(USERNAME), "the server was told who logs in");
+    let token = &forms(ACCESS)[4];
+    let given = servers.bearer.lines().iter().any(|line| line.contains(token));
+    assert!(given, "the relay that takes tokens got one");
     assert!(servers.issuer.asked().iter().any(|grant| grant == "refresh_token"));
     let log = program.log();
     assert!(!log.contains(&hash), "the hash of a password is in the log");
-    for told in
-        ["login was refused", "could not set up TLS", "configuration refused", "\"cause\":\"auth\""]
-    {
+    for told in [
+        "login was refused",
+        "could not set up TLS",
+        "configuration refused",
+        "\"cause\":\"auth\"",
+        "broken.key",
+        "could not ask what is no URL",
+    ] {
         assert!(log.contains(told), "{told:?} was logged");
     }
     check("log", log.as_bytes());
@@ -370,11 +445,19 @@ fn home(servers: &Servers, hash: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
     servers.authority.write(folder.path());
+    OURS.write(folder.path(), "ours");
     for (name, value) in [
         ("secrets/seal", SEAL),
         ("secrets/oidc", OIDC),
         ("secrets/hook", HOOK),
         ("secrets/hash", hash),
+        ("secrets/room", &format!("http://127.0.0.1:{}/hook/{ROOM}", servers.echo.port)),
+        // Without a scheme, as somebody may copy it.
+        ("secrets/odd-room", &format!("127.0.0.1:{}/hook/{ROOM}", servers.echo.port)),
+        ("secrets/username", USERNAME),
+        ("secrets/host", HOST),
+        ("secrets/id", CLIENT_ID),
+        ("broken.key", &broken_key()),
         ("password", BY_FILE),
         ("secrets/imap", BY_NAME),
         ("secrets/smtp", SMTP),
@@ -383,6 +466,12 @@ fn home(servers: &Servers, hash: &str) -> tempfile::TempDir {
         fs::write(folder.path().join(name), value).unwrap();
     }
     folder
+}
+
+/// PEM by its frame, but not by what is in it.
+fn broken_key() -> String {
+    let frame = |edge: &str| format!("-----{edge} PRIVATE KEY-----");
+    format!("{}\n{BROKEN_KEY}\n{}\n", frame("BEGIN"), frame("END"))
 }
 
 /// The hash of [`PASSWORD`], as the command makes it.
@@ -443,9 +532,20 @@ fn after<'a>(text: &'a str, start: &str, end: char) -> &'a str {
 
 /// Signs in for an account whose profile is named as it is, with this code.
 async fn sign_in(program: &Program, account: &str, code: &str, status: u16) {
+    sign_in_for(program, account, ("account", account), code, status).await;
+}
+
+/// Signs in with a profile for an account or an SMTP server.
+async fn sign_in_for(
+    program: &Program,
+    profile: &str,
+    (kind, name): (&str, &str),
+    code: &str,
+    status: u16,
+) {
     let json = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
     let begin = format!(
-        r#"{{"profile": "{account}", "account": "{account}", "redirect": "http://localhost:1/oauth2/callback"}}"#
+        r#"{{"profile": "{profile}", "{kind}": "{name}", "redirect": "http://localhost:1/oauth2/callback"}}"#
     );
     let begun = say_to(program, "POST", "/api/v1/oauth/logins", &json, &begin).await;
     assert_eq!(begun.status, 200, "{}", begun.body);
@@ -459,6 +559,7 @@ async fn sign_in(program: &Program, account: &str, code: &str, status: u16) {
 async fn sign_ins(program: &Program, servers: &Servers) {
     sign_in(program, "person", CODE, 409).await;
     sign_in(program, "signed", "a-code", 200).await;
+    sign_in_for(program, "signed", ("smtp", "bearer"), "a-code", 200).await;
     until("a refresh", || {
         servers.issuer.asked().iter().any(|grant| grant == "refresh_token").then_some(())
     })
@@ -488,16 +589,59 @@ async fn pages(program: &Program, hash: &str) {
         let page = say_to(program, "GET", path, &cookie, "").await;
         assert!([200, 303, 404].contains(&page.status), "{path}: {}", page.head);
         assert!(!page.body.contains(hash), "{path} shows the hash of a password");
+        if path == "/config" {
+            check_of_files(path, page.body.as_bytes());
+        }
     }
     let form = format!("{cookie}{form}");
-    for name in ["well", "no", "certificate", "cloud", "person", "signed"] {
+    for name in ["well", "no", "certificate", "cloud", "robot", "key", "person", "signed"] {
         let path = format!("/accounts/{name}/test");
         let tested = say_to(program, "POST", &path, &form, &format!("csrf={csrf}")).await;
         assert_eq!(tested.status, 200, "{path}: {}", tested.head);
     }
-    let tested =
-        say_to(program, "POST", "/servers/relay/test", &form, &format!("csrf={csrf}")).await;
-    assert!(tested.status < 500, "{}", tested.head);
+    for name in ["relay", "bearer"] {
+        let path = format!("/servers/{name}/test");
+        let tested = say_to(program, "POST", &path, &form, &format!("csrf={csrf}")).await;
+        assert!(tested.status < 500, "{}", tested.head);
+    }
+}
+
+/// What one ticket, one mail and one quarantined mail look like.
+async fn shown(program: &Program) {
+    let (_, tickets) = ask(program.addr, "GET", "/api/v1/tickets", TOKEN, "").await;
+    let number = after(&tickets, "\"number\":\"", '"').to_owned();
+    let (_, held) = ask(program.addr, "GET", "/api/v1/quarantine", TOKEN, "").await;
+    let id = after(&held, "\"id\":", ',').to_owned();
+    asking(program, &["quarantine", "ls"]);
+    for format in ["human", "json"] {
+        asking(program, &["tickets", "show", &number, "--format", format]);
+        asking(program, &["mails", "show", "1", "--format", format]);
+        asking(program, &["quarantine", "show", &id, "--format", format]);
+    }
+    asking(program, &["quarantine", "show", &id, "--raw"]);
+}
+
+/// Between files that differ in every place at which a secret or a reference may stand.
+fn differences(program: &Program, yaml: &str) {
+    let other = program.path("other");
+    fs::create_dir(&other).unwrap();
+    // As beside the running files: what they refer to lies there, too.
+    let yaml = yaml.replace("{dir}", &program.folder.path().display().to_string());
+    let elsewhere = yaml.replace("{secret: ", "{secret: another-");
+    assert_ne!(elsewhere, yaml);
+    fs::write(other.join("desk.yaml"), elsewhere).unwrap();
+    fs::write(program.path("none.yaml"), "version: 1\n").unwrap();
+    let [config, other, none] =
+        ["config", "other", "none.yaml"].map(|name| program.path(name).display().to_string());
+    for (before, after) in [(&config, &other), (&none, &config), (&config, &none)] {
+        for format in ["human", "json", "markdown"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_postroom"));
+            command.args(["diff", before, after, "--format", format]);
+            let seen = finish(command, &["diff"]);
+            check_of_files("diff", &seen);
+            assert!(String::from_utf8_lossy(&seen).contains("robot"), "{before} {after} differ");
+        }
+    }
 }
 
 async fn every_answer(program: &Program) {
@@ -531,6 +675,9 @@ async fn every_answer(program: &Program) {
             if !path.contains(MISPLACED) {
                 check(path, answer.as_bytes());
             }
+            if path.contains("config") {
+                check_of_files(path, answer.as_bytes());
+            }
         }
     }
     let explain = "/api/v1/explain?account=healthy";
@@ -548,7 +695,10 @@ fn command(program: &Program, arguments: &[&str]) {
         command.args(["--url", &format!("http://{}", program.addr)]).env("POSTROOM_TOKEN", TOKEN);
     }
     command.env("POSTROOM_SECRETS_DIR", program.path("secrets"));
-    finish(command, arguments);
+    let seen = finish(command, arguments);
+    if arguments[0] != "probe" {
+        check_of_files(&format!("{arguments:?}"), &seen);
+    }
 }
 
 /// A command that asks the daemon.
@@ -561,10 +711,11 @@ fn asking(program: &Program, arguments: &[&str]) {
 }
 
 #[track_caller]
-fn finish(mut command: Command, arguments: &[&str]) {
+fn finish(mut command: Command, arguments: &[&str]) -> Vec<u8> {
     let output = command.env("CANARY_PASSWORD", BY_ENV).output().unwrap();
     let all = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&all);
     assert!(output.status.code().is_some_and(|code| code < 64), "{arguments:?}: {text}");
     check(&format!("{arguments:?}"), &all);
+    all
 }
