@@ -3,7 +3,8 @@
 //! Without the feature `faultpoints` they are nothing at all. With it, the environment variable
 //! `POSTROOM_FAULT` names one: `name` or `name:3` aborts the process when the place is passed for
 //! the first or third time, `name=error` makes the place report a failed disk each time, and
-//! `name=error:3` the first three times.
+//! `name=error:3` the first three times. `name=terminate:3` sends the process a SIGTERM at the third
+//! passing and goes on, as if somebody had asked it to end at that very moment.
 //!
 //! `name=panic` panics there, and says all that is at hand: `faultpoint!("oauth.at_hand", at_hand:
 //! &registration)`. So a test can show that even such a panic tells no secret.
@@ -65,6 +66,8 @@ mod on {
         Abort(u64),
         /// The place fails at the first so many passings.
         Fail(u64),
+        /// The process is asked to end at this passing, from 1.
+        Terminate(u64),
         /// The task panics at each passing.
         Panic,
     }
@@ -87,8 +90,17 @@ mod on {
             Does::Fail(times) if passing <= times => {
                 Err(io::Error::other(format!("fault point {name}")))
             }
-            Does::Abort(_) | Does::Fail(_) | Does::Panic => Ok(()),
+            Does::Terminate(at) if at == passing => terminate(),
+            Does::Abort(_) | Does::Terminate(_) | Does::Fail(_) | Does::Panic => Ok(()),
         }
+    }
+
+    /// When the command ends, the signal is there.
+    fn terminate() -> io::Result<()> {
+        let pid = std::process::id().to_string();
+        let status = std::process::Command::new("kill").args(["-s", "TERM", &pid]).status()?;
+        assert!(status.success(), "kill(1) could not send a signal");
+        Ok(())
     }
 
     /// Panics if this place is asked for, with all that is at hand.
@@ -107,15 +119,14 @@ mod on {
             Some((text, count)) => (text, Some(count.parse().ok()?)),
             None => (text, None),
         };
-        Some(match text.strip_suffix("=error") {
-            Some(name) => {
-                Wanted { name: name.to_owned(), does: Does::Fail(count.unwrap_or(u64::MAX)) }
-            }
-            None if text.ends_with("=panic") => {
-                Wanted { name: text.trim_end_matches("=panic").to_owned(), does: Does::Panic }
-            }
-            None => Wanted { name: text.to_owned(), does: Does::Abort(count.unwrap_or(1)) },
-        })
+        let (name, does) = match text.split_once('=') {
+            None => (text, Does::Abort(count.unwrap_or(1))),
+            Some((name, "terminate")) => (name, Does::Terminate(count.unwrap_or(1))),
+            Some((name, "error")) => (name, Does::Fail(count.unwrap_or(u64::MAX))),
+            Some((name, "panic")) => (name, Does::Panic),
+            Some(_) => return None,
+        };
+        Some(Wanted { name: name.to_owned(), does })
     }
 
     #[cfg(test)]
@@ -131,6 +142,8 @@ mod on {
         fn forms() {
             check("store.commit", "store.commit", Does::Abort(1));
             check("store.commit:3", "store.commit", Does::Abort(3));
+            check("judge=terminate", "judge", Does::Terminate(1));
+            check("judge=terminate:2", "judge", Does::Terminate(2));
             check("store.commit=error", "store.commit", Does::Fail(u64::MAX));
             check("store.commit=error:3", "store.commit", Does::Fail(3));
             check("oauth.at_hand=panic", "oauth.at_hand", Does::Panic);

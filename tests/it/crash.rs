@@ -321,6 +321,17 @@ fn each_has_one_ticket(desk: &Desk, mails: &[Mail]) {
     each_was_answered_once(desk, &store, mails.len());
 }
 
+/// Each of these mails, once, and no other.
+#[track_caller]
+fn lie_there<'a>(maildir: &Path, mails: impl Iterator<Item = &'a Mail>) {
+    let found = [maildir.join("new"), maildir.join("cur")];
+    let found: Vec<_> = found.iter().flat_map(|part| files(part)).collect();
+    let bytes: BTreeSet<_> = found.iter().map(|path| fs::read(path).unwrap()).collect();
+    let expected: BTreeSet<_> = mails.map(|mail| mail.raw.clone()).collect();
+    assert_eq!((found.len(), bytes.len()), (expected.len(), expected.len()));
+    assert!(bytes == expected, "{} holds other mails", maildir.display());
+}
+
 fn records(store: &Store) -> Vec<MailRecord> {
     store.mails(None, 100_000).unwrap().items
 }

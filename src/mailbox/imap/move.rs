@@ -10,6 +10,7 @@ use imap_proto::{AttributeValue, MailboxDatum, NameAttribute, Response};
 use super::session::{Allowance, quoted};
 use super::set::set;
 use super::{Answer, Imap, MailboxError, folder_argument, select};
+use crate::faultpoint;
 
 /// Longest Message-ID that is looked for.
 const MESSAGE_ID_BYTES_MAX: usize = 900;
@@ -36,9 +37,11 @@ impl Imap {
         let rest: Vec<u32> = uids.iter().copied().filter(|uid| !copied.contains(uid)).collect();
         if !rest.is_empty() {
             self.transfer("UID COPY", &rest, folder, &target).await?;
+            faultpoint!("imap.copied");
         }
         self.store(uids, "\\Deleted").await?;
         if self.session.can("UIDPLUS") {
+            faultpoint!("imap.flagged");
             self.expunge(uids).await
         } else {
             self.warn_of_flagged();

@@ -1,10 +1,9 @@
 //! Killed two hundred times while a thousand mails come in by IMAP and POP3.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Desk, Dice, Mail, each_has_one_ticket, files, until};
+use super::{Desk, Dice, Mail, each_has_one_ticket, files, lie_there, until};
 use crate::peers::Dovecot;
 
 const KILLS: usize = 200;
@@ -131,15 +130,4 @@ fn note_answers(desk: &Desk, known: &mut BTreeMap<String, Vec<u8>>) {
         let before = known.entry(name).or_insert_with(|| letter.clone());
         assert!(*before == letter, "an answer changed");
     }
-}
-
-/// Each of these mails, once, and no other.
-#[track_caller]
-fn lie_there<'a>(maildir: &Path, mails: impl Iterator<Item = &'a Mail>) {
-    let found = [maildir.join("new"), maildir.join("cur")];
-    let found: Vec<_> = found.iter().flat_map(|part| files(part)).collect();
-    let bytes: BTreeSet<_> = found.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    let expected: BTreeSet<_> = mails.map(|mail| mail.raw.clone()).collect();
-    assert_eq!((found.len(), bytes.len()), (expected.len(), expected.len()));
-    assert!(bytes == expected, "{} holds other mails", maildir.display());
 }
