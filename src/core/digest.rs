@@ -6,13 +6,16 @@
 //!
 //! Architecture invariant: nothing here words a mail; [`super::render::digest`] does.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::calendar;
 use super::config::{Config, Switch, User};
 use super::notify::EventKind;
 use super::notify::hours::Hour;
 use super::ticket::TicketId;
+
+/// Lines from further ahead than this were kept while the clock was wrong.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
 
 /// Lines that are kept for one mail, which lists them; it counts the others.
 pub const LINES_MAX: usize = 200;
@@ -75,6 +78,10 @@ pub fn due<'a>(config: &'a Config, who: &str, first: Timestamp, now: Timestamp) 
         Switch::Disabled => return Due::Drop,
         Switch::Paused => return Due::Wait(Timestamp::MAX),
     }
+    // How long they have waited is not known then; by that clock they would wait for its time.
+    if first.duration_since(now) > AHEAD_MAX {
+        return Due::Send(user);
+    }
     let at = next(user, first);
     if at > now { Due::Wait(at) } else { Due::Send(user) }
 }
@@ -115,6 +122,13 @@ mod tests {
         check(|_| {}, "2026-11-24T22:59:59Z", "wait 2026-11-24T23:00:00Z");
         check(|_| {}, "2026-11-24T23:00:00Z", "send alice");
         check(|_| {}, "2026-11-27T00:00:00Z", "send alice");
+    }
+
+    #[test]
+    fn at_once_when_the_clock_was_turned_back() {
+        check(|_| {}, "2026-11-24T11:00:00Z", "wait 2026-11-24T23:00:00Z");
+        check(|_| {}, "2026-11-24T10:59:59Z", "send alice");
+        check(|_| {}, "2026-08-24T10:00:00Z", "send alice");
     }
 
     #[test]

@@ -114,17 +114,21 @@ pub enum Attempt {
     },
 }
 
-/// Mail is given up this long after it was enqueued.
+/// Mail is given up this long after it was enqueued, but see [`ATTEMPTS_MIN`].
 pub const GIVE_UP_AFTER_SECS: i64 = 5 * 24 * 3600;
+/// Nothing is given up before this many answers of "later", which take some two hours: it may look
+/// old only because the clock is wrong, or because the desk was down for days.
+pub const ATTEMPTS_MIN: u32 = RETRY_MINUTES.len() as u32;
 
 /// Minutes to wait after the first, second, ... answer of "later"; the last one repeats.
 pub const RETRY_MINUTES: [u32; 6] = [1, 5, 15, 30, 60, 66];
 /// Part of a waiting time by which dice may shorten or lengthen it, so that mails that failed
 /// together do not come back together.
 pub const RETRY_JITTER: f64 = 0.2;
-/// Longest waiting time. A mail that is due later than this from now is so because the clock was
-/// set back.
+/// Longest waiting time.
 pub const RETRY_SECS_MAX: i64 = 4_752;
+/// Longest time for which quiet hours put a mail off: a day and the hour of a change of the clocks.
+const QUIET_SECS_MAX: i64 = 25 * 3600;
 /// Waiting time while the server cannot be used. The task of that server keeps its own pause.
 pub const SERVER_DOWN_SECS: i64 = 60;
 /// Characters of a server's words that are kept.
@@ -153,7 +157,7 @@ pub fn after_attempt(
     match attempt {
         Attempt::Sent => Delivery::Sent { at: now },
         Attempt::Permanent(words) => Delivery::Dead { at: now, reason: reason(words) },
-        Attempt::Temporary(words) if is_too_old(created, now) => Delivery::Dead {
+        Attempt::Temporary(words) if is_too_old(attempts, created, now) => Delivery::Dead {
             at: now,
             reason: format!("given up after 5 days; the last answer was: {}", reason(words)),
         },
@@ -170,8 +174,20 @@ pub fn after_attempt(
     }
 }
 
-fn is_too_old(created: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(created) >= SignedDuration::from_secs(GIVE_UP_AFTER_SECS)
+/// When a mail that is due at `at` is to be tried. One that is due later than it can have been put
+/// off was put off by a clock that was turned back since: it waits no longer than after an attempt.
+pub fn in_real_time(mail: &Outgoing, at: Timestamp, now: Timestamp) -> Timestamp {
+    // A notification that waits for the end of quiet hours counts as enqueued at that end.
+    let quiet = matches!(mail.kind, OutgoingKind::Notification { .. }) && at == mail.created;
+    let most = if quiet { QUIET_SECS_MAX } else { RETRY_SECS_MAX };
+    if at > later(now, most) { later(now, RETRY_SECS_MAX) } else { at }
+}
+
+/// Whether the time is over for a mail that had this many answers of "later" before this one.
+fn is_too_old(attempts_before: u32, created: Timestamp, now: Timestamp) -> bool {
+    let age = now.duration_since(created);
+    attempts_before.saturating_add(1) >= ATTEMPTS_MIN
+        && age >= SignedDuration::from_secs(GIVE_UP_AFTER_SECS)
 }
 
 /// Waiting time after this many earlier answers of "later".
@@ -281,6 +297,39 @@ mod tests {
         assert!(matches!(dead, Delivery::Dead { reason, .. } if reason.contains("451 busy")));
         let alive = after(&mail(due(99)), &later_please(), at(GIVE_UP_AFTER_SECS - 1), 0.5);
         assert!(matches!(alive, Delivery::Due { attempts: 100, .. }));
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_or_a_desk_that_was_down_gives_nothing_up() {
+        let long = 90 * 24 * 3600;
+        let alive = after(&mail(due(ATTEMPTS_MIN - 2)), &later_please(), at(long), 0.5);
+        assert!(matches!(alive, Delivery::Due { attempts, .. } if attempts == ATTEMPTS_MIN - 1));
+        let dead = after(&mail(due(ATTEMPTS_MIN - 1)), &later_please(), at(long), 0.5);
+        assert!(matches!(dead, Delivery::Dead { .. }));
+    }
+
+    #[track_caller]
+    fn check_in_real_time(due_at: i64, created: i64, expected: i64) {
+        let event = "ticketCreated".to_owned();
+        let kind = OutgoingKind::Notification { event, who: "alice".into() };
+        let mail = Outgoing { kind, created: at(created), ..mail(due(0)) };
+        assert_eq!(in_real_time(&mail, at(due_at), at(0)), at(expected));
+    }
+
+    #[test]
+    fn a_clock_that_was_turned_back_makes_nothing_wait() {
+        let year = 365 * 24 * 3600;
+        for created in [-10, year] {
+            check_in_real_time(-5, created, -5);
+            check_in_real_time(RETRY_SECS_MAX, created, RETRY_SECS_MAX);
+            check_in_real_time(RETRY_SECS_MAX + 1, created, RETRY_SECS_MAX);
+            check_in_real_time(year + 60, created, RETRY_SECS_MAX);
+        }
+        check_in_real_time(year, year, RETRY_SECS_MAX);
+        // Quiet hours are kept, also when the desk is started again in them.
+        check_in_real_time(9 * 3600, 9 * 3600, 9 * 3600);
+        let reply = Outgoing { created: at(9 * 3600), ..mail(due(0)) };
+        assert_eq!(in_real_time(&reply, at(9 * 3600), at(0)), at(RETRY_SECS_MAX));
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) {
         if let Err(error) = tick(&daemon, now).await {
             tracing::warn!(%error, "could not do what is due");
         }
-        if now.duration_since(cleaned) >= CLEAN_EVERY {
+        // Whichever way the clock was turned.
+        if now.duration_since(cleaned).abs() >= CLEAN_EVERY {
             match daemon.store.clean(now).await {
                 Ok(_) => cleaned = now,
                 Err(error) => tracing::warn!(%error, "could not remove old records"),

@@ -23,7 +23,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::config::{Config, SmtpServer, Switch};
-use crate::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after};
+use crate::core::outgoing::{
+    Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after, in_real_time,
+};
 use crate::core::ticket::{Actor, Command, TicketId};
 use crate::faultpoint;
 use crate::metrics::Metrics;
@@ -57,10 +59,6 @@ const STORE_PAUSE_SECS: u64 = 1;
 /// After so many working connections brought down, a mail is treated as refused for now. It must
 /// not keep a server from the other mails, whatever is the matter with it.
 const STRIKES_MAX: u32 = 3;
-
-/// No mail waits longer than this for its next attempt, in seconds, unless the clock was turned
-/// back. Above the longest back-off.
-const DUE_AHEAD_SECS_MAX: i64 = 2 * 3600;
 
 /// The clock was turned back if it shows this much less than before, in seconds.
 const TURNED_BACK_SECS: i64 = 60;
@@ -442,15 +440,15 @@ impl Outbox {
     /// turned back, for mails that would now wait too long.
     async fn survey(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.heads.clear();
-        let latest = now + SignedDuration::from_secs(DUE_AHEAD_SECS_MAX);
         let mut before = None;
         loop {
             let page = self.parts.store.outbox(OutboxFilter::Due, before, SURVEY_MAILS)?;
             for mail in &page.items {
                 let Delivery::Due { attempts, at, last_error } = &mail.delivery else { continue };
-                if *at > latest {
+                let sooner = in_real_time(mail, *at, now);
+                if sooner < *at {
                     let (attempts, last_error) = (*attempts, last_error.clone());
-                    self.note(mail, Delivery::Due { attempts, at: latest, last_error });
+                    self.note(mail, Delivery::Due { attempts, at: sooner, last_error });
                 } else if let Some(pair) = pair(mail).filter(|_| *at > now) {
                     // Newest first: what stays is the oldest.
                     self.heads.insert(pair, (mail.id, *at));

@@ -23,7 +23,7 @@ use super::backoff;
 use super::daemon::Daemon;
 use super::outbox::lane::Lane;
 use crate::core::config::{Config, Switch, Webhook};
-use crate::core::outgoing::{Attempt, Delivery, GIVE_UP_AFTER_SECS};
+use crate::core::outgoing::{Attempt, Delivery, GIVE_UP_AFTER_SECS, RETRY_SECS_MAX};
 use crate::core::webhook::{OwedHook, OwedHookId, after, signature};
 use crate::faultpoint;
 use crate::net::http::{Client, HttpError, Method, Request};
@@ -125,7 +125,7 @@ impl Webhooks {
             return Ok(NAP_MAX);
         };
         match &hook.delivery {
-            Delivery::Due { at, .. } if *at > now => return Ok(until_then(*at, now)),
+            Delivery::Due { at, .. } if waits(*at, now) => return Ok(until_then(*at, now)),
             Delivery::Due { .. } | Delivery::Sent { .. } | Delivery::Dead { .. } => {}
         }
         lane.busy = 1;
@@ -197,7 +197,7 @@ impl Webhooks {
 
     /// Gives up what is owed for long to webhooks that are no longer declared.
     async fn forget(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
-        if self.forgot.is_some_and(|last| now.duration_since(last) < FORGET_EVERY) {
+        if self.forgot.is_some_and(|last| now.duration_since(last).abs() < FORGET_EVERY) {
             return Ok(());
         }
         let (store, oldest) = (self.daemon.store.clone(), self.daemon.store.clone());
@@ -270,6 +270,13 @@ fn judge(answer: Result<u16, HttpError>) -> Attempt {
         Ok(status) => Attempt::Temporary(format!("it answered {status}")),
         Err(error) => Attempt::Temporary(error.to_string()),
     }
+}
+
+/// Whether a message waits for its time. One that is further ahead than any wait was set by a clock
+/// that has been turned back since.
+fn waits(at: Timestamp, now: Timestamp) -> bool {
+    let ahead = at.duration_since(now);
+    ahead > SignedDuration::ZERO && ahead <= SignedDuration::from_secs(RETRY_SECS_MAX)
 }
 
 fn until_then(then: Timestamp, now: Timestamp) -> Duration {

@@ -210,8 +210,9 @@ impl Tx<'_> {
         now: Timestamp,
         lately: SignedDuration,
     ) -> Result<Vec<TicketId>, Fault> {
-        let since = micros(now.saturating_sub(lately).unwrap_or(Timestamp::MIN));
-        let keys = (address.as_str(), since, 0)..=(address.as_str(), i64::MAX, u64::MAX);
+        let (since, until) = around(now, lately);
+        let keys =
+            (address.as_str(), micros(since), 0)..=(address.as_str(), micros(until), u64::MAX);
         let mut tickets = Vec::new();
         for row in self.tables.answers.range(keys)?.rev().take(ANSWERS_LOOKED_UP_MAX) {
             let id = row?.0.value().2;
@@ -225,9 +226,9 @@ impl Tx<'_> {
     /// Automatic answers of the last hour, counted by the minute: sixty rows are read, however
     /// many answers there were.
     fn answers_of_the_desk(&self, now: Timestamp) -> Result<u32, Fault> {
-        let since = minute(now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN));
+        let (since, until) = around(now, HOUR);
         let mut answers = 0_u32;
-        for row in self.tables.answer_minutes.range(since..)? {
+        for row in self.tables.answer_minutes.range(minute(since)..=minute(until))? {
             answers = answers.saturating_add(row?.1.value());
         }
         Ok(answers)
@@ -239,10 +240,11 @@ impl Tx<'_> {
         now: Timestamp,
         window: SignedDuration,
     ) -> Result<u32, Fault> {
-        let since = micros(now.saturating_sub(window).unwrap_or(Timestamp::MIN));
+        let (since, until) = around(now, window);
         let address = address.as_str();
+        let keys = (address, micros(since), 0)..=(address, micros(until), u64::MAX);
         let mut count = 0;
-        for row in self.tables.answers.range((address, since, 0)..=(address, i64::MAX, u64::MAX))? {
+        for row in self.tables.answers.range(keys)? {
             row?;
             count += 1;
             if count == ANSWERS_COUNTED_MAX {
@@ -251,6 +253,14 @@ impl Tx<'_> {
         }
         Ok(count)
     }
+}
+
+/// Between which times something was lately. Also a time that has not come, if it is as near: the
+/// clock may have been put right a little. What is further ahead is from a clock that was wrong, and
+/// would count until then.
+fn around(now: Timestamp, lately: SignedDuration) -> (Timestamp, Timestamp) {
+    let since = now.saturating_sub(lately).unwrap_or(Timestamp::MIN);
+    (since, now.saturating_add(lately).unwrap_or(Timestamp::MAX))
 }
 
 /// The minute of a time, counted from 1970.

@@ -1,5 +1,6 @@
 //! The whole daemon in a hostile world: servers, mails and files that are wrong.
 
+mod clock;
 mod edits;
 mod figures;
 mod flood;

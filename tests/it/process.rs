@@ -110,6 +110,14 @@ impl Program {
         let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
         assert!(sent.unwrap().success());
     }
+
+    /// Asks it to end, and hands its folder over when it has.
+    pub async fn end(mut self) -> tempfile::TempDir {
+        self.signal("TERM");
+        let status = until("its end", || self.child.try_wait().unwrap()).await;
+        assert!(status.success(), "{status}");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
 }
 
 impl Drop for Program {

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postroom::core::outgoing::Delivery;
 use postroom::core::ticket::{Actor, Command};
 use postroom::core::webhook::{OwedHook, signature};
+use postroom::run::clock::Clock;
 use postroom::store::OutboxFilter;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -250,6 +251,26 @@ async fn what_fails_goes_again_with_the_same_identity() {
         matches!(owed(&daemon)[0].delivery, Delivery::Sent { .. }).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_goes_again_though_the_clock_is_put_right() {
+    let listener = Listener::start(&[Answer::Status(500)]).await;
+    let mut daemon = Daemon::prepare(&desk(&webhook("chat", &listener, "")));
+    std::fs::write(daemon.path("secret"), SECRET).unwrap();
+    let wrong = SignedDuration::from_hours(90 * 24);
+    daemon.clock = Clock::standing_at(Timestamp::now() + wrong);
+    daemon.again().await;
+    deliver(&daemon, 1);
+    until("a failure on record", || {
+        matches!(owed(&daemon).first()?.delivery, Delivery::Due { attempts: 1, .. }).then_some(())
+    })
+    .await;
+    assert_eq!(listener.heard().len(), 1);
+    daemon.stop().await;
+    daemon.clock.turn(-wrong);
+    daemon.again().await;
+    listener.hears(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

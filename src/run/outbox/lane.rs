@@ -13,6 +13,9 @@ const PAUSE_AFTER_REFUSED_LOGIN_SECS: f64 = 60.0;
 /// Longest pause, in seconds.
 const PAUSE_SECS_MAX: f64 = 300.0;
 
+/// Part of a pause that is chance, more or less, so that many desks do not come back in step.
+const PAUSE_SPREAD: f64 = 0.25;
+
 /// State of the way to one server.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lane {
@@ -39,9 +42,11 @@ impl Lane {
         most.saturating_sub(self.busy)
     }
 
-    /// When its pause ends, if it pauses.
+    /// When its pause ends, if it pauses. An end that is further ahead than any pause is long was
+    /// set by a clock that has been turned back since.
     pub fn paused(&self, now: Timestamp) -> Option<Timestamp> {
-        self.paused_until.filter(|until| *until > now)
+        let longest = SignedDuration::from_secs_f64(PAUSE_SECS_MAX * (1.0 + PAUSE_SPREAD));
+        self.paused_until.filter(|until| *until > now && *until <= now + longest)
     }
 
     /// It answered, whatever it said about the mail.
@@ -64,8 +69,8 @@ impl Lane {
             PAUSE_SECS
         };
         let doubled = first * 2f64.powi(self.failures.min(16) as i32);
-        // A quarter more or less is chance, so that many desks do not come back in step.
-        let secs = doubled.min(PAUSE_SECS_MAX) * (0.75 + 0.5 * dice);
+        let chance = 1.0 - PAUSE_SPREAD + 2.0 * PAUSE_SPREAD * dice;
+        let secs = doubled.min(PAUSE_SECS_MAX) * chance;
         self.failures = self.failures.saturating_add(1);
         self.paused_until = Some(now + SignedDuration::from_secs_f64(secs));
     }
@@ -109,6 +114,16 @@ mod tests {
             lane.failed("protocol", "the server hung up", at(0), 0.5);
         }
         assert_eq!((lane.failures, lane.paused_until), (1, Some(at(1))));
+    }
+
+    #[test]
+    fn a_clock_that_is_turned_back_makes_no_pause_longer() {
+        let mut lane = Lane { failures: 9, ..Lane::default() };
+        lane.failed("connect", "down", at(0), 1.0);
+        assert_eq!(lane.paused(at(0)), Some(at(375)));
+        assert_eq!(lane.paused(at(-1)), None);
+        lane.failed("connect", "down", at(-86_400), 0.5);
+        assert_eq!(lane.paused(at(-86_400)), Some(at(-86_100)));
     }
 
     #[test]
