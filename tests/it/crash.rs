@@ -7,6 +7,7 @@
 #[cfg(feature = "faultpoints")]
 mod cloud;
 mod kills;
+mod memory;
 #[cfg(feature = "faultpoints")]
 mod points;
 mod scarce;
