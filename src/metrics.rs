@@ -110,6 +110,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_outbox_messages", Gauge, &["state"], "Mails on record in the outbox by state"),
     row("postroom_outbox_oldest_pending_seconds", Gauge, &[], "Age of the oldest mail that is still to be sent"),
     row("postroom_outbox_attempts_total", Counter, &["server", "result"], "Attempts to send by SMTP server and result"),
+    row("postroom_outbox_ambiguous_total", Counter, &["server"], "Attempts over SMTP in which the whole mail was handed over and no answer came: it is sent again, and the recipient may get it twice with one Message-ID"),
     row("postroom_outbox_delivery_seconds", Histogram(Buckets::Waits), &[], "Time from enqueueing a mail to a server taking it"),
     row("postroom_webhook_messages", Gauge, &["state"], "Messages on record that are owed to webhooks, by state"),
     row("postroom_webhook_attempts_total", Counter, &["webhook", "result"], "Attempts to tell a webhook by result"),
@@ -356,6 +357,13 @@ impl Metrics {
     /// the server could not be used.
     pub fn outbox_attempt(&self, server: &str, result: &'static str) {
         self.count("postroom_outbox_attempts_total", &[server, result], 1);
+    }
+
+    /// So often it is not known whether this server took a mail.
+    pub fn outbox_ambiguous(&self, server: &str, times: u64) {
+        if times > 0 {
+            self.count("postroom_outbox_ambiguous_total", &[server], times);
+        }
     }
 
     /// How many messages to webhooks there are.

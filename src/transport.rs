@@ -54,8 +54,8 @@ impl Connection {
     /// Sends one mail to its one recipient.
     ///
     /// A connection that breaks after the whole mail was handed over and before the answer came
-    /// is [`Attempt::ServerDown`] too: the mail will be sent again with the same Message-ID, and
-    /// the recipient may get it twice. The other choice would be to lose it.
+    /// is [`Attempt::ServerDown`] too, `in_doubt` where the way can tell: the mail will be sent again
+    /// with the same Message-ID, and the recipient may get it twice. The other choice would be to lose it.
     ///
     /// Not safe to cancel: a connection whose `send` was dropped half-way must be dropped too.
     pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
@@ -107,7 +107,17 @@ fn clean(text: &str) -> String {
 
 /// The server cannot be used now.
 fn down(cause: &'static str, message: impl std::fmt::Display) -> Attempt {
-    Attempt::ServerDown { cause, message: clean(&message.to_string()) }
+    Attempt::ServerDown { cause, message: clean(&message.to_string()), in_doubt: false }
+}
+
+/// The same, when no answer came after the whole mail was handed over.
+fn in_doubt(attempt: Attempt) -> Attempt {
+    match attempt {
+        Attempt::ServerDown { cause, message, .. } => {
+            Attempt::ServerDown { cause, message, in_doubt: true }
+        }
+        Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => attempt,
+    }
 }
 
 #[cfg(test)]

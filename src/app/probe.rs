@@ -286,7 +286,7 @@ fn of_mailbox(error: &MailboxError, token: bool) -> ProbeFailure {
 }
 
 fn of_attempt(attempt: &Attempt, token: bool) -> ProbeFailure {
-    let Attempt::ServerDown { cause, message } = attempt else {
+    let Attempt::ServerDown { cause, message, .. } = attempt else {
         return ProbeFailure::new("protocol", said(attempt), "");
     };
     let (step, hint) = advice::of_server(cause, message, token);
@@ -298,6 +298,6 @@ fn said(attempt: &Attempt) -> String {
         Attempt::Sent => "taken".into(),
         Attempt::Temporary(words) => format!("refused for now: {words}"),
         Attempt::Permanent(words) => format!("refused for good: {words}"),
-        Attempt::ServerDown { cause, message } => format!("{cause}: {message}"),
+        Attempt::ServerDown { cause, message, .. } => format!("{cause}: {message}"),
     }
 }

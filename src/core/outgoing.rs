@@ -111,6 +111,8 @@ pub enum Attempt {
         cause: &'static str,
         /// For the log and status.
         message: String,
+        /// The whole mail was handed over and no answer came: the recipient may have it.
+        in_doubt: bool,
     },
 }
 
@@ -261,7 +263,7 @@ mod tests {
     }
 
     fn down() -> Attempt {
-        Attempt::ServerDown { cause: "auth", message: "535 no".into() }
+        Attempt::ServerDown { cause: "auth", message: "535 no".into(), in_doubt: false }
     }
 
     #[test]

@@ -141,6 +141,8 @@ struct Transfer {
     mail: Outgoing,
     /// `None`: it was not begun, as we are stopping.
     attempt: Option<Attempt>,
+    /// How often the server may have taken the mail without our knowing.
+    doubts: u64,
     /// Whether the server let us in: what failed then failed with this mail.
     let_in: bool,
     /// To be used again.
@@ -278,10 +280,11 @@ impl Outbox {
                     "outbox: sending this mail panicked"
                 );
                 let attempt = Some(Attempt::Temporary("sending it panicked".into()));
-                Transfer { server, mail, attempt, let_in: true, connection: None }
+                Transfer { server, mail, attempt, doubts: 0, let_in: true, connection: None }
             }
         };
-        let Transfer { server, mail, attempt, let_in, connection } = transfer;
+        let Transfer { server, mail, attempt, doubts, let_in, connection } = transfer;
+        self.parts.metrics.outbox_ambiguous(&server.name, doubts);
         self.free(&server, connection, now);
         match attempt {
             None => {
@@ -320,7 +323,7 @@ impl Outbox {
                 self.show(server, |status| show_working(status, now));
                 self.conclude(mail, &attempt, now);
             }
-            Attempt::ServerDown { cause, message } => {
+            Attempt::ServerDown { cause, message, .. } => {
                 tracing::warn!(server, cause, message, "outbox: the server cannot be used now");
                 let lane = self.lanes.entry(server.to_owned()).or_default();
                 lane.failed(cause, message, now, dice());
@@ -597,7 +600,7 @@ impl Opener {
 
 /// Without a token the server cannot be used now; the mail is not to blame.
 fn no_token(error: TokenError) -> Attempt {
-    Attempt::ServerDown { cause: error.why.label(), message: error.message }
+    Attempt::ServerDown { cause: error.why.label(), message: error.message, in_doubt: false }
 }
 
 /// Sends one mail. A connection that lay idle may have been closed by the server in the meantime;
@@ -609,30 +612,37 @@ async fn transfer(
     opener: Opener,
     stop: CancellationToken,
 ) -> Transfer {
-    let ended = |mail, attempt, let_in, connection: Option<Connection>| {
+    let mut doubts = 0;
+    let ended = |mail, attempt, doubts, let_in, connection: Option<Connection>| {
         let connection = connection.filter(Connection::usable);
-        Transfer { server: server.clone(), mail, attempt, let_in, connection }
+        Transfer { server: server.clone(), mail, attempt, doubts, let_in, connection }
     };
     faultpoint!("outbox.before_send");
     if let Some(mut connection) = idle {
         let attempt = connection.send(&mail).await;
+        doubts += u64::from(in_doubt(&attempt));
         let stale =
             matches!(attempt, Attempt::ServerDown { cause: "protocol" | "unavailable", .. });
         if !stale {
-            return ended(mail, Some(attempt), true, Some(connection));
+            return ended(mail, Some(attempt), doubts, true, Some(connection));
         }
     }
     let opened = tokio::select! {
         opened = opener.open(&server) => opened,
-        () = stop.cancelled() => return ended(mail, None, false, None),
+        () = stop.cancelled() => return ended(mail, None, doubts, false, None),
     };
     match opened {
         Ok(mut connection) => {
             let attempt = connection.send(&mail).await;
-            ended(mail, Some(attempt), true, Some(connection))
+            doubts += u64::from(in_doubt(&attempt));
+            ended(mail, Some(attempt), doubts, true, Some(connection))
         }
-        Err(attempt) => ended(mail, Some(attempt), false, None),
+        Err(attempt) => ended(mail, Some(attempt), doubts, false, None),
     }
+}
+
+fn in_doubt(attempt: &Attempt) -> bool {
+    matches!(attempt, Attempt::ServerDown { in_doubt: true, .. })
 }
 
 /// What a ticket is told of a mail that failed for good. Nothing about a mail that was to tell

@@ -198,7 +198,7 @@ mod tests {
             Attempt::Sent => "sent".to_owned(),
             Attempt::Temporary(words) => format!("temporary {words}"),
             Attempt::Permanent(words) => format!("permanent {words}"),
-            Attempt::ServerDown { cause, message } => format!("down {cause} {message}"),
+            Attempt::ServerDown { cause, message, .. } => format!("down {cause} {message}"),
         };
         assert_eq!(shown, format!("{expected} {status} {code}: no level=error"));
     }

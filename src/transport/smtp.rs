@@ -23,7 +23,7 @@ use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 
-use super::{clean, down};
+use super::{clean, down, in_doubt};
 use crate::core::address::Address;
 use crate::core::config::{Endpoint, Login, SecretRef, Security, Text};
 use crate::core::outgoing::{Attempt, Outgoing};
@@ -237,7 +237,8 @@ impl Session {
             return written;
         }
         // From here until the reply is read, the server may have the mail without our knowing.
-        judge(Step::End, &self.wire.reply(self.deadlines.end).await?)
+        let reply = self.wire.reply(self.deadlines.end).await.map_err(in_doubt)?;
+        judge(Step::End, &reply)
     }
 
     /// Brings the conversation back to its start, or gives it up.
@@ -570,7 +571,7 @@ mod tests {
             Err(Attempt::Sent) => unreachable!("a reply is never an attempt that was sent"),
             Err(Attempt::Temporary(text)) => format!("temporary: {text}"),
             Err(Attempt::Permanent(text)) => format!("permanent: {text}"),
-            Err(Attempt::ServerDown { cause, message }) => format!("{cause}: {message}"),
+            Err(Attempt::ServerDown { cause, message, .. }) => format!("{cause}: {message}"),
         };
         assert_eq!(shown, expected);
     }

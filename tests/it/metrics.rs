@@ -48,6 +48,7 @@ fn busy() -> Metrics {
     metrics.notification("ticketCreated", "sent");
     metrics.outbox(&OutboxCounts::default());
     metrics.outbox_attempt("relay", "sent");
+    metrics.outbox_ambiguous("relay", 1);
     metrics.outbox_delivery_seconds(1.5);
     metrics.webhooks(&HookCounts::default());
     metrics.webhook_attempt("chat", "sent");

@@ -44,6 +44,7 @@ pub struct Desk {
     pub config: Arc<Mutex<Arc<Config>>>,
     pub secrets: Secrets,
     pub tokens: Tokens,
+    pub metrics: Metrics,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
     tickets: Mutex<u64>,
@@ -61,6 +62,7 @@ impl Desk {
             config: Arc::new(Mutex::new(Arc::new(config(servers)))),
             secrets: Secrets::default(),
             tokens: Tokens::default(),
+            metrics: Metrics::default(),
             stop: CancellationToken::new(),
             task: None,
             tickets: Mutex::new(0),
@@ -76,11 +78,17 @@ impl Desk {
             secrets: self.secrets.clone(),
             tokens: self.tokens.clone(),
             board: self.board.clone(),
-            metrics: Metrics::default(),
+            metrics: self.metrics.clone(),
             clock: self.clock.clone(),
         };
         self.stop = CancellationToken::new();
         self.task = Some(tokio::spawn(outbox::run(parts, self.stop.clone())));
+    }
+
+    /// How often it is not known whether the server took a mail.
+    pub fn ambiguous(&self) -> Option<u64> {
+        let series = "postroom_outbox_ambiguous_total{server=\"relay\"} ";
+        self.metrics.text().lines().find_map(|line| line.strip_prefix(series)?.parse().ok())
     }
 
     pub async fn end(&mut self) {
@@ -463,6 +471,21 @@ fn a_lost_answer_doubles_one_mail_and_loses_none() {
         let arrived = sink.arrived();
         assert_eq!(arrived.len(), 2);
         assert_eq!(arrived[0].wire, arrived[1].wire);
+        assert_eq!(desk.ambiguous(), Some(1));
+        // On a connection that lay idle the mail goes again at once: both answers are lost.
+        sink.now(|script| script.rules.push(("END", Do::Lose)));
+        desk.owe(&ticket, "again", &["eve@customer.test"]).await;
+        sink.until_arrived(4).await;
+        desk.until("failure seen", |desk| desk.failures("relay") > 0).await;
+        assert_eq!(desk.ambiguous(), Some(3));
+        // A server that says why it hangs up has not taken it, nor has one that did not get it all.
+        for rule in [("END", Do::SayAndHangUp("421 closing")), ("DATA", Do::HangUp)] {
+            sink.now(|script| script.rules = vec![rule]);
+            let failures = desk.failures("relay");
+            desk.turn(SignedDuration::from_mins(10));
+            desk.until("failure seen", |desk| desk.failures("relay") > failures).await;
+            assert_eq!(desk.ambiguous(), Some(3));
+        }
         desk.end().await;
     });
 }

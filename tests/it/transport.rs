@@ -47,7 +47,7 @@ pub fn shown(attempt: &Attempt) -> String {
         Attempt::Sent => "sent".into(),
         Attempt::Temporary(text) => format!("temporary: {text}"),
         Attempt::Permanent(text) => format!("permanent: {text}"),
-        Attempt::ServerDown { cause, message } => format!("{cause}: {message}"),
+        Attempt::ServerDown { cause, message, .. } => format!("{cause}: {message}"),
     }
 }
 
@@ -175,8 +175,11 @@ fn a_silent_server_is_given_up() {
             let SmtpRoute::Smtp { endpoint, .. } = &mut server.route else { unreachable!() };
             endpoint.timeout = Duration::from_millis(50);
             let attempt = send(&server, &mail_to("eve@customer.test")).await;
-            let Attempt::ServerDown { cause, .. } = &attempt else { panic!("{attempt:?}") };
+            let Attempt::ServerDown { cause, in_doubt, .. } = &attempt else {
+                panic!("{attempt:?}")
+            };
             assert_eq!(*cause, "timeout", "at {place}");
+            assert_eq!(*in_doubt, place == "END", "at {place}");
         });
     }
 }
@@ -197,6 +200,7 @@ fn taken_but_not_answered_is_not_taken_for_sent() {
         let sink = Sink::start(rules(&[("END", Do::Lose)])).await;
         let attempt = send(&sink.server("relay"), &mail_to("eve@customer.test")).await;
         assert_eq!(shown(&attempt), "protocol: the connection broke: the server hung up");
+        assert!(matches!(attempt, Attempt::ServerDown { in_doubt: true, .. }));
         sink.now(|script| script.rules.clear());
         let again = send(&sink.server("relay"), &mail_to("eve@customer.test")).await;
         assert_eq!(again, Attempt::Sent);
