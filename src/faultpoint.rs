@@ -4,7 +4,8 @@
 //! `POSTROOM_FAULT` names one: `name` or `name:3` aborts the process when the place is passed for
 //! the first or third time, `name=error` makes the place report a failed disk each time, and
 //! `name=error:3` the first three times. `name=terminate:3` sends the process a SIGTERM at the third
-//! passing and goes on, as if somebody had asked it to end at that very moment.
+//! passing and goes on, as if somebody had asked it to end at that very moment. `name=hang:3` keeps
+//! the thread for ever at the third passing.
 //!
 //! `name=panic` panics there, and says all that is at hand: `faultpoint!("oauth.at_hand", at_hand:
 //! &registration)`. So a test can show that even such a panic tells no secret.
@@ -68,6 +69,8 @@ mod on {
         Fail(u64),
         /// The process is asked to end at this passing, from 1.
         Terminate(u64),
+        /// The thread never comes back from this passing, from 1.
+        Hang(u64),
         /// The task panics at each passing.
         Panic,
     }
@@ -91,7 +94,12 @@ mod on {
                 Err(io::Error::other(format!("fault point {name}")))
             }
             Does::Terminate(at) if at == passing => terminate(),
-            Does::Abort(_) | Does::Terminate(_) | Does::Fail(_) | Does::Panic => Ok(()),
+            Does::Hang(at) if at == passing => loop {
+                std::thread::park();
+            },
+            Does::Abort(_) | Does::Terminate(_) | Does::Fail(_) | Does::Hang(_) | Does::Panic => {
+                Ok(())
+            }
         }
     }
 
@@ -122,6 +130,7 @@ mod on {
         let (name, does) = match text.split_once('=') {
             None => (text, Does::Abort(count.unwrap_or(1))),
             Some((name, "terminate")) => (name, Does::Terminate(count.unwrap_or(1))),
+            Some((name, "hang")) => (name, Does::Hang(count.unwrap_or(1))),
             Some((name, "error")) => (name, Does::Fail(count.unwrap_or(u64::MAX))),
             Some((name, "panic")) => (name, Does::Panic),
             Some(_) => return None,
@@ -144,6 +153,7 @@ mod on {
             check("store.commit:3", "store.commit", Does::Abort(3));
             check("judge=terminate", "judge", Does::Terminate(1));
             check("judge=terminate:2", "judge", Does::Terminate(2));
+            check("judge=hang:2", "judge", Does::Hang(2));
             check("store.commit=error", "store.commit", Does::Fail(u64::MAX));
             check("store.commit=error:3", "store.commit", Does::Fail(3));
             check("oauth.at_hand=panic", "oauth.at_hand", Does::Panic);

@@ -1,6 +1,7 @@
 //! `postroom run`: the daemon.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -47,13 +48,19 @@ enum WhenInvalid {
     Exit,
 }
 
+/// How long the end waits for threads that are still at work when all else has ended.
+const THREADS_END_WITHIN: Duration = Duration::from_secs(1);
+
 /// Runs until a signal says stop.
 pub fn run(args: RunArgs) -> Result<Exit, Failure> {
     log::begin(&args.log)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(threads::THREADS_MAX).build();
     let runtime = runtime.map_err(|error| Failure::new(format!("could not start: {error}")))?;
-    runtime.block_on(serve(options(args)))
+    let ended = runtime.block_on(serve(options(args)));
+    // What is still on a thread now waits for a file server, or for ever: nothing that counts.
+    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    ended
 }
 
 async fn serve(options: Options) -> Result<Exit, Failure> {

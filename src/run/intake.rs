@@ -7,12 +7,14 @@
 //! ```
 //! Whoever calls `take` tells the server only after it returned.
 
+mod deadline;
 mod sentence;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use self::deadline::Deadline;
 use super::daemon::Daemon;
 use crate::core::config::{Account, Config, Oversize, Switch};
 use crate::core::intake::{self, Judgement, Outcome};
@@ -24,6 +26,8 @@ use crate::threads;
 /// A mail that has ended the process this often while it was judged is quarantined without being
 /// parsed again.
 pub const ATTEMPTS_MAX: u32 = 2;
+/// What judging one mail may take; the limits of `core::mail` keep all known ones far below.
+const JUDGED_WITHIN: Deadline = Deadline { tick: Duration::from_secs(1), ticks: 10 };
 
 /// Takes a batch of fetched mails in: both commits. After `Ok` the server may be told.
 ///
@@ -121,11 +125,8 @@ async fn finish(
 ) -> Result<Vec<Recorded>, StoreError> {
     // The revision is fixed here: a mail in progress finishes under the one it began with.
     let config = daemon.running.load().config.clone();
-    let judging = (config.clone(), account.clone());
     let started = Instant::now();
-    let mark = daemon.store.mark()?;
-    let judged =
-        threads::STORE.run(move || judge_all(&judging.0, &judging.1, &mark, mails)).await?;
+    let judged = judge_all(daemon, &config, account, mails).await?;
     daemon.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
     faultpoint!("judged");
     let now = daemon.clock.now();
@@ -149,25 +150,47 @@ async fn finish(
     Ok(recorded)
 }
 
-type Judged = (Spooled, Result<Box<Judgement>, String>);
+type Judgeable = (Spooled, Arc<Vec<u8>>);
+type Judged = Result<Box<Judgement>, String>;
 
-fn judge_all(
+/// Judges mails one after the other on a thread. One that takes too long goes to quarantine, and
+/// those behind it to another thread.
+async fn judge_all(
+    daemon: &Daemon,
+    config: &Arc<Config>,
+    account: &Arc<Account>,
+    mails: Vec<Judgeable>,
+) -> Result<Vec<(Spooled, Judged)>, StoreError> {
+    let mails: Arc<[Judgeable]> = mails.into();
+    let mut judged: Vec<Judged> = Vec::with_capacity(mails.len());
+    while judged.len() < mails.len() {
+        let (first, mark) = (judged.len(), daemon.store.mark()?);
+        let (config, account, todo) = (config.clone(), account.clone(), mails.clone());
+        let one = move |place: usize| judge_one(&config, &account, &mark, &todo[first + place]);
+        let pieces = mails.len() - first;
+        for done in deadline::in_order(&threads::STORE, pieces, JUDGED_WITHIN, one).await {
+            judged.push(done?);
+        }
+        if judged.len() < mails.len() {
+            judged.push(Err(format!("judging it takes more than {} s", JUDGED_WITHIN.ticks)));
+        }
+    }
+    let spooled = mails.iter().map(|(spooled, _)| spooled.clone());
+    Ok(spooled.zip(judged).collect())
+}
+
+fn judge_one(
     config: &Config,
     account: &Account,
     mark: &Mark,
-    mails: Vec<(Spooled, Arc<Vec<u8>>)>,
-) -> Result<Vec<Judged>, StoreError> {
-    let judged = mails.into_iter().map(|(spooled, raw)| {
-        let judgement = if spooled.attempts >= ATTEMPTS_MAX {
-            Err(format!("judging it ended the process {ATTEMPTS_MAX} times"))
-        } else {
-            mark.set(&spooled.digest)?;
-            faultpoint!("judge");
-            judge(config, account, &raw, spooled.headers_only)
-        };
-        Ok((spooled, judgement))
-    });
-    judged.collect()
+    (spooled, raw): &Judgeable,
+) -> Result<Judged, StoreError> {
+    if spooled.attempts >= ATTEMPTS_MAX {
+        return Ok(Err(format!("judging it ended the process {ATTEMPTS_MAX} times")));
+    }
+    mark.set(&spooled.digest)?;
+    faultpoint!("judge");
+    Ok(judge(config, account, raw, spooled.headers_only))
 }
 
 /// Scans, parses and judges one mail; the error is the reason for its quarantine.

@@ -387,6 +387,24 @@ fn poison(point: &str) {
     assert_eq!((records.len(), created.count()), (5, 4));
 }
 
+/// A thread cannot be stopped: the mail goes to quarantine, the others to another thread.
+#[test]
+fn a_mail_that_is_judged_for_ever_is_quarantined_alone() {
+    let desk = Desk::with_maildir();
+    let mails: Vec<Mail> = (0..5).map(|number| Mail::new(number, 2_000)).collect();
+    mails.iter().for_each(|mail| desk.deliver(mail));
+    let daemon = desk.start(Some("judge=hang:3"));
+    until("all to be taken", || (desk.lying() == 0).then_some(()));
+    // The thread that hangs keeps nobody from ending.
+    daemon.terminate();
+    let store = desk.store();
+    let quarantined = store.quarantine(None, 10).unwrap().items;
+    assert_eq!(quarantined.len(), 1);
+    let why = &quarantined[0].outcome;
+    assert!(matches!(why, Outcome::Quarantined { reason } if reason.contains("10 s")), "{why:?}");
+    assert_eq!(store.ticket_count().unwrap(), 4);
+}
+
 #[test]
 fn a_mail_that_kills_the_parser_is_quarantined_alone() {
     poison("judge");
