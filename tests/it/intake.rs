@@ -85,6 +85,35 @@ fn documented_mails_exist() {
     assert!(named > 50, "the page has its table of mails");
 }
 
+/// Each scenario and each mail that OTOBO was measured with has a file here, and it is played: the
+/// files of scenarios by [`golden`], the mails by `mail::corpus`.
+#[test]
+fn what_otobo_was_asked_is_asked_here() {
+    const SCENARIOS: usize = 74;
+    const MAILS: usize = 75;
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let table = std::fs::read_to_string(tests.join("golden/asked-of-otobo.txt")).unwrap();
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    let rows: Vec<(&str, &str)> = rows.map(|line| line.split_once(' ').expect(line)).collect();
+    let ids: BTreeSet<&str> = rows.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), rows.len(), "an id stands there twice");
+    let played: BTreeSet<String> = files().iter().map(|path| file_name(path)).collect();
+    let read: BTreeSet<String> = crate::mail::corpus().iter().map(|path| file_name(path)).collect();
+    let (mails, scenarios): (Vec<_>, Vec<_>) = rows.iter().partition(|(id, _)| id.contains('/'));
+    assert_eq!((scenarios.len(), mails.len()), (SCENARIOS, MAILS));
+    for (id, file) in scenarios {
+        assert!(played.contains(file), "{id}: {file} is not played");
+        let text = std::fs::read_to_string(directory().join(file)).unwrap();
+        let case = Case::read(&text).unwrap();
+        assert!(!case.steps.is_empty(), "{id}: nothing happens in {file}");
+        assert!(!case.expected.trim().is_empty(), "{id}: {file} expects nothing");
+    }
+    for (id, file) in mails {
+        assert!(read.contains(file), "{id}: {file} is not read");
+        assert!(tests.join("mails").join(file).with_extension("txt").is_file(), "{id}: {file}");
+    }
+}
+
 /// Rows of the tables of the page whose last heading names files of this kind.
 fn rows(kind: &str) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coming-from-otobo.md");

@@ -306,7 +306,8 @@ impl Chance {
     }
 }
 
-fn corpus() -> Vec<PathBuf> {
+/// All mails beneath `tests/mails`.
+pub fn corpus() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mails");
     let entries = fs::read_dir(folder).expect("the corpus is there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
