@@ -20,6 +20,7 @@ mod server;
 mod support;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use listing::List;
@@ -31,7 +32,7 @@ use postroom::mailbox::{self, Fetched};
 use postroom::secret::Secrets;
 use redb::{Database, TableDefinition};
 use support::desk::{self, Desk};
-use support::{mails, until};
+use support::{Bound, mails, until};
 
 /// Mails in the mailbox.
 const MAILS: usize = 10_000;
@@ -48,23 +49,42 @@ struct Scene {
     mail: fn(usize) -> Vec<u8>,
     /// Whether each mail is answered and an agent told.
     answers: bool,
+    /// Mails per second that there must be.
+    rate: Option<f64>,
 }
 
+/// Peak memory in any scene, in MiB.
+const PEAK_MIB_MAX: f64 = 150.0;
+/// Bytes on disk per byte of mail, where mails are of mixed length.
+const DISK_PER_MAIL_MAX: f64 = 1.25;
+
 const SCENES: [Scene; 5] = [
-    Scene { name: "imap", protocol: "imap", mail: small, answers: false },
-    Scene { name: "answers", protocol: "imap", mail: small, answers: true },
-    Scene { name: "mixed", protocol: "imap", mail: mails::mixed, answers: false },
-    Scene { name: "pop3", protocol: "pop3", mail: small, answers: false },
-    Scene { name: "maildir", protocol: "maildir", mail: small, answers: false },
+    Scene { name: "imap", protocol: "imap", mail: small, answers: false, rate: Some(4_000.0) },
+    Scene { name: "answers", protocol: "imap", mail: small, answers: true, rate: None },
+    Scene {
+        name: "mixed",
+        protocol: "imap",
+        mail: mails::mixed,
+        answers: false,
+        rate: Some(1_000.0),
+    },
+    Scene { name: "pop3", protocol: "pop3", mail: small, answers: false, rate: Some(4_000.0) },
+    Scene {
+        name: "maildir",
+        protocol: "maildir",
+        mail: small,
+        answers: false,
+        rate: Some(4_000.0),
+    },
 ];
 
 fn small(number: usize) -> Vec<u8> {
     mails::plain(number, 2_048)
 }
 
-fn main() {
+fn main() -> ExitCode {
     if support::is_only_a_test() {
-        return;
+        return ExitCode::SUCCESS;
     }
     let chosen: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
     println!("{MAILS} mails; bare loop: fetch, parse, one row per mail, one commit per batch");
@@ -76,6 +96,7 @@ fn main() {
     {
         measure(scene);
     }
+    support::verdict()
 }
 
 fn measure(scene: &Scene) {
@@ -116,6 +137,7 @@ fn measure(scene: &Scene) {
         desk.peak_kib() / 1024,
         desk.disk_bytes() as f64 / bytes as f64,
     );
+    hold(scene, rate, desk.peak_kib() as f64 / 1024.0, desk.disk_bytes() as f64 / bytes as f64);
     let made = desk.metric("postroom_intake_messages_total{outcome=\"created\"}").unwrap();
     assert_eq!(made, MAILS as f64, "every mail is a ticket");
     if scene.answers {
@@ -144,6 +166,19 @@ fn stages(desk: &Desk) {
     println!("   commits {:.2} s in {}", desk.metric(sum).unwrap(), desk.metric(count).unwrap());
     let cpu = desk.metric("process_cpu_seconds_total").unwrap();
     println!("       cpu {cpu:.2} s");
+}
+
+/// Notes which bounds of this scene were missed.
+fn hold(scene: &Scene, rate: f64, peak_mib: f64, disk_per_mail: f64) {
+    let name = scene.name;
+    if let Some(least) = scene.rate {
+        support::hold(&format!("{name}, mails/s"), rate, Bound::AtLeast(least));
+    }
+    support::hold(&format!("{name}, peak MiB"), peak_mib, Bound::AtMost(PEAK_MIB_MAX));
+    if name == "mixed" {
+        let what = format!("{name}, disk/mail");
+        support::hold(&what, disk_per_mail, Bound::AtMost(DISK_PER_MAIL_MAX));
+    }
 }
 
 fn configuration(scene: &Scene, dovecot: &Dovecot) -> String {

@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use postroom::run::clock::Clock;
 use postroom::run::outbox::{self, OutboxParts};
 use postroom::secret::Secrets;
 use postroom::store::{Spool, Store, ToRecord};
+use support::Bound;
 use support::desk::LOOK_EVERY;
 use support::mails;
 use support::smtp_sink::Peer;
@@ -30,9 +32,9 @@ const OWED_MAILS: usize = 10_000;
 /// Mails that are taken in together while the outbox is filled.
 const FILL_MAILS: usize = 500;
 
-fn main() {
+fn main() -> ExitCode {
     if support::is_only_a_test() {
-        return;
+        return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let peer = Peer::start();
@@ -42,7 +44,10 @@ fn main() {
         let seconds = runtime.block_on(drain(peer.port, connections));
         let rate = OWED_MAILS as f64 / seconds;
         println!("{connections:>11} {seconds:>9.2} {rate:>10.0}");
+        let what = format!("mails/s over {connections} connections");
+        support::hold(&what, rate, Bound::AtLeast(50.0));
     }
+    support::verdict()
 }
 
 /// Fills an outbox and empties it; seconds for the latter.

@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use postroom::core::address::Address;
@@ -16,6 +17,7 @@ use postroom::core::config::{
 use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind};
 use postroom::secret::Secrets;
 use postroom::transport;
+use support::Bound;
 use support::smtp_sink::Peer;
 
 /// Length of each mail, in bytes.
@@ -24,9 +26,9 @@ const MAIL_BYTES: usize = 2048;
 /// How long each row is measured, in seconds.
 const MEASURE_SECS: u64 = 3;
 
-fn main() {
+fn main() -> ExitCode {
     if support::is_only_a_test() {
-        return;
+        return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let peer = Peer::start();
@@ -35,7 +37,11 @@ fn main() {
     for connections in [1, 4, 16] {
         let rate = runtime.block_on(measure(peer.port, connections));
         println!("{connections:>11} {rate:>10.0} {:>12.1}", 1e6 / rate);
+        if connections == 1 {
+            support::hold("mails/s over one connection", rate, Bound::AtLeast(5_000.0));
+        }
     }
+    support::verdict()
 }
 
 async fn measure(port: u16, connections: usize) -> f64 {
