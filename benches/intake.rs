@@ -11,6 +11,8 @@
 
 #[path = "../tests/it/listing.rs"]
 mod listing;
+#[path = "../tests/it/needed.rs"]
+mod needed;
 #[path = "../tests/it/peers.rs"]
 #[allow(dead_code)]
 mod peers;

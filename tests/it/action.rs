@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::needed;
 use crate::review::{Repository, mail, take_in};
 use crate::trials::{desk, edit, write};
 
@@ -154,10 +155,7 @@ impl Request {
     /// `None` without jq, which `gh` has built in.
     fn new(report: &str, comments: &Value) -> Option<Request> {
         let there = Command::new("jq").arg("--version").output().is_ok();
-        let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-        assert!(there || !required, "jq is not installed");
-        if !there {
-            println!("skipped: jq is not installed");
+        if !needed::is_there(there, "jq is not installed") {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::needed;
+
 /// Somebody who waits longer than this for a page has found a fault.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Until the driver must have answered one request.
@@ -54,12 +56,7 @@ impl Browser {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(mut driver) = driver else {
-            let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-            assert!(!required, "chromedriver is not installed");
-            println!("skipped: chromedriver is not installed");
-            return None;
-        };
+        let mut driver = needed::found(driver.ok(), "chromedriver is not installed")?;
         let port = told_port(&mut driver);
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Browser { port, session: String::new(), driver, _profile: profile };
@@ -240,15 +237,10 @@ impl Browser {
     /// What axe-core finds that is serious or critical, one line each; `None` if it is not
     /// installed.
     pub fn accessibility(&self) -> Option<Vec<String>> {
-        let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
         let axe = std::env::var("POSTROOM_NODE_MODULES").ok().and_then(|modules| {
             std::fs::read_to_string(Path::new(&modules).join("axe-core/axe.min.js")).ok()
         });
-        let Some(axe) = axe else {
-            assert!(!required, "axe-core is not in POSTROOM_NODE_MODULES");
-            println!("skipped: axe-core is not in POSTROOM_NODE_MODULES");
-            return None;
-        };
+        let axe = needed::found(axe, "axe-core is not in POSTROOM_NODE_MODULES")?;
         self.script(&axe);
         let found = self.script_async(
             "const done = arguments[arguments.length - 1];

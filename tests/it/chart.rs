@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::check_page;
+use crate::needed;
 
 /// Names Helm.
 const HELM: &str = "POSTROOM_HELM";
@@ -47,12 +48,7 @@ fn cases() -> Vec<(String, PathBuf)> {
 /// The program that a variable names; `None` and a word about it if it names none.
 fn program(variable: &str) -> Option<String> {
     let program = std::env::var(variable).ok();
-    let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-    assert!(program.is_some() || !required, "{variable} names no program");
-    if program.is_none() {
-        println!("skipped: {variable} names no program");
-    }
-    program
+    needed::found(program, &format!("{variable} names no program"))
 }
 
 fn helm(program: &str, arguments: &[&str]) -> Output {

@@ -8,6 +8,8 @@ use std::process::Command;
 use postroom::config::{self, Problem, Severity};
 use serde_json::Value;
 
+use crate::needed;
+
 /// Names the program of the `check-jsonschema` package.
 const CHECK_JSONSCHEMA: &str = "POSTROOM_CHECK_JSONSCHEMA";
 
@@ -305,12 +307,7 @@ fn yaml_below(folder: &str) -> Vec<PathBuf> {
 /// The program, or `None` and a word about it.
 fn check_jsonschema() -> Option<String> {
     let program = std::env::var(CHECK_JSONSCHEMA).ok();
-    let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-    assert!(program.is_some() || !required, "{CHECK_JSONSCHEMA} names no check-jsonschema");
-    if program.is_none() {
-        println!("skipped: {CHECK_JSONSCHEMA} names no check-jsonschema");
-    }
-    program
+    needed::found(program, &format!("{CHECK_JSONSCHEMA} names no check-jsonschema"))
 }
 
 /// Names of the files that the schema refuses.

@@ -37,6 +37,7 @@ mod listing;
 mod mail;
 mod mailbox;
 mod metrics;
+mod needed;
 mod node;
 mod oauth;
 mod outbox;

@@ -1,7 +1,6 @@
 //! The list of metrics, its page, and what Prometheus says of it.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,8 @@ use postroom::core::config::{
 use postroom::core::plan::Edit;
 use postroom::metrics::{self, ALL, MetricKind, Metrics};
 use postroom::store::{HookCounts, OutboxCounts};
+
+use crate::needed;
 
 /// Every series moved once.
 fn busy() -> Metrics {
@@ -131,18 +132,20 @@ fn the_page_is_current() {
 
 #[test]
 fn promtool_has_no_remark() {
-    if !Path::new("/usr/bin/promtool").exists() {
-        println!("skipped: promtool is not installed");
-        return;
-    }
-    let mut child = Command::new("promtool")
+    check_with_promtool(&busy().text());
+}
+
+/// Fails with what `promtool` finds in these metrics, if it is installed.
+#[track_caller]
+pub fn check_with_promtool(text: &str) {
+    let child = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(busy().text().as_bytes()).unwrap();
+        .spawn();
+    let Some(mut child) = needed::found(child.ok(), "promtool is not installed") else { return };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use crate::daemon::until;
+use crate::needed;
 
 /// A running script, ended with the value.
 pub struct Node {
@@ -19,12 +20,8 @@ pub struct Node {
 impl Node {
     /// Starts a script, or says what is missing. Answers with what it said first, too.
     pub fn start(script: &str, variables: &[(&str, &str)]) -> Option<(Node, Value)> {
-        let Ok(modules) = std::env::var("POSTROOM_NODE_MODULES") else {
-            let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-            assert!(!required, "POSTROOM_NODE_MODULES is not set");
-            println!("skipped: POSTROOM_NODE_MODULES is not set");
-            return None;
-        };
+        let modules = std::env::var("POSTROOM_NODE_MODULES").ok();
+        let modules = needed::found(modules, "POSTROOM_NODE_MODULES is not set")?;
         let mut child = Command::new("node")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script))
             .env("POSTROOM_NODE_MODULES", modules)

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::needed;
 use crate::server::certificates::Authority;
 
 /// How long a server may take to come up.
@@ -59,8 +60,8 @@ impl Dovecot {
 
     /// Starts one with these settings behind its own; `%RUN%` is its directory.
     pub fn start_with(settings: &str) -> Option<Dovecot> {
-        if Command::new("dovecot").arg("--version").stdout(Stdio::null()).status().is_err() {
-            println!("skipped: dovecot is not installed");
+        let there = Command::new("dovecot").arg("--version").stdout(Stdio::null()).status().is_ok();
+        if !needed::is_there(there, "dovecot is not installed") {
             return None;
         }
         // Somebody else may take a free port before Dovecot does: then it ends, and we try again.

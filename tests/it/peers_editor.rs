@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::needed;
+
 /// Names a directory in which `yaml-language-server` is installed.
 const NODE_MODULES: &str = "POSTROOM_NODE_MODULES";
 /// An answer that takes longer is none.
@@ -21,12 +23,7 @@ fn program() -> Option<PathBuf> {
     let modules = std::env::var_os(NODE_MODULES).map(PathBuf::from);
     let program = modules.map(|it| it.join("yaml-language-server/bin/yaml-language-server"));
     let program = program.filter(|program| program.is_file());
-    let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-    assert!(program.is_some() || !required, "{NODE_MODULES} holds no yaml-language-server");
-    if program.is_none() {
-        println!("skipped: {NODE_MODULES} holds no yaml-language-server");
-    }
-    program
+    needed::found(program, &format!("{NODE_MODULES} holds no yaml-language-server"))
 }
 
 /// An editor with one file open.

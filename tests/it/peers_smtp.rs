@@ -10,6 +10,7 @@ use postroom::secret::Secrets;
 use postroom::transport;
 use tokio::process::{Child, Command};
 
+use crate::needed;
 use crate::node::{Node, port};
 use crate::transport::{MAIL, mail_to, run, shown};
 
@@ -112,8 +113,8 @@ fn smtp_server_with_login_and_tls() {
 
 #[test]
 fn smtp_sink() {
-    if !Path::new(SMTP_SINK).exists() {
-        println!("skipped: {SMTP_SINK} is not installed");
+    let there = Path::new(SMTP_SINK).exists();
+    if !needed::is_there(there, &format!("{SMTP_SINK} is not installed")) {
         return;
     }
     run(async {

@@ -16,6 +16,7 @@ use postroom::secret::Secrets;
 use secrecy::SecretString;
 
 use crate::issuer::{Introspecting, Issuer, browse_until};
+use crate::needed;
 use crate::outbox::Desk;
 use crate::peers_smtp::{self, Peer};
 use crate::sink::{Script, Sink};
@@ -44,10 +45,8 @@ impl Server {
     }
 
     async fn dovecot(issuer: &Issuer, mechanism: &str) -> Option<Server> {
-        if !Path::new(SUBMISSION).exists() {
-            let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-            assert!(!required, "{SUBMISSION} is not installed");
-            println!("skipped: {SUBMISSION} is not installed");
+        let there = Path::new(SUBMISSION).exists();
+        if !needed::is_there(there, &format!("{SUBMISSION} is not installed")) {
             return None;
         }
         let sink = Sink::start(Script::default()).await;

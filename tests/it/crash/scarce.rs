@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::{Desk, Mail, Running, each_has_one_ticket, records, until};
+use crate::needed;
 use crate::server::{Act, Behaviour, imap, pop3};
 use crate::store::disk::Tmpfs;
 
@@ -53,13 +54,7 @@ impl ReadOnly {
         command.args(["-e", "trace=pwrite64,fdatasync,fsync"]);
         command.args(["-e", "inject=pwrite64,fdatasync,fsync:error=EROFS"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let started = command.spawn();
-        let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-        assert!(started.is_ok() || !required, "strace is not installed");
-        let Ok(child) = started else {
-            println!("skipped: strace is not installed");
-            return None;
-        };
+        let child = needed::found(command.spawn().ok(), "strace is not installed")?;
         let traced = || {
             let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
             let is_traced = |task: fs::DirEntry| {

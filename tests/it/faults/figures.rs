@@ -1,13 +1,12 @@
 //! What a live daemon measures of itself.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use postroom::metrics::{ALL, MetricKind};
 
 use super::{desk, mail, metric};
 use crate::daemon::{Daemon, until};
+use crate::metrics::check_with_promtool;
 use crate::process::ask;
 use crate::server::{imap, say};
 
@@ -103,7 +102,7 @@ async fn every_metric_has_a_value_and_prometheus_has_no_complaint() {
         metric(&daemon, "postroom_api_token_expiry_timestamp_seconds{token=\"ci\"}"),
         Some(4_086_547_200.0)
     );
-    promtool(text);
+    check_with_promtool(text);
 
     daemon.write(&desk(""));
     // What runs is swapped first; its series go right after, and stay away.
@@ -114,21 +113,4 @@ async fn every_metric_has_a_value_and_prometheus_has_no_complaint() {
         (one && !gone.iter().any(|label| text.contains(label))).then_some(())
     })
     .await;
-}
-
-fn promtool(text: &str) {
-    let child = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        println!("skipped: promtool is not installed");
-        return;
-    };
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }

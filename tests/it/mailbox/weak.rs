@@ -11,6 +11,7 @@ use postroom::mailbox::MailboxError;
 
 use super::{Protocol, Safe, work};
 use crate::daemon::until;
+use crate::needed;
 use crate::server::endpoint;
 
 /// Old algorithms, which OpenSSL offers only where it is told that nothing matters.
@@ -124,12 +125,7 @@ impl Drop for Openssl {
 
 fn is_installed() -> bool {
     let there = Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_ok();
-    let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-    assert!(there || !required, "openssl is not installed");
-    if !there {
-        println!("skipped: openssl is not installed");
-    }
-    there
+    needed::is_there(there, "openssl is not installed")
 }
 
 /// What comes of such a server, and the words of the error.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::mails::{Letter, letter, open};
 use super::{sound, titles};
+use crate::needed;
 use postroom::core::intake::Outcome;
 use postroom::store::{Store, StoreError};
 
@@ -20,11 +21,9 @@ impl Tmpfs {
             .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
             .arg(&path)
             .output();
-        if mounted.is_ok_and(|output| output.status.success()) {
-            return Some(Tmpfs(path));
-        }
-        println!("skipped: a tmpfs cannot be mounted here");
-        None
+        let mounted = mounted.is_ok_and(|output| output.status.success());
+        let found = needed::found(mounted.then_some(()), "a tmpfs cannot be mounted here");
+        found.map(|()| Tmpfs(path))
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::crash::{Answers, count, note};
+use crate::needed;
 use medium::{Dice, Medium};
 use trace::Happened;
 
@@ -80,10 +81,7 @@ fn run(data: &Path, log: &Path) -> bool {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let Ok(mut child) = child else {
-        let required = std::env::var("POSTROOM_PEERS").is_ok_and(|it| it == "required");
-        assert!(!required, "strace is not installed");
-        println!("skipped: strace is not installed");
+    let Some(mut child) = needed::found(child.ok(), "strace is not installed") else {
         return false;
     };
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
