@@ -47,10 +47,11 @@ impl Protocol {
 
     fn account(self, endpoint: Endpoint) -> Account {
         let login = login("desk@example.com");
-        account(match self {
+        let source = match self {
             Protocol::Imap => Source::Imap { endpoint, login, folder: "INBOX".into() },
             Protocol::Pop3 => Source::Pop3 { endpoint, login },
-        })
+        };
+        Account { after_fetch: AfterFetch::Delete, ..account(source) }
     }
 }
 
@@ -59,7 +60,7 @@ async fn work(account: &Account, secrets: &Secrets) -> Result<Vec<Fetched>, Mail
     let mut mailbox = mailbox::open(account, secrets, None).await?;
     let listing = mailbox.list().await?;
     let fetched = mailbox.fetch(&listing.entries, 1024 * 1024).await?;
-    mailbox.done(&listing.entries, &AfterFetch::Delete).await?;
+    mailbox.done(&listing.entries, &account.after_fetch).await?;
     if mailbox.can_wait() {
         mailbox.wait(Duration::from_secs(20)).await?;
     }
@@ -67,16 +68,27 @@ async fn work(account: &Account, secrets: &Secrets) -> Result<Vec<Fetched>, Mail
     Ok(fetched)
 }
 
-/// Works with a server in plain text; the password is in no error.
+/// Works with a server in plain text.
 async fn work_plainly(
     protocol: Protocol,
     behaviour: Behaviour,
     timeout: Duration,
 ) -> Result<Vec<Fetched>, MailboxError> {
     let server = behaviour.start().await;
+    work_with(&server, protocol, AfterFetch::Delete, timeout).await
+}
+
+/// The same with a server that runs; the password is in no error.
+async fn work_with(
+    server: &Server,
+    protocol: Protocol,
+    after_fetch: AfterFetch,
+    timeout: Duration,
+) -> Result<Vec<Fetched>, MailboxError> {
     let mut endpoint = endpoint(server.port, Security::Plain, None);
     endpoint.timeout = timeout;
-    let result = work(&protocol.account(endpoint), &Safe::new().secrets()).await;
+    let account = Account { after_fetch, ..protocol.account(endpoint) };
+    let result = work(&account, &Safe::new().secrets()).await;
     if let Err(error) = &result {
         let (shown, debug) = (error.to_string(), format!("{error:?}"));
         assert!(!shown.contains("CANARY") && !debug.contains("CANARY"), "{shown}");
@@ -104,22 +116,82 @@ fn check(
     }
 }
 
+/// A way in which mails leave their folder.
+struct Way {
+    /// What the server can.
+    offered: &'static str,
+    /// What becomes of the mails.
+    after: AfterFetch,
+    /// What is said on that way and not on the ways before.
+    commands: &'static [&'static str],
+}
+
+/// Together they say everything that we say to an IMAP server in plain text.
+fn ways() -> [Way; 5] {
+    let way = |offered, after, commands| Way { offered, after, commands };
+    let done = || AfterFetch::Move("Done".into());
+    [
+        way("UIDPLUS MOVE IDLE", AfterFetch::Delete, &imap::SESSION),
+        way("MOVE", AfterFetch::Delete, &["LIST", "UID MOVE"]),
+        way("UIDPLUS MOVE", done(), &["UID MOVE"]),
+        way("UIDPLUS", done(), &imap::COPY),
+        way("", done(), imap::COPY.split_last().unwrap().1),
+    ]
+}
+
+/// With this answer to this command on this way, the work ends with this error. After the fault
+/// nothing more is said: nothing is copied, marked or removed.
+#[track_caller]
+fn check_way(
+    way: &Way,
+    command: &'static str,
+    acts: Vec<Act>,
+    label: &'static str,
+) -> impl Future<Output = ()> + Send + use<> {
+    let place = std::panic::Location::caller();
+    let (offered, after) = (way.offered, way.after.clone());
+    async move {
+        let timeout = Duration::from_millis(if label == "timeout" { 400 } else { 20_000 });
+        let server = imap::fault(offered, command, acts.clone()).start().await;
+        let result = work_with(&server, Protocol::Imap, after, timeout).await;
+        let found = result.as_ref().map_or_else(MailboxError::label, |_| "nothing");
+        let words = format!("{place}: {offered:?}: {command} answered by {acts:?}: {result:?}");
+        assert_eq!(found, label, "{words}");
+        // A busy machine may be too late at an earlier command.
+        if !["nothing", "timeout"].contains(&label) {
+            let heard = server.heard().plain;
+            let last = heard.lines().last().unwrap_or_default();
+            let last = last.split_once(' ').map_or(last, |(_, command)| command);
+            let named = match command {
+                "greeting" => "",
+                imap::SELECT_AGAIN => "SELECT",
+                other => other,
+            };
+            assert_eq!(heard.is_empty(), named.is_empty(), "{words}: {heard}");
+            assert!(last.starts_with(named), "{words}: {heard}");
+        }
+    }
+}
+
+/// The label of a refusal of this command.
+fn refusal(command: &str) -> &'static str {
+    match command {
+        "SELECT" | "EXAMINE" | imap::SELECT_AGAIN => "folder",
+        _ => "refused",
+    }
+}
+
+/// The label of an end of the connection at this command.
+fn end(command: &str) -> &'static str {
+    // Whoever said goodbye has nothing to lose.
+    if command == "LOGOUT" { "nothing" } else { "lost" }
+}
+
 fn mails(mails: [&str; 2]) -> Vec<Fetched> {
     mails.iter().map(|mail| Fetched::Mail(mail.as_bytes().to_vec())).collect()
 }
 
 const SECONDS: Duration = Duration::from_secs(20);
-const IMAP: [&str; 9] = [
-    "CAPABILITY",
-    "LOGIN",
-    "SELECT",
-    "NOOP",
-    "FETCH 1:",
-    "UID FETCH",
-    "UID STORE",
-    "UID EXPUNGE",
-    "IDLE",
-];
 const POP3: [&str; 9] = ["CAPA", "USER", "PASS", "LIST", "UIDL", "UIDL 1", "RETR", "DELE", "QUIT"];
 
 #[tokio::test]
@@ -135,58 +207,96 @@ async fn a_proper_pop3_server() {
 }
 
 #[tokio::test]
-async fn imap_no_and_bad_to_each_command() {
-    for command in IMAP {
-        let no = match command {
-            "LOGIN" => "login",
-            "SELECT" => "folder",
-            _ => "refused",
+async fn imap_says_on_each_way_what_is_tried_below() {
+    for way in ways() {
+        let server = imap::with_folders(way.offered).start().await;
+        let worked = work_with(&server, Protocol::Imap, way.after.clone(), SECONDS).await;
+        assert_eq!(worked.unwrap(), mails(imap::MAILS));
+        let heard = server.heard().plain;
+        let mut said: Vec<&str> = heard.lines().collect();
+        said.iter_mut().for_each(|line| *line = line.split_once(' ').map_or(*line, |(_, it)| it));
+        let known = |line: &&str| {
+            imap::SESSION.iter().chain(way.commands).any(|command| line.starts_with(command))
         };
-        let bad = if command == "SELECT" { "folder" } else { "refused" };
-        check(Protocol::Imap, command, say("%T NO not now\r\n"), no).await;
-        check(Protocol::Imap, command, say("%T BAD what?\r\n"), bad).await;
-        check(Protocol::Imap, command, say("%T NO\r\n"), no).await;
+        assert_eq!(said.iter().find(|line| !known(line)), None, "{:?}: {heard}", way.offered);
+        for command in way.commands {
+            let (name, times) = match *command {
+                imap::SELECT_AGAIN => ("SELECT", 2),
+                name => (name, 1),
+            };
+            let found = said.iter().filter(|line| line.starts_with(name)).count();
+            assert!(found >= times, "{:?}: {command}: {heard}", way.offered);
+        }
+    }
+}
+
+#[tokio::test]
+async fn imap_no_and_bad_to_each_command() {
+    for way in ways() {
+        for command in way.commands {
+            let (no, bad) = match *command {
+                "LOGIN" => ("login", "refused"),
+                other => (refusal(other), refusal(other)),
+            };
+            check_way(&way, command, say("%T NO not now\r\n"), no).await;
+            check_way(&way, command, say("%T BAD what?\r\n"), bad).await;
+            check_way(&way, command, say("%T NO\r\n"), no).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn imap_goodbye_and_cut_at_each_command() {
-    for command in IMAP.into_iter().chain(["greeting"]) {
-        let goodbye = vec![Act::Say("* BYE shutting down\r\n".into()), Act::Close];
-        check(Protocol::Imap, command, goodbye, "lost").await;
-        check(Protocol::Imap, command, vec![Act::Close], "lost").await;
-        let half = vec![Act::Say("* 1 FETCH (UI".into()), Act::Close];
-        check(Protocol::Imap, command, half, "lost").await;
+    let with_greeting = |way: &Way| way.commands.contains(&"LOGIN").then_some(&"greeting");
+    for way in ways() {
+        for command in way.commands.iter().chain(with_greeting(&way)) {
+            let goodbye = vec![Act::Say("* BYE shutting down\r\n".into()), Act::Close];
+            check_way(&way, command, goodbye, end(command)).await;
+            check_way(&way, command, vec![Act::Close], end(command)).await;
+            let half = vec![Act::Say("* 1 FETCH (UI".into()), Act::Close];
+            check_way(&way, command, half, end(command)).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn imap_nonsense_at_each_command() {
-    for command in IMAP {
-        check(Protocol::Imap, command, say("A999 OK done\r\n"), "protocol").await;
-        check(Protocol::Imap, command, say("HTTP/1.1 400 Bad Request\r\n"), "protocol").await;
-        check(Protocol::Imap, command, say("* 1 FETCH (((\r\n"), "protocol").await;
-        let bomb = format!("* 1 FETCH (BODYSTRUCTURE {}\r\n", "(".repeat(100_000));
-        check(Protocol::Imap, command, say(&bomb), "protocol").await;
-        let bomb = format!("* OK {{900000}}\r\n{bomb}");
-        check(Protocol::Imap, command, say(&bomb), "protocol").await;
-        let large = "* 1 FETCH (UID 11 BODY[] {400000000}\r\nabc";
-        check(Protocol::Imap, command, say(large), "protocol").await;
-        let huge = "* 1 FETCH (UID 11 BODY[] {99999999999999999999}\r\nabc";
-        check(Protocol::Imap, command, say(huge), "protocol").await;
-        check(Protocol::Imap, command, vec![Act::Repeat(b"xxxxxxxxxxxxxxxx")], "protocol").await;
-        check(Protocol::Imap, command, vec![Act::Repeat(b"* OK wait\r\n")], "protocol").await;
+    let deep = "(".repeat(100_000);
+    let bomb = format!("* 1 FETCH (BODYSTRUCTURE {deep}\r\n");
+    let later = format!("* OK {{900000}}\r\n{bomb}");
+    let large = "* 1 FETCH (UID 11 BODY[] {400000000}\r\nabc";
+    let huge = "* 1 FETCH (UID 11 BODY[] {99999999999999999999}\r\nabc";
+    for way in ways() {
+        for command in way.commands {
+            check_way(&way, command, say("A999 OK done\r\n"), "protocol").await;
+            check_way(&way, command, say("HTTP/1.1 400 Bad Request\r\n"), "protocol").await;
+            check_way(&way, command, say("* 1 FETCH (((\r\n"), "protocol").await;
+            check_way(&way, command, say(&bomb), "protocol").await;
+            check_way(&way, command, say(&later), "protocol").await;
+            check_way(&way, command, say(large), "protocol").await;
+            check_way(&way, command, say(huge), "protocol").await;
+            let endless = vec![Act::Repeat(b"xxxxxxxxxxxxxxxx")];
+            check_way(&way, command, endless, "protocol").await;
+            check_way(&way, command, vec![Act::Repeat(b"* OK wait\r\n")], "protocol").await;
+        }
     }
 }
 
 #[tokio::test]
 async fn imap_silence_and_dripping_at_each_command() {
-    for command in IMAP.into_iter().chain(["greeting"]) {
-        // IDLE may be silent, but must have begun.
-        check(Protocol::Imap, command, vec![Act::Hang], "timeout").await;
-        let dripping = vec![Act::Say("* OK ".into()), Act::Drip(b'x')];
-        check(Protocol::Imap, command, dripping, "timeout").await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for way in ways() {
+        for command in way.commands {
+            // IDLE may be silent, but must have begun.
+            waiting.spawn(check_way(&way, command, vec![Act::Hang], "timeout"));
+            let dripping = vec![Act::Say("* OK ".into()), Act::Drip(b'x')];
+            waiting.spawn(check_way(&way, command, dripping, "timeout"));
+        }
     }
+    waiting.join_all().await;
+    check(Protocol::Imap, "greeting", vec![Act::Hang], "timeout").await;
+    let dripping = vec![Act::Say("* OK ".into()), Act::Drip(b'x')];
+    check(Protocol::Imap, "greeting", dripping, "timeout").await;
 }
 
 #[tokio::test]
@@ -448,10 +558,7 @@ async fn imap_deletes_only_what_it_was_told_to() {
         ("MOVE", "UID MOVE 11:12 \"Papierkorb\"\r\n"),
         ("", "UID STORE 11:12 +FLAGS.SILENT (\\Deleted)\r\nA9 LOGOUT\r\n"),
     ] {
-        let list = "* LIST () \"/\" INBOX\r\n* LIST (\\Trash) \"/\" Papierkorb\r\n%T OK\r\n";
-        let behaviour =
-            imap::proper().but("CAPABILITY", capabilities(offered)).but("LIST", say(list));
-        let server = behaviour.start().await;
+        let server = imap::with_folders(offered).start().await;
         let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
         let fetched = work(&account, &Safe::new().secrets()).await.unwrap();
         assert_eq!(fetched, mails(imap::MAILS));
@@ -463,20 +570,7 @@ async fn imap_deletes_only_what_it_was_told_to() {
 
 #[tokio::test]
 async fn imap_move_without_move_copies_only_what_is_not_there() {
-    let ids = "* 1 FETCH (UID 11 RFC822.SIZE 19 BODY[HEADER.FIELDS (MESSAGE-ID)] \
-               {21}\r\nMessage-ID: <one@x>\r\n)\r\n\
-               * 2 FETCH (UID 12 RFC822.SIZE 22 BODY[HEADER.FIELDS (MESSAGE-ID)] \
-               {21}\r\nMessage-ID: <two@x>\r\n)\r\n%T OK\r\n";
-    let server = imap::proper()
-        .but("CAPABILITY", capabilities("UIDPLUS"))
-        .but("UID FETCH 11:12 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS", say(ids))
-        .but("EXAMINE", say("* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n%T OK\r\n"))
-        .but("UID SEARCH", say("* SEARCH\r\n%T OK\r\n"))
-        .but("UID SEARCH HEADER Message-ID \"<one@x>\"", say("* SEARCH 3\r\n%T OK\r\n"))
-        .but("UID FETCH 3", say("* 1 FETCH (UID 3 RFC822.SIZE 19)\r\n%T OK\r\n"))
-        .but("UID COPY", say("%T OK\r\n"))
-        .start()
-        .await;
+    let server = imap::with_folders("UIDPLUS").start().await;
     let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
     let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
     let entries = mailbox.list().await.unwrap().entries;
@@ -526,6 +620,32 @@ async fn drop_while_waiting(mailbox: &mut dyn Mailbox, server: &Server) -> Optio
         woken = mailbox.wait(SECONDS) => Some(woken.unwrap()),
         () = heard => None,
     }
+}
+
+/// Many routers forget a connection that has been silent for ten minutes, some a little earlier.
+#[tokio::test]
+async fn imap_idle_begins_anew_before_it_is_forgotten() {
+    let server = imap::proper().but("IDLE", say("+ waiting\r\n")).start().await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+    mailbox.list().await.unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let again = async {
+        // In small steps, so that time never runs ahead of what is on the wire.
+        while server.heard().plain.matches(" IDLE\r\n").count() < 2 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        begun.elapsed()
+    };
+    let silent = tokio::select! {
+        woken = mailbox.wait(Duration::from_secs(3_600)) => panic!("{woken:?}"),
+        silent = again => silent,
+    };
+    let heard = server.heard().plain;
+    assert!(heard.ends_with(" IDLE\r\nDONE\r\nA8 IDLE\r\n"), "{heard}");
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    assert!(minutes(8) < silent && silent < minutes(9), "{silent:?}");
 }
 
 #[tokio::test]
@@ -718,6 +838,8 @@ async fn starttls_that_does_not_come_about() {
         (offered().but("STARTTLS", say("%T BAD what?\r\n")), "starttls"),
         (offered().but("STARTTLS", say("A1 OK go on\r\n")), "protocol"),
         (offered().but("STARTTLS", injected("%T OK go\r\n* OK injected\r\n")), "starttls"),
+        (offered().but("STARTTLS", say("* BYE going down\r\n")), "lost"),
+        (offered().but("STARTTLS", say("* BYE going down\r\n%T OK go\r\n")), "lost"),
         (offered().but("STARTTLS", vec![Act::Close]), "lost"),
         (offered().but("STARTTLS", say("%T OK go\r\n")), "handshake"),
     ] {

@@ -29,8 +29,9 @@ use crate::net::Stream;
 
 /// Answers to one command beyond those it calls for. More is a flood.
 const ANSWERS_SPARE_MAX: u64 = 10_000;
-/// RFC 2177 asks for less than 29 minutes; many routers forget a silent connection after ten.
-const IDLE_AT_MOST: Duration = Duration::from_secs(9 * 60);
+/// RFC 2177 asks for less than 29 minutes; many routers forget a silent connection after ten, and
+/// some a little earlier.
+const IDLE_AT_MOST: Duration = Duration::from_secs(8 * 60 + 30);
 /// Longest text sent as a quoted string; longer ones go as literals.
 const QUOTED_BYTES_MAX: usize = 1_000;
 /// Challenges of one login that we answer; the only one there should be says why we are refused.

@@ -38,7 +38,7 @@ async fn greet(wire: &mut Wire) -> Result<(), MailboxError> {
     match line.get(..5).map(str::to_ascii_uppercase).as_deref() {
         Some("* OK ") => Ok(()),
         Some("* PRE") => Err(failed("server claims that we are logged in before encryption")),
-        Some("* BYE") => Err(MailboxError::Lost(repeatable(&line[5..]))),
+        Some("* BYE") => Err(goodbye(&line)),
         _ => Err(MailboxError::Protocol("greeting is not that of an IMAP server".into())),
     }
 }
@@ -60,6 +60,8 @@ async fn ask(
             Some(answer) => {
                 return Err(failed(&format!("server refused {command}: {}", repeatable(answer))));
             }
+            // RFC 3501 section 7.1.5: the server is about to close the connection.
+            None if is_goodbye(&line) => return Err(goodbye(&line)),
             None if line.starts_with("* ") => lines.push(line),
             None => {
                 return Err(MailboxError::Protocol(format!("answer to {command} is no answer")));
@@ -67,6 +69,14 @@ async fn ask(
         }
     }
     Err(MailboxError::Protocol(format!("{command} is answered by more than {LINES_MAX} lines")))
+}
+
+fn is_goodbye(line: &str) -> bool {
+    line.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("* BYE"))
+}
+
+fn goodbye(line: &str) -> MailboxError {
+    MailboxError::Lost(repeatable(line.get(5..).unwrap_or_default().trim_start()))
 }
 
 fn starts_with_ok(answer: &str) -> bool {

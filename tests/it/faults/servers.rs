@@ -1,5 +1,7 @@
 //! Servers that misbehave beside a healthy account, and become well again.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,10 @@ struct Patient {
     server: Server,
     /// As the server is when it is well.
     well: Behaviour,
+    /// What becomes of fetched mails.
+    after: &'static str,
+    /// Whether the account waits for news in its session.
+    waits: bool,
 }
 
 impl Ward {
@@ -44,7 +50,8 @@ impl Ward {
 
     async fn admit(&mut self, name: &str, kind: &'static str, well: Behaviour, ill: Behaviour) {
         let server = ill.start().await;
-        self.patients.push(Patient { name: name.to_owned(), kind, server, well });
+        let (name, after) = (name.to_owned(), "delete");
+        self.patients.push(Patient { name, kind, server, well, after, waits: false });
     }
 
     async fn admit_imap(&mut self, name: &str, command: &'static str, acts: Vec<Act>) {
@@ -52,17 +59,40 @@ impl Ward {
         self.admit(name, "imap", imap::proper(), ill).await;
     }
 
+    /// One that moves what it fetched, at a server that offers these.
+    async fn admit_moving(
+        &mut self,
+        name: &str,
+        offered: &str,
+        command: &'static str,
+        acts: Vec<Act>,
+    ) {
+        let ill = imap::fault(offered, command, acts);
+        self.admit(name, "imap", imap::with_folders(offered), ill).await;
+        self.patients.last_mut().unwrap().after = "{move: Done}";
+    }
+
+    /// One that waits for news.
+    async fn admit_waiting(&mut self, name: &str, command: &'static str, acts: Vec<Act>) {
+        // In one long session its word counts: nothing comes, and nothing goes.
+        let quiet = imap::proper()
+            .but("IDLE", say("+ waiting\r\n"))
+            .but("UID EXPUNGE", say("%T OK gone\r\n"));
+        self.admit(name, "imap", quiet, imap::proper().but(command, acts)).await;
+        self.patients.last_mut().unwrap().waits = true;
+    }
+
     async fn admit_pop3(&mut self, name: &str, command: &'static str, acts: Vec<Act>) {
         let ill = pop3::proper().but(command, acts);
         self.admit(name, "pop3", pop3::proper(), ill).await;
     }
 
-    /// Accounts in YAML; all of them delete what they fetched.
+    /// Accounts in YAML.
     fn accounts(&self, more: &str) -> String {
         let account = |patient: &Patient| {
-            let Patient { name, kind, server, .. } = patient;
+            let Patient { name, kind, server, after, waits, .. } = patient;
             let folder = self.folder.path().display();
-            let idle = if kind.starts_with("imap") { "idle: \"off\", " } else { "" };
+            let idle = if kind.starts_with("imap") && !waits { "idle: \"off\", " } else { "" };
             let tls = match *kind {
                 "imap" | "pop3" => String::new(),
                 _ => format!("tls: {{ca: {folder}/ca.pem}}, "),
@@ -70,7 +100,7 @@ impl Ward {
             format!(
                 "  {name}: {{type: {kind}, host: localhost, port: {}, username: {name}, \
                  password: {{file: {folder}/password}}, {tls}dispatch: {{by: recipient}}, since: all, \
-                 afterFetch: delete, {idle}pollInterval: 1s, timeout: 2s{more}}}\n",
+                 afterFetch: {after}, {idle}pollInterval: 1s, timeout: 2s{more}}}\n",
                 server.port
             )
         };
@@ -153,6 +183,32 @@ fn is_ready(daemon: &Daemon, name: &str) -> bool {
     condition(daemon, name, ConditionKind::Ready).is_some_and(|(ready, ..)| ready)
 }
 
+/// Whether each of them has been ill, asked again and again: some are well in between.
+fn all_were_ill<'a>(daemon: &'a Daemon, names: &'a [String]) -> impl Fn() -> bool + 'a {
+    let ill = RefCell::new(BTreeSet::new());
+    move || {
+        let now = names.iter().filter(|name| is_ill(daemon, name));
+        ill.borrow_mut().extend(now);
+        ill.borrow().len() == names.len()
+    }
+}
+
+/// Each of these, and a word for the name of an account.
+fn no_bad_bye_or_end() -> [(&'static str, Vec<Act>); 4] {
+    let bye = vec![Act::Say("* BYE going down\r\n".into()), Act::Close];
+    [
+        ("no", say("%T NO not now\r\n")),
+        ("bad", say("%T BAD what\r\n")),
+        ("bye", bye),
+        ("end", vec![Act::Close]),
+    ]
+}
+
+/// A command as part of an account's name.
+fn word(command: &str) -> String {
+    command.to_lowercase().chars().filter(char::is_ascii_alphanumeric).take(20).collect()
+}
+
 fn is_ill(daemon: &Daemon, name: &str) -> bool {
     condition(daemon, name, ConditionKind::Ready).is_some_and(|(ready, ..)| !ready)
 }
@@ -178,12 +234,13 @@ async fn a_no_bad_bye_or_end_at_any_imap_command_delays_nobody_and_loses_nothing
     ];
     let mut ward = Ward::new();
     for command in commands {
-        let word = command.to_lowercase().replace([' ', ':', '*'], "");
-        ward.admit_imap(&format!("{word}-no"), command, say("%T NO not now\r\n")).await;
-        ward.admit_imap(&format!("{word}-bad"), command, say("%T BAD what\r\n")).await;
-        let bye = vec![Act::Say("* BYE going down\r\n".into()), Act::Close];
-        ward.admit_imap(&format!("{word}-bye"), command, bye).await;
-        ward.admit_imap(&format!("{word}-end"), command, vec![Act::Close]).await;
+        for (how, acts) in no_bad_bye_or_end() {
+            ward.admit_imap(&format!("{}-{how}", word(command)), command, acts).await;
+        }
+    }
+    // Both goodbyes are one.
+    for (how, acts) in no_bad_bye_or_end().into_iter().take(2) {
+        ward.admit_imap(&format!("logout-{how}"), "LOGOUT", acts).await;
     }
     let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
     let names = ward.names();
@@ -197,12 +254,56 @@ async fn a_no_bad_bye_or_end_at_any_imap_command_delays_nobody_and_loses_nothing
     check_reason(&daemon, "noop-end", "ConnectionLost");
     let known = records(&daemon);
     for name in &names {
-        let expected =
-            if name.starts_with("uidstore") || name.starts_with("uidexpunge") { 2 } else { 0 };
-        assert_eq!(of(&known, name).len(), expected, "{name}");
+        let taken = ["uidstore", "uidexpunge", "logout"].iter().any(|it| name.starts_with(it));
+        assert_eq!(of(&known, name).len(), if taken { 2 } else { 0 }, "{name}");
         let series = format!("postroom_account_up{{account=\"{name}\"}}");
         assert_eq!(metric(&daemon, &series), Some(0.0), "{name}");
     }
+    everything_arrives_once(&daemon, &ward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_bad_bye_or_end_while_mails_are_moved_delays_nobody_and_loses_nothing() {
+    let mut ward = Ward::new();
+    let (_, copying) = imap::COPY.split_last().unwrap();
+    for (offered, commands) in [("UIDPLUS MOVE", &["UID MOVE"][..]), ("", copying)] {
+        for command in commands {
+            for (how, acts) in no_bad_bye_or_end() {
+                let name = format!("{}-{how}", word(command));
+                ward.admit_moving(&name, offered, command, acts).await;
+            }
+        }
+    }
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let names = ward.names();
+    let longest = meanwhile(&daemon, "all servers to fail", all_were_ill(&daemon, &names)).await;
+    println!("{} ill servers; the healthy account took {longest:?} at most", names.len());
+    assert!(longest < LAG_MAX, "{longest:?}");
+    check_reason(&daemon, "uidmove-no", "CommandRefused");
+    check_reason(&daemon, "examine-no", "FolderMissing");
+    check_reason(&daemon, "uidcopy-end", "ConnectionLost");
+    let known = records(&daemon);
+    for name in &names {
+        assert_eq!(of(&known, name).len(), 2, "{name}");
+        // What is not known to be in the other folder stays where it is.
+        let marked = ward.plain(name).contains("STORE");
+        assert_eq!(marked, name.starts_with("uidstore"), "{name}");
+    }
+    everything_arrives_once(&daemon, &ward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_bad_bye_or_end_of_a_wait_delays_nobody_and_loses_nothing() {
+    let mut ward = Ward::new();
+    for command in ["IDLE", "DONE"] {
+        for (how, acts) in no_bad_bye_or_end() {
+            ward.admit_waiting(&format!("{}-{how}", word(command)), command, acts).await;
+        }
+    }
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let names = ward.names();
+    let longest = meanwhile(&daemon, "all servers to fail", all_were_ill(&daemon, &names)).await;
+    assert!(longest < LAG_MAX, "{longest:?}");
     everything_arrives_once(&daemon, &ward).await;
 }
 
@@ -340,6 +441,8 @@ async fn without_the_declared_encryption_no_credential_leaves_us() {
     ward.admit("stripped", "imaptls", named.clone(), stripped).await;
     let refused = named.clone().but("STARTTLS", say("%T NO not now\r\n"));
     ward.admit("refused", "imaptls", named.clone(), refused).await;
+    let bye = say("* BYE going down\r\n");
+    ward.admit("goodbye", "imaptls", named.clone(), named.clone().but("STARTTLS", bye)).await;
     let injected =
         vec![Act::Say("%T OK go on\r\n* OK [CAPABILITY IMAP4rev1] x\r\n".into()), Act::Encrypt];
     ward.admit("injected", "imaptls", named.clone(), named.clone().but("STARTTLS", injected)).await;

@@ -58,6 +58,67 @@ pub fn proper() -> Behaviour {
     }
 }
 
+/// What is asked to know whether messages were copied before.
+pub const MARKS: &str = "UID FETCH 11:12 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS";
+/// The second SELECT of a session, back from the folder that was looked into. For [`fault`].
+pub const SELECT_AGAIN: &str = "SELECT again";
+
+/// What is said when mails are deleted.
+pub const SESSION: [&str; 11] = [
+    "CAPABILITY",
+    "LOGIN",
+    "SELECT",
+    "NOOP",
+    "FETCH 1:",
+    "UID FETCH",
+    "UID STORE",
+    "UID EXPUNGE",
+    "IDLE",
+    "DONE",
+    "LOGOUT",
+];
+/// What is said beside it when mails are moved by copying; the last one only with UIDPLUS.
+pub const COPY: [&str; 8] = [
+    MARKS,
+    "EXAMINE",
+    "UID SEARCH",
+    "UID FETCH 3 ",
+    SELECT_AGAIN,
+    "UID COPY",
+    "UID STORE",
+    "UID EXPUNGE",
+];
+
+/// Offers these, and has a folder in which the first message lies already, and a trash.
+pub fn with_folders(offered: &str) -> Behaviour {
+    let ids = "* 1 FETCH (UID 11 RFC822.SIZE 19 BODY[HEADER.FIELDS (MESSAGE-ID)] \
+               {21}\r\nMessage-ID: <one@x>\r\n)\r\n\
+               * 2 FETCH (UID 12 RFC822.SIZE 22 BODY[HEADER.FIELDS (MESSAGE-ID)] \
+               {21}\r\nMessage-ID: <two@x>\r\n)\r\n%T OK\r\n";
+    let list = "* LIST () \"/\" INBOX\r\n* LIST (\\Trash) \"/\" Papierkorb\r\n%T OK\r\n";
+    proper()
+        .but("CAPABILITY", capabilities(offered))
+        .but("LIST", say(list))
+        .but(MARKS, say(ids))
+        .but("EXAMINE", say(EXAMINED))
+        .but("UID SEARCH", say("* SEARCH\r\n%T OK\r\n"))
+        .but("UID SEARCH HEADER Message-ID \"<one@x>\"", say("* SEARCH 3\r\n%T OK\r\n"))
+        .but("UID FETCH 3 ", say("* 1 FETCH (UID 3 RFC822.SIZE 19)\r\n%T OK\r\n"))
+        .but("UID COPY", say("%T OK\r\n"))
+}
+
+/// That server, which answers so to one command.
+pub fn fault(offered: &str, command: &'static str, acts: Vec<Act>) -> Behaviour {
+    let server = with_folders(offered);
+    if command == SELECT_AGAIN {
+        let looked = vec![Act::Say(EXAMINED.into()), Act::FromNow("SELECT", acts)];
+        return server.but("EXAMINE", looked);
+    }
+    server.but(command, acts)
+}
+
+const EXAMINED: &str = "* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n%T OK\r\n";
+
 /// Answer that offers these.
 pub fn capabilities(names: &str) -> Vec<Act> {
     say(&format!("* CAPABILITY IMAP4rev1 {names}\r\n%T OK done\r\n"))

@@ -37,6 +37,8 @@ pub enum Act {
     Repeat(&'static [u8]),
     /// Sends this byte again and again, slowly.
     Drip(u8),
+    /// From now on in this session, answers to commands that begin so with these.
+    FromNow(&'static str, Vec<Act>),
     /// Says nothing any more.
     Hang,
     /// Closes the connection.
@@ -166,7 +168,7 @@ struct Session {
 }
 
 impl Session {
-    async fn serve(self, stream: TcpStream) -> Option<()> {
+    async fn serve(mut self, stream: TcpStream) -> Option<()> {
         let mut stream: Box<dyn Io> = Box::new(stream);
         let mut encrypted = false;
         if self.behaviour.tls_first {
@@ -181,6 +183,10 @@ impl Session {
                         carry_out(&mut stream, Act::Say(make(&command)), &tag).await?;
                     }
                     Act::Encrypt => (stream, encrypted) = (self.encrypt(stream).await?, true),
+                    Act::FromNow(command, acts) => {
+                        let now = (*self.behaviour).clone().but(command, acts);
+                        self.behaviour = Arc::new(now);
+                    }
                     other => carry_out(&mut stream, other, &tag).await?,
                 }
             }
@@ -240,7 +246,7 @@ async fn carry_out(stream: &mut Box<dyn Io>, act: Act, tag: &str) -> Option<()> 
             let _ = stream.shutdown().await;
             None
         }
-        Act::Encrypt | Act::Make(_) => unreachable!("the session does that"),
+        Act::Encrypt | Act::FromNow(..) | Act::Make(_) => unreachable!("the session does that"),
     }
 }
 
