@@ -1,12 +1,13 @@
 //! The whole daemon, in this process: each test proves that something is hooked up.
 
 use std::fs;
+use std::time::Duration;
 
 use postroom::app::{ReloadAnswer, StartError, Trigger};
 use postroom::core::intake::Outcome;
 use postroom::core::ticket::{Actor, Command, State};
 
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, deliver, until};
 
 const DESK: &str = r#"
 version: 1
@@ -185,6 +186,76 @@ async fn most_accounts_do_not_vanish_by_accident() {
     let answer = handle.reload(Trigger::Http, true).await.unwrap();
     assert!(matches!(answer, ReloadAnswer::Applied { .. }), "{answer:?}");
     assert_eq!(handle.running.load().config.accounts.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_is_held_back_disturbs_nobody() {
+    let names: Vec<String> = (0..6).map(|number| format!("m{number}")).collect();
+    let account = |name: &String| {
+        format!(
+            "  {name}: {{type: maildir, path: \"{{dir}}/{name}\", dispatch: {{by: recipient}}, \
+             since: all, afterFetch: delete, pollInterval: 1s}}\n"
+        )
+    };
+    let accounts: String = names.iter().map(account).collect();
+    let many = DESK.replace("mailAccounts:\n", &format!("mailAccounts:\n{accounts}"));
+    let mut daemon = Daemon::prepare(&many);
+    for name in &names {
+        for part in ["new", "cur", "tmp"] {
+            fs::create_dir_all(daemon.path(name).join(part)).unwrap();
+        }
+    }
+    daemon.again().await;
+    let handle = daemon.app().handle();
+    let before = handle.running.load().revision.clone();
+    daemon.write(DESK);
+    let blocked = "postroom_config_reloads_total{result=\"blocked\",trigger=\"file\"} 1\n";
+    until("the edit to be held back", || handle.metrics.text().contains(blocked).then_some(()))
+        .await;
+    assert_eq!(handle.running.load().revision, before);
+    assert!(handle.rejected.load()[0].message.contains("6 of 7"), "{:?}", handle.rejected.load());
+    // Everybody goes on, also those whom it would have removed.
+    for (number, name) in (1..).zip(&names) {
+        deliver(&daemon.path(name), "1", &mail(number, "Are you there?", ""));
+    }
+    daemon.deliver("1", &mail(7, "Are you there?", ""));
+    let records = daemon.mails(7).await;
+    assert!(records.iter().all(|record| record.outcome == Outcome::Created), "{records:?}");
+    assert_eq!(handle.running.load().config.accounts.len(), 7);
+}
+
+/// Where no event can ring, an edit is seen all the same.
+#[tokio::test]
+async fn an_edit_that_no_event_tells_of_is_applied() {
+    let mut daemon = Daemon::prepare(DESK);
+    // The folder is watched: what is written through a name elsewhere is no event in it.
+    let elsewhere = daemon.path("elsewhere.yaml");
+    fs::hard_link(daemon.path("config/desk.yaml"), &elsewhere).unwrap();
+    daemon.again().await;
+    let handle = daemon.app().handle();
+    // Whoever answers this began after the one who looks from time to time.
+    let answer = handle.reload(Trigger::Http, false).await;
+    assert!(matches!(answer, Some(ReloadAnswer::Unchanged { .. })), "{answer:?}");
+    let text = fs::read_to_string(&elsewhere).unwrap();
+    fs::write(&elsewhere, text.replace("queue: support}", "queue: sales}")).unwrap();
+    tokio::time::pause();
+    // A paused clock runs ahead whenever nobody has anything to do, but for blocking work.
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let hold = tokio::task::spawn_blocking(move || held.recv().is_err());
+    // 30 seconds, give or take a half.
+    tokio::time::advance(Duration::from_secs(45)).await;
+    let applied = "postroom_config_reloads_total{result=\"applied\",trigger=\"timer\"} 1\n";
+    let begun = std::time::Instant::now();
+    while !handle.metrics.text().contains(applied) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain for the edit");
+        tokio::task::yield_now().await;
+    }
+    drop(go_on);
+    assert!(hold.await.unwrap(), "time stood still until now");
+    assert!(!handle.metrics.text().contains("trigger=\"file\""), "an event rang");
+    let running = handle.running.load();
+    let address = running.config.system_addresses.values().next().unwrap();
+    assert_eq!(address.queue, "sales");
 }
 
 #[tokio::test(flavor = "multi_thread")]
