@@ -207,6 +207,12 @@ async fn a_renumbered_mailbox_brings_no_second_ticket() {
     };
     let mut daemon = Daemon::start(&with("enabled")).await;
     daemon.mails(3).await;
+    // Meanwhile the account is never shown as one that failed.
+    let check_up = |daemon: &Daemon| {
+        let ready = condition(daemon, "desk", ConditionKind::Ready);
+        assert!(ready.as_ref().is_none_or(|(ready, _)| *ready), "{ready:?}");
+        assert_ne!(metric(daemon, "postroom_account_up{account=\"desk\"}"), Some(0.0));
+    };
     // UIDVALIDITY is the second at which Dovecot makes its list anew: again if it was the same one.
     let changes = "postroom_account_uidvalidity_changes_total{account=\"desk\"}";
     let looks = "postroom_poll_runs_total{account=\"desk\",result=\"success\"}";
@@ -220,7 +226,11 @@ async fn a_renumbered_mailbox_brings_no_second_ticket() {
             }
         }
         daemon.again().await;
-        until("a look", || metric(&daemon, looks)).await;
+        until("a look", || {
+            check_up(&daemon);
+            metric(&daemon, looks)
+        })
+        .await;
     }
     assert_eq!(metric(&daemon, changes), Some(1.0));
     let records = daemon.mails(6).await;
@@ -230,7 +240,12 @@ async fn a_renumbered_mailbox_brings_no_second_ticket() {
     let told = metric(&daemon, "postroom_intake_duplicates_total{key=\"bytes\"}");
     assert_eq!(told, Some(3.0));
     peer.deliver("desk", [4]);
-    until("the next mail", || (tickets(&daemon) == 4).then_some(())).await;
+    until("the next mail", || {
+        check_up(&daemon);
+        (tickets(&daemon) == 4).then_some(())
+    })
+    .await;
+    assert_eq!(metric(&daemon, "postroom_account_up{account=\"desk\"}"), Some(1.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use super::{condition, desk, mail, metric, of, records};
 use crate::daemon::{Daemon, until};
 use crate::server::certificates::Authority;
 use crate::server::imap::capabilities;
-use crate::server::{Act, Behaviour, PASSWORD, Server, imap, pop3, say};
+use crate::server::{Act, Behaviour, Make, PASSWORD, Server, imap, pop3, say};
 
 /// Longest time from a delivery to the ticket on the healthy account, which looks every second.
 const LAG_MAX: Duration = Duration::from_secs(3);
@@ -566,6 +566,97 @@ async fn oversized_mails_at_the_head_do_not_hide_the_one_behind_them() {
     }
     assert_eq!(records(&daemon).len(), 44);
     assert!(records(&daemon).iter().all(|record| record.outcome == Outcome::Created));
+}
+
+/// A server with these mails, numbered from the one behind `last`, under this UIDVALIDITY.
+fn numbered(validity: u32, last: usize, mails: Vec<String>) -> Behaviour {
+    let listing = (1..).zip(&mails).map(|(number, mail)| {
+        format!(
+            "* {number} FETCH (UID {} RFC822.SIZE {} FLAGS () INTERNALDATE \
+             \"22-Nov-2026 10:00:00 +0000\")\r\n",
+            last + number,
+            mail.len()
+        )
+    });
+    let listing = listing.collect::<String>() + "%T OK listed\r\n";
+    let exists = format!(
+        "* {} EXISTS\r\n* OK [UIDVALIDITY {validity}] valid\r\n%T OK [READ-WRITE] open\r\n",
+        mails.len()
+    );
+    let bodies = move |command: &str| {
+        let asked = command.split(' ').nth(2).unwrap();
+        let (from, to) = asked.split_once(':').unwrap_or((asked, asked));
+        let asked = from.parse::<usize>().unwrap()..=to.parse::<usize>().unwrap();
+        let asked = asked.map(|uid| {
+            let (number, mail) = (uid - last, &mails[uid - last - 1]);
+            let size = mail.len();
+            format!("* {number} FETCH (UID {uid} BODY[] {{{size}}}\r\n{mail})\r\n")
+        });
+        asked.collect::<String>() + "%T OK fetched\r\n"
+    };
+    imap::proper()
+        .but("SELECT", say(&exists))
+        .but("FETCH 1:", say(&listing))
+        .but("UID FETCH", Make::with(bodies))
+}
+
+/// Message `number` as its author sent it.
+fn sent(number: usize) -> String {
+    format!(
+        "Received: from a.example by b.example; Sun, 22 Nov 2026 10:00:00 +0000\r\n\
+         From: Eve <eve@customer.example>\r\nTo: support@desk.example\r\n\
+         Subject: question {number}\r\nMessage-ID: <r{number}@customer.example>\r\n\
+         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+         Wo bleibt Größe {number}?\r\n"
+    )
+}
+
+/// The same after a move to another server, which writes it in its own way.
+fn rendered_anew(number: usize) -> String {
+    format!(
+        "Received: from c.example by d.example; Mon, 23 Nov 2026 10:00:00 +0000\r\n\
+         MIME-Version: 1.0\r\nContent-Type: text/plain;\r\n charset=\"UTF-8\"\r\n\
+         Content-Transfer-Encoding: quoted-printable\r\n\
+         Message-ID:\r\n <r{number}@customer.example>\r\n\
+         Date: Sun, 22 Nov 2026 11:00:00 +0100\r\nSubject: =?utf-8?Q?question_{number}?=\r\n\
+         To: <support@desk.example>\r\nFrom: \"Eve\" <eve@customer.example>\r\n\r\n\
+         Wo bleibt Gr=C3=B6=\r\n=C3=9Fe {number}?\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_moved_and_was_rendered_anew_brings_no_second_ticket() {
+    let mut ward = Ward::new();
+    let before = || numbered(7, 10, (1..=3).map(sent).collect());
+    ward.admit("moved", "imap", before(), before()).await;
+    ward.patients[0].after = "keep";
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    daemon.mails(3).await;
+    let tickets = || daemon.app().handle().store.ticket_count().unwrap();
+    assert_eq!(tickets(), 3);
+    let recorded = |count: usize| {
+        assert!(
+            !is_ill(&daemon, "moved"),
+            "{:?}",
+            condition(&daemon, "moved", ConditionKind::Ready)
+        );
+        (records(&daemon).len() >= count).then_some(())
+    };
+    ward.patients[0].server.now(numbered(8, 100, (1..=3).map(rendered_anew).collect()));
+    until("the mails under their new numbers", || recorded(6)).await;
+    let known = records(&daemon);
+    assert!(known[3..].iter().all(|mail| mail.outcome == Outcome::Duplicate), "{known:?}");
+    assert_eq!(tickets(), 3);
+    let content = metric(&daemon, "postroom_intake_duplicates_total{key=\"content\"}");
+    assert_eq!(content, Some(3.0), "no bytes are the same");
+    let changes = metric(&daemon, "postroom_account_uidvalidity_changes_total{account=\"moved\"}");
+    assert_eq!(changes, Some(1.0));
+
+    ward.patients[0].server.now(numbered(8, 100, (1..=4).map(rendered_anew).collect()));
+    until("a new mail", || recorded(7)).await;
+    assert_eq!(tickets(), 4);
+    assert!(is_ready(&daemon, "moved"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
