@@ -2,6 +2,7 @@
 //!
 //! `UPDATE=1 cargo test --test it config` rewrites what is expected.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -111,6 +112,20 @@ fn example_is_valid() {
     let again = config::load_saved(&loaded.files);
     assert_eq!(again.config, Some(config));
     assert_eq!(again.hash, loaded.hash);
+}
+
+#[test]
+fn example_uses_every_section() {
+    let schema = serde_json::to_value(config::schema()).unwrap();
+    let known: BTreeSet<String> =
+        schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let mut used = BTreeSet::new();
+    for path in yaml_files("examples/otobo-ops") {
+        let text = fs::read_to_string(path).unwrap();
+        let sections: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(&text).unwrap();
+        used.extend(sections.into_keys());
+    }
+    assert_eq!(used, known);
 }
 
 fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {

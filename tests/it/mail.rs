@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use postroom::core::config::{Config, Source};
+use postroom::core::intake::judge;
 use postroom::core::mail::{self, Attachment, Mail, Mailbox, Refusal, Report};
+use postroom::core::reply::Suppression;
+
+use crate::server::account;
 
 #[test]
 fn golden() {
@@ -410,7 +415,7 @@ fn about_report(report: &Report) -> String {
 #[test]
 fn quickstart_mails() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart/mail/new");
-    let entries = fs::read_dir(folder).expect("the mails are there");
+    let entries = fs::read_dir(&folder).expect("the mails are there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     let mails: Vec<Mail> = paths
@@ -432,4 +437,20 @@ fn quickstart_mails() {
     );
     assert_eq!(with("Log file").attachments[0].bytes, 2 * 1024 * 1024);
     assert!(with("Undelivered").report.is_some());
+
+    let thread: Vec<&Mail> = mails
+        .iter()
+        .filter(|mail| mail.subject.ends_with("Printer on floor 3 is offline"))
+        .collect();
+    let [first, second, third] = thread[..] else { panic!("{} mails", thread.len()) };
+    assert_eq!((first.references.len(), first.in_reply_to.len()), (0, 0));
+    assert_eq!(second.in_reply_to, [first.message_id.as_str()]);
+    assert_eq!(third.in_reply_to, [second.message_id.as_str()]);
+    assert_eq!(third.references, [first.message_id.as_str(), second.message_id.as_str()]);
+
+    let account = account(Source::Maildir { path: folder });
+    let held_back = |mail: &Mail| judge(&Config::default(), &account, mail).suppression;
+    assert_eq!(held_back(with("Out of office")), Some(Suppression::AutoSubmitted));
+    assert_eq!(held_back(with("Ten hammers")), Some(Suppression::MailingList));
+    assert_eq!(held_back(first), None);
 }
