@@ -451,7 +451,17 @@ fn origin(uri: &Uri) -> Result<Origin, HttpError> {
         return Err(odd("the URL contains a user name"));
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+    let port = match authority.as_str().strip_prefix(authority.host()) {
+        // RFC 3986 section 3.2.3: the colon may stand there without a port.
+        Some("" | ":") | None => {
+            if encrypted {
+                443
+            } else {
+                80
+            }
+        }
+        Some(_) => authority.port_u16().ok_or_else(|| odd("the URL names a port that is none"))?,
+    };
     Ok(Origin { encrypted, host, port })
 }
 
