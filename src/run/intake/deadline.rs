@@ -25,7 +25,8 @@ enum Told<T> {
     Done(T),
 }
 
-/// Does the pieces 0, 1, 2 and so on. Ends with what is done when the next one is late.
+/// Does the pieces 0, 1, 2 and so on. Ends with what is done when the next one is late; else when
+/// the work and what it holds are no more.
 pub(super) async fn in_order<T: Send + 'static>(
     threads: &'static Threads,
     pieces: usize,
@@ -49,14 +50,14 @@ pub(super) async fn in_order<T: Send + 'static>(
             done.push(value);
         }
         if done.len() == pieces {
-            return done;
+            break;
         }
         match within(&mut told, deadline).await {
             Ok(some) => next = some,
             Err(Late) => return done,
         }
     }
-    // It ended before its time, which only a panic does.
+    // Nothing is left to do, or it panicked.
     match thread.await {
         Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
         _ => done,
@@ -88,6 +89,16 @@ mod tests {
     async fn all_in_their_order() {
         let done = in_order(&crate::threads::STORE, 5, NEVER, |piece| piece * 2).await;
         assert_eq!(done, [0, 2, 4, 6, 8]);
+    }
+
+    #[tokio::test]
+    async fn what_the_work_holds_is_given_back() {
+        for _ in 0..200 {
+            let held = std::sync::Arc::new(());
+            let holding = held.clone();
+            in_order(&crate::threads::STORE, 2, NEVER, move |_| holding.clone()).await.clear();
+            assert_eq!(std::sync::Arc::strong_count(&held), 1);
+        }
     }
 
     #[tokio::test]
