@@ -319,8 +319,8 @@ impl Metrics {
         self.count("postroom_autoreplies_total", &[kind, result], 1);
     }
 
-    /// A notification: label of `EventKind` or `digest`, and `owed`, `held`, `sent` or `dead`. Words that
-    /// are neither count as `other`.
+    /// A notification: label of `EventKind` or `digest`, and `owed`, `held`, `sent` or `dead`.
+    /// Words that are neither count as `other`.
     pub fn notification(&self, event: &str, result: &'static str) {
         let known = crate::core::notify::EventKind::from_label(event);
         let digest = crate::core::render::digest::NAME;

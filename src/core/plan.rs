@@ -362,7 +362,9 @@ mod tests {
             prop_assert_eq!(runs, wanted(&desired));
             // Each task does the work that is declared now, whenever it was started.
             for (slot, begun_under) in &tasks {
-                let work = |config: &Config| slots(&config.accounts.iter().collect()).get(slot).copied().cloned();
+                let work = |config: &Config| {
+                    slots(&config.accounts.iter().collect()).get(slot).copied().cloned()
+                };
                 let same = work(begun_under) == work(&desired);
                 prop_assert!(same, "{slot:?} does the old work");
             }

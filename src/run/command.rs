@@ -16,10 +16,8 @@ impl Daemon {
         once: Option<Once>,
     ) -> Result<Ticket, CommandError> {
         let (config, now) = (self.running.load().config.clone(), self.clock.now());
-        let carried = match once {
-            Some(once) => self.store.command_once(config, number, commands, actor, now, once).await,
-            None => self.store.command(config, number, commands, actor, now).await,
-        }?;
+        let done = self.store.command_once(config, number, commands, actor, now, once);
+        let carried = done.await?;
         self.metrics.owing(&carried.owing);
         Ok(carried.ticket)
     }

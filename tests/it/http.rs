@@ -857,7 +857,10 @@ async fn a_key_is_forgotten_after_a_day() {
     let ask = async |hours: i64| {
         let (config, store) = (desk.handle.running.load().config.clone(), &desk.handle.store);
         let (actor, now) = (Actor::System, start + SignedDuration::from_hours(hours));
-        store.command_once(config, &number, vec![note()], actor, now, once.clone()).await.unwrap();
+        store
+            .command_once(config, &number, vec![note()], actor, now, Some(once.clone()))
+            .await
+            .unwrap();
         articles(&desk, &number)
     };
     assert_eq!((ask(0).await, ask(23).await), (2, 2));

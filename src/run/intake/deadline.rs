@@ -36,9 +36,13 @@ pub(super) async fn in_order<T: Send + 'static>(
     let (tell, mut told) = mpsc::unbounded_channel();
     let all = move || {
         // An error: nobody waits any more.
-        let mut goes_on = tell.send(Told::Began).is_ok();
+        if tell.send(Told::Began).is_err() {
+            return;
+        }
         for piece in 0..pieces {
-            goes_on = goes_on && tell.send(Told::Done(work(piece))).is_ok();
+            if tell.send(Told::Done(work(piece))).is_err() {
+                return;
+            }
         }
     };
     let thread = tokio::spawn(threads.run(all));

@@ -95,14 +95,11 @@ impl Store {
         actor: Actor,
         now: Timestamp,
     ) -> Result<Carried, CommandError> {
-        let number = number.to_owned();
-        let order = desk::Order { config, number, commands, actor, now, once: None };
-        let rules = self.0.shared.rules;
-        self.write(0, 0, move |tx| tx.command(&rules, &order)).await?
+        self.command_once(config, number, commands, actor, now, None).await
     }
 
-    /// The same for a request that must have one effect: within a day, a repeated one is answered
-    /// as before and changes nothing.
+    /// The same. With `once`, a request has one effect: a repeated one is answered as before within
+    /// a day, and changes nothing.
     pub async fn command_once(
         &self,
         config: Arc<Config>,
@@ -110,9 +107,9 @@ impl Store {
         commands: Vec<Command>,
         actor: Actor,
         now: Timestamp,
-        once: Once,
+        once: Option<Once>,
     ) -> Result<Carried, CommandError> {
-        let (number, once) = (number.to_owned(), Some(once));
+        let number = number.to_owned();
         let order = desk::Order { config, number, commands, actor, now, once };
         let rules = self.0.shared.rules;
         self.write(0, 0, move |tx| tx.command(&rules, &order)).await?
