@@ -32,6 +32,9 @@ pub const PAGE_MAILS_MAX: usize = 10_000;
 /// Mails fetched together if the protocol does not want fewer.
 pub const FETCH_MAILS_MAX: usize = 500;
 
+/// Bytes that messages fetched together may have beyond twice what was announced.
+const SPARE_BYTES: u64 = 64 * 1024;
+
 /// A message that lies in the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -39,7 +42,8 @@ pub struct Entry {
     pub location: Location,
     /// What the protocol calls it in this session: UID, message number, or index in the listing.
     pub handle: u32,
-    /// Its size in bytes as the server tells it; `None` where listing does not tell.
+    /// Its size in bytes as the server announces it, which may be wrong in both directions; `None`
+    /// where listing does not tell. It chooses how the message is asked for and bounds nothing.
     pub size_bytes: Option<u64>,
     /// Whether it is marked as seen.
     pub seen: bool,
@@ -68,6 +72,11 @@ pub enum Fetched {
         header: Vec<u8>,
         /// Size in bytes.
         size_bytes: u64,
+    },
+    /// The mail is so much larger than announced that it was not kept: ask again with this size.
+    Larger {
+        /// Its size in bytes; `None` if only a part of it came.
+        size_bytes: Option<u64>,
     },
     /// The server lists the message but does not give it.
     Missing,
@@ -108,8 +117,25 @@ pub trait Mailbox: Send {
     /// How many messages of the look are in none of the pages until now.
     fn rest(&self) -> usize;
 
-    /// Fetches these messages of the last look, in their order, one answer each. The caller
-    /// bounds their sum; a single larger one is fetched in pieces.
+    /// Whether each message of the look is in one of the pages until now. If not, absence from
+    /// the pages is no evidence that a message is gone.
+    fn is_complete(&self) -> bool {
+        true
+    }
+
+    /// Why the names of messages mean nothing in the next session; `None` if they last.
+    fn names_end(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether messages that were to be deleted were left in the folder, marked, because the server
+    /// would have removed what others marked as well.
+    fn leaves_marked(&self) -> bool {
+        false
+    }
+
+    /// Fetches these messages of the last look, in their order, one answer each. The caller bounds
+    /// the sum of their announced sizes; what is received is bounded by [`room_bytes`].
     async fn fetch(
         &mut self,
         entries: &[Entry],
@@ -138,6 +164,23 @@ pub trait Mailbox: Send {
     fn certificate_expires(&self) -> Option<Timestamp> {
         None
     }
+}
+
+/// Bytes that we will hold of a message: of one that is too large only the header is fetched; one
+/// of unknown size may have any that is allowed.
+pub fn held_bytes(entry: &Entry, max_size_bytes: u64) -> u64 {
+    match entry.size_bytes {
+        Some(size) if size > max_size_bytes => HEADER_BYTES_MAX,
+        Some(size) => size,
+        None => max_size_bytes,
+    }
+}
+
+/// Bytes of these messages that are kept when they come. Estimated sizes are often a little wrong,
+/// some by half: a message that does not fit is asked for again, with more room.
+fn room_bytes(entries: &[Entry], max_size_bytes: u64) -> u64 {
+    let held = entries.iter().map(|entry| held_bytes(entry, max_size_bytes)).sum::<u64>();
+    held.saturating_mul(2).saturating_add(SPARE_BYTES)
 }
 
 /// The next page of a listing that is in memory as a whole.
@@ -217,6 +260,14 @@ pub enum MailboxError {
     /// A step took longer than its deadline.
     #[error("no answer to {0} within the time limit")]
     Timeout(&'static str),
+    /// A message is much larger than announced, and only the end of the session stops it.
+    #[error("message {} is larger than announced: more than {at_least} bytes", .location.0)]
+    TooLong {
+        /// Which one.
+        location: Location,
+        /// Bytes that came.
+        at_least: u64,
+    },
     /// The connection ended.
     #[error("connection lost: {0}")]
     Lost(String),
@@ -236,7 +287,7 @@ impl MailboxError {
             MailboxError::Folder(_) => "folder",
             MailboxError::Refused { .. } => "refused",
             MailboxError::Busy { .. } => "busy",
-            MailboxError::Protocol(_) => "protocol",
+            MailboxError::Protocol(_) | MailboxError::TooLong { .. } => "protocol",
             MailboxError::Timeout(_) => "timeout",
             MailboxError::Lost(_) => "lost",
             MailboxError::Unsupported(_) => "unsupported",

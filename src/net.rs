@@ -192,6 +192,12 @@ impl Stream {
         }
     }
 
+    /// Whether only the two ends can read what passes: encrypted, or within this machine.
+    pub fn is_private(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+            || self.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
     /// Address of the other end.
     pub fn peer_addr(&self) -> io::Result<std::net::SocketAddr> {
         match self {

@@ -152,6 +152,13 @@ async fn try_account(
     let counted = count(mailbox.as_mut()).await;
     let (messages, bytes) = counted.map_err(|error| of_mailbox(&error, token.is_some()))?;
     steps.push(Step::new("messages", format!("{messages}, {bytes} bytes")));
+    if let Some(why) = mailbox.names_end() {
+        steps.push(Step::new("advice", why));
+    }
+    if !mailbox.is_complete() {
+        let advice = "the server lists some messages without a name; they are put in quarantine";
+        steps.push(Step::new("advice", advice));
+    }
     let waits = mailbox.can_wait();
     let news = if waits { "the server tells of them (IDLE)" } else { "polled, no IDLE" };
     steps.push(Step::new("news", news));

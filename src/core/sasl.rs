@@ -1,7 +1,7 @@
 //! How an access token is shown to a mail server: `OAUTHBEARER` (RFC 7628) and `XOAUTH2`, which
-//! Google and Microsoft describe.
+//! Google and Microsoft describe. And a password: `PLAIN` (RFC 4616).
 //!
-//! Both are one message from us. A server that does not like it answers with a challenge that says
+//! The first two are one message from us. A server that does not like it answers with a challenge that says
 //! why, and waits for one more message before it says no.
 
 /// A mechanism of SASL (RFC 4422) that takes an access token.
@@ -52,6 +52,12 @@ impl Mechanism {
     }
 }
 
+/// The only message of the mechanism PLAIN (RFC 4616 section 2), before base64: no identity beside
+/// the one that logs in. Contains the password.
+pub fn plain(username: &str, password: &str) -> String {
+    format!("\0{username}\0{password}")
+}
+
 /// Why a server does not take the token: the `status` of its challenge (RFC 7628 section 3.2.2).
 pub fn reason(challenge: &[u8]) -> Option<String> {
     let text: serde_json::Value = serde_json::from_slice(challenge).ok()?;
@@ -72,6 +78,7 @@ mod tests {
             message(Mechanism::OauthBearer),
             "n,a=d=2Ce=3Dsk,\x01host=mx\x01port=993\x01auth=Bearer tok\x01\x01"
         );
+        assert_eq!(plain("desk", "pass word"), "\0desk\0pass word");
         assert_eq!(message(Mechanism::Xoauth2), "user=d,e=sk\x01auth=Bearer tok\x01\x01");
     }
 

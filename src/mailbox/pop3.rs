@@ -1,7 +1,12 @@
 //! POP3 (RFC 1939) with CAPA and PIPELINING (RFC 2449), STLS (RFC 2595) and AUTH (RFC 5034).
 //!
-//! Architecture invariant: a message is named by its UIDL and never by its number alone, and its
-//! deletion is claimed only after the server's answer to QUIT.
+//! The final dot bounds a message (RFC 1939 section 3), never its size in LIST: servers round and
+//! estimate it. UIDL is optional (section 7): without it a message has a name for this session only,
+//! and the ledger knows it again by its bytes.
+//!
+//! Architecture invariant: a message is named by its UIDL and never by its number alone, except
+//! within the one session in which its number cannot change; and its deletion is claimed only after
+//! the server's answer to QUIT.
 
 mod listing;
 
@@ -19,6 +24,7 @@ use super::wire::Wire;
 use super::words::{repeatable, repeatable_without};
 use super::{
     Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, PAGE_MAILS_MAX, Scope, Woken,
+    room_bytes,
 };
 use crate::core::config::{AfterFetch, Security};
 use crate::core::sasl::{self, Mechanism};
@@ -34,6 +40,13 @@ const COMMANDS_AHEAD_MAX: usize = 50;
 const LISTED_BYTES: u64 = 80;
 /// Bytes of answer read to get at a header; a server that sends more is given up.
 const TOP_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes beyond what is allowed that are read past of a message that is larger than announced. POP3
+/// has no way to stop it but the end of the session.
+const DROPPED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Why a mailbox without UIDL can only be emptied.
+const NO_UIDL: &str = "the server has no UIDL (RFC 1939 section 7), so mails cannot be told apart \
+                       from one session to the next: declare `afterFetch: delete` and \
+                       `since: all`, have UIDL enabled on the server, or use IMAP";
 /// Lines in the answer to CAPA.
 const CAPABILITIES_MAX: usize = 100;
 /// RFC 5034 section 4: AUTH with its first message may have this many bytes with the line end;
@@ -45,8 +58,8 @@ const CHALLENGES_MAX: usize = 2;
 /// A session with one mailbox.
 pub struct Pop3 {
     wire: Wire,
-    /// Whether commands may be sent ahead of their answers.
-    pipelining: bool,
+    /// What the server can; `None` if it does not say.
+    capabilities: Option<BTreeSet<String>>,
     /// What lay there at the last look and was not handed out yet.
     listed: listing::Listed,
     /// Numbers of the messages marked as deleted in this session.
@@ -62,9 +75,8 @@ pub async fn open(target: Target<'_>) -> Result<Pop3, MailboxError> {
     }
     login(&mut wire, &target).await?;
     let capabilities = capabilities(&mut wire).await?;
-    let pipelining = capabilities.contains("PIPELINING");
     let listed = listing::Listed::default();
-    Ok(Pop3 { wire, pipelining, listed, deleted: BTreeSet::new() })
+    Ok(Pop3 { wire, capabilities, listed, deleted: BTreeSet::new() })
 }
 
 /// STLS (RFC 2595 section 4). Ends before any credential if the server does not go along.
@@ -103,6 +115,11 @@ async fn login(wire: &mut Wire, target: &Target<'_>) -> Result<(), MailboxError>
         let line = wire.line().await?;
         let words = match outcome(&line) {
             Outcome::Ok(_) => continue,
+            Outcome::Refused(_)
+                if step == "USER" && wire.stream().is_private() && offers_plain(wire).await? =>
+            {
+                return login_with_plain(wire, &target.username, secret).await;
+            }
             Outcome::Refused(words) => repeatable_without(secret, &words),
             Outcome::Neither => return Err(no_answer(step)),
         };
@@ -115,16 +132,66 @@ async fn login(wire: &mut Wire, target: &Target<'_>) -> Result<(), MailboxError>
     Ok(())
 }
 
+/// Whether the server takes a password by AUTH PLAIN.
+async fn offers_plain(wire: &mut Wire) -> Result<bool, MailboxError> {
+    let capabilities = capabilities(wire).await?.unwrap_or_default();
+    Ok(mechanisms(&capabilities).any(|name| name == "PLAIN"))
+}
+
+/// The mechanisms of SASL that a server offers (RFC 5034 section 3).
+fn mechanisms(capabilities: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    let offered = capabilities.iter().filter_map(|line| line.strip_prefix("SASL "));
+    offered.flat_map(str::split_whitespace)
+}
+
+/// AUTH PLAIN (RFC 5034, RFC 4616), where the server has no USER.
+async fn login_with_plain(
+    wire: &mut Wire,
+    username: &str,
+    password: &str,
+) -> Result<(), MailboxError> {
+    let message = SecretString::from(sasl::plain(username, password));
+    let response = SecretString::from(STANDARD.encode(message.expose_secret()));
+    wire.begin("AUTH", 0);
+    send_auth(wire, "PLAIN", response.expose_secret()).await?;
+    match reply(wire).await? {
+        Reply::Ok => Ok(()),
+        Reply::Challenge(_) => Err(MailboxError::Protocol("server does not stop asking".into())),
+        Reply::Refused(words) => {
+            let said = words.replace(response.expose_secret(), "***");
+            let said = repeatable_without(password, &said);
+            Err(if is_busy(&words) {
+                MailboxError::Refused { command: "login", message: said }
+            } else {
+                MailboxError::Login(said)
+            })
+        }
+    }
+}
+
+/// Sends the first message of a mechanism, with the command where it fits into its line.
+async fn send_auth(wire: &mut Wire, mechanism: &str, response: &str) -> Result<(), MailboxError> {
+    let whole = format!("AUTH {mechanism} {response}\r\n");
+    if whole.len() <= AUTH_BYTES_MAX {
+        return wire.send(whole.as_bytes()).await;
+    }
+    wire.send(format!("AUTH {mechanism}\r\n").as_bytes()).await?;
+    match reply(wire).await? {
+        Reply::Challenge(_) => wire.send(format!("{response}\r\n").as_bytes()).await,
+        Reply::Ok => Err(no_answer("AUTH")),
+        Reply::Refused(words) => Err(MailboxError::Login(repeatable(&words))),
+    }
+}
+
 /// AUTH (RFC 5034) with an access token.
 async fn login_with_token(
     wire: &mut Wire,
     target: &Target<'_>,
     token: &SecretString,
 ) -> Result<(), MailboxError> {
-    let capabilities = capabilities(wire).await?;
-    let offered = capabilities.iter().find_map(|line| line.strip_prefix("SASL "));
-    let names: Vec<&str> = offered.unwrap_or_default().split_whitespace().collect();
-    let Some(mechanism) = Mechanism::choose(|name| names.contains(&name)) else {
+    let capabilities = capabilities(wire).await?.unwrap_or_default();
+    let offered = |name: &str| mechanisms(&capabilities).any(|offered| offered == name);
+    let Some(mechanism) = Mechanism::choose(offered) else {
         return Err(MailboxError::Login(
             "server takes no access token on this connection (neither OAUTHBEARER nor XOAUTH2)"
                 .into(),
@@ -133,17 +200,7 @@ async fn login_with_token(
     let response = target.initial_response(mechanism, token);
     let response = response.expose_secret();
     wire.begin("AUTH", 0);
-    let whole = format!("AUTH {} {response}\r\n", mechanism.name());
-    if whole.len() <= AUTH_BYTES_MAX {
-        wire.send(whole.as_bytes()).await?;
-    } else {
-        wire.send(format!("AUTH {}\r\n", mechanism.name()).as_bytes()).await?;
-        match reply(wire).await? {
-            Reply::Challenge(_) => wire.send(format!("{response}\r\n").as_bytes()).await?,
-            Reply::Ok => return Err(no_answer("AUTH")),
-            Reply::Refused(words) => return Err(MailboxError::Login(repeatable(&words))),
-        }
-    }
+    send_auth(wire, mechanism.name(), response).await?;
     let mut reason = None;
     for _ in 0..CHALLENGES_MAX {
         match reply(wire).await? {
@@ -194,15 +251,17 @@ fn is_busy(words: &str) -> bool {
     ["[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]"].iter().any(|code| words.starts_with(code))
 }
 
-/// What the server can; nothing if it does not know CAPA.
-async fn capabilities(wire: &mut Wire) -> Result<BTreeSet<String>, MailboxError> {
+/// What the server can; `None` if it does not know CAPA.
+async fn capabilities(wire: &mut Wire) -> Result<Option<BTreeSet<String>>, MailboxError> {
     let mut offered = BTreeSet::new();
     let reading = each_line(wire, "CAPA", CAPABILITIES_MAX, |line| {
-        offered.insert(line.trim().to_ascii_uppercase());
+        let words: Vec<String> = line.split_whitespace().map(str::to_ascii_uppercase).collect();
+        offered.insert(words.join(" "));
         Ok(())
     });
     match reading.await {
-        Ok(()) | Err(MailboxError::Refused { .. }) => Ok(offered),
+        Ok(()) => Ok(Some(offered)),
+        Err(MailboxError::Refused { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -210,8 +269,17 @@ async fn capabilities(wire: &mut Wire) -> Result<BTreeSet<String>, MailboxError>
 #[async_trait]
 impl Mailbox for Pop3 {
     async fn look(&mut self, _scope: Scope) -> Result<(), MailboxError> {
-        self.listed = listing::read(&mut self.wire).await?;
+        let uidl = self.capabilities.as_ref().map(|offered| offered.contains("UIDL"));
+        self.listed = listing::read(&mut self.wire, uidl).await?;
         Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.listed.is_complete()
+    }
+
+    fn names_end(&self) -> Option<&'static str> {
+        self.listed.names_end().then_some(NO_UIDL)
     }
 
     async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {
@@ -227,14 +295,19 @@ impl Mailbox for Pop3 {
         entries: &[Entry],
         max_size_bytes: u64,
     ) -> Result<Vec<Fetched>, MailboxError> {
-        let ahead = if self.pipelining { COMMANDS_AHEAD_MAX } else { 1 };
+        let mut room = room_bytes(entries, max_size_bytes);
         let mut fetched = Vec::with_capacity(entries.len());
-        for chunk in entries.chunks(ahead) {
-            let commands: String = chunk.iter().map(|e| retrieval(e, max_size_bytes)).collect();
+        for chunk in entries.chunks(self.ahead()) {
+            let named = chunk.iter().filter(|entry| is_named(entry));
+            let commands: String = named.map(|e| retrieval(e, max_size_bytes)).collect();
             self.wire.begin("RETR", 0);
             self.wire.send(commands.as_bytes()).await?;
             for entry in chunk {
-                fetched.push(self.receive(entry, max_size_bytes).await?);
+                fetched.push(if is_named(entry) {
+                    self.receive(entry, max_size_bytes, &mut room).await?
+                } else {
+                    Fetched::Missing
+                });
             }
         }
         Ok(fetched)
@@ -270,26 +343,40 @@ impl Mailbox for Pop3 {
 }
 
 impl Pop3 {
+    /// Commands that may be sent ahead of their answers (RFC 2449 section 6.6).
+    fn ahead(&self) -> usize {
+        let offered = self.capabilities.as_ref();
+        let pipelining = offered.is_some_and(|offered| offered.contains("PIPELINING"));
+        if pipelining { COMMANDS_AHEAD_MAX } else { 1 }
+    }
+
+    /// Receives a message up to its final dot. It is kept as long as there is room for it.
     async fn receive(
         &mut self,
         entry: &Entry,
         max_size_bytes: u64,
+        room: &mut u64,
     ) -> Result<Fetched, MailboxError> {
-        let size = entry.size_bytes.unwrap_or(0);
-        if size > max_size_bytes {
+        if let Some(size) = entry.size_bytes.filter(|size| *size > max_size_bytes) {
             return self.receive_header(size).await;
         }
-        self.wire.begin("RETR", size);
+        self.wire.begin("RETR", 0);
         if !is_given(&mut self.wire, "RETR").await? {
             return Ok(Fetched::Missing);
         }
+        let size = entry.size_bytes.unwrap_or(0);
         let mut mail = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(RESERVED_BYTES));
-        let length = body(&mut self.wire, &mut mail, max_size_bytes, max_size_bytes).await?;
-        if length < size {
-            return Err(MailboxError::Protocol(format!(
-                "message was announced with {size} bytes and came with {length}"
-            )));
+        let keep_max = max_size_bytes.min(*room);
+        let read_max = max_size_bytes.saturating_add(DROPPED_BYTES_MAX);
+        let length = body(&mut self.wire, &mut mail, keep_max, read_max).await?;
+        if length > read_max {
+            let location = entry.location.clone();
+            return Err(MailboxError::TooLong { location, at_least: length });
         }
+        if length > keep_max {
+            return Ok(Fetched::Larger { size_bytes: Some(length) });
+        }
+        *room -= length;
         Ok(Fetched::Mail(mail))
     }
 
@@ -298,22 +385,29 @@ impl Pop3 {
         let mut header = Vec::new();
         // TOP is optional (RFC 1939 section 7): without it there is no header.
         if is_given(&mut self.wire, "TOP").await? {
-            body(&mut self.wire, &mut header, HEADER_BYTES_MAX, TOP_BYTES_MAX).await?;
+            let length = body(&mut self.wire, &mut header, HEADER_BYTES_MAX, TOP_BYTES_MAX).await?;
+            if length > TOP_BYTES_MAX {
+                let message = format!("answer to TOP has more than {TOP_BYTES_MAX} bytes");
+                return Err(MailboxError::Protocol(message));
+            }
         }
         Ok(Fetched::Oversize { header, size_bytes })
     }
 
     async fn delete(&mut self, entries: &[Entry]) -> Result<(), MailboxError> {
-        let due: Vec<&Entry> =
-            entries.iter().filter(|entry| !self.deleted.contains(&entry.handle)).collect();
-        let ahead = if self.pipelining { COMMANDS_AHEAD_MAX } else { 1 };
-        for chunk in due.chunks(ahead) {
-            // First what lies under these numbers, then the deletion.
-            let asked: String = chunk.iter().map(|e| format!("UIDL {}\r\n", e.handle)).collect();
-            self.wire.begin("UIDL", 0);
-            self.wire.send(asked.as_bytes()).await?;
-            for entry in chunk {
-                self.check_name(entry).await?;
+        let is_due = |entry: &&Entry| is_named(entry) && !self.deleted.contains(&entry.handle);
+        let due: Vec<&Entry> = entries.iter().filter(is_due).collect();
+        for chunk in due.chunks(self.ahead()) {
+            // First what lies under these numbers, then the deletion. Without UIDL it is the same
+            // session, in which no number changes (RFC 1939 section 5).
+            if !self.listed.names_end() {
+                let asked: String =
+                    chunk.iter().map(|e| format!("UIDL {}\r\n", e.handle)).collect();
+                self.wire.begin("UIDL", 0);
+                self.wire.send(asked.as_bytes()).await?;
+                for entry in chunk {
+                    self.check_name(entry).await?;
+                }
             }
             let asked: String = chunk.iter().map(|e| format!("DELE {}\r\n", e.handle)).collect();
             self.wire.begin("DELE", 0);
@@ -337,6 +431,11 @@ impl Pop3 {
             entry.handle
         )))
     }
+}
+
+/// Whether the message has a name and a number by which it can be asked for.
+fn is_named(entry: &Entry) -> bool {
+    entry.handle != listing::UNNAMED
 }
 
 /// Room reserved for a message before its first byte; a server may announce what it likes.
@@ -417,7 +516,8 @@ async fn each_line(
             )));
         }
         count += 1;
-        on(std::str::from_utf8(&line).map_err(|_| no_answer(command))?)?;
+        // An odd byte in one line concerns one message.
+        on(&String::from_utf8_lossy(&line))?;
     }
 }
 
@@ -432,7 +532,7 @@ fn listed<T: std::str::FromStr>(line: &str, step: &str) -> Result<(u32, T), Mail
 }
 
 /// Reads a message up to the final dot, dots unstuffed (RFC 1939 section 3). Keeps `keep_max`
-/// bytes, reads `read_max`; gives back how many there were.
+/// bytes and stops after `read_max`; gives back how many there were.
 async fn body(
     wire: &mut Wire,
     into: &mut Vec<u8>,
@@ -448,10 +548,9 @@ async fn body(
         wire.consume(consumed);
         kept += (into.len() - before) as u64;
         into.truncate(usize::try_from(keep_max).unwrap_or(usize::MAX));
+        wire.extend(consumed);
         if kept > read_max {
-            return Err(MailboxError::Protocol(format!(
-                "message is longer than announced: more than {read_max} bytes"
-            )));
+            return Ok(kept);
         }
         if dots.ended {
             return Ok(kept);
@@ -566,7 +665,5 @@ mod tests {
         assert_eq!(listed::<u64>("1 120", "LIST").unwrap(), (1, 120));
         assert_eq!(listed::<String>("2 QhdPYR:00WBw1Ph7x7", "UIDL").unwrap().1.len(), 18);
         assert!(listed::<u64>("1", "LIST").is_err());
-        assert!(listed::<u64>("4294967296 1", "LIST").is_err());
-        assert!(listed::<u64>("1 99999999999999999999999", "LIST").is_err());
     }
 }

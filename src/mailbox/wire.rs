@@ -43,6 +43,13 @@ impl Wire {
         self.deadline = Instant::now() + time_for(self.timeout, bytes);
     }
 
+    /// Gives the step the time for this many bytes that came beside those it was begun with. Time
+    /// is given for what is there, not for what was announced.
+    pub fn extend(&mut self, bytes: usize) {
+        let micros = bytes as u64 * 1_000_000 / TRANSFER_BYTES_PER_SECOND_MIN;
+        self.deadline += Duration::from_micros(micros);
+    }
+
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), MailboxError> {
         let stream = self.io.get_mut();

@@ -14,6 +14,7 @@ mod link;
 mod opening;
 mod pace;
 mod report;
+mod sizes;
 mod take;
 mod telling;
 mod transfer;
@@ -41,6 +42,7 @@ use crate::store::{Listed, StoreError};
 use opening::{LATE_AFTER, opening};
 use pace::wait_at_most;
 use report::protocol;
+pub use sizes::Sizes;
 use telling::Telling;
 pub use ungiven::Ungiven;
 
@@ -56,6 +58,10 @@ pub struct Poller {
     pub compared: Option<Timestamp>,
     /// Mails that the server lists and does not give.
     pub ungiven: Ungiven,
+    /// Mails that are larger than the server announces.
+    pub sizes: Sizes,
+    /// Whether it was said that deleted mails stay in the folder.
+    pub warned_of_marked: bool,
     /// Mails of the present page that it did not give.
     pub missing: Vec<Entry>,
     /// Sessions that failed since the last one that did not.
@@ -227,7 +233,7 @@ impl Poller {
     ) -> Result<Vec<Location>, Ended> {
         let began = Instant::now();
         self.link(account, mailbox).await?;
-        step(&self.stop, mailbox.look(scope)).await?;
+        self.look(account, mailbox, scope).await?;
         faultpoint!("listed");
         let mut listed = self.is_to_compare(scope).then(Listed::default);
         let mut telling = Telling::new(account);
@@ -242,9 +248,11 @@ impl Poller {
             }
             taken += self.take_page(account, mailbox, page, &mut telling).await?;
         }
-        if let Some(listed) = listed {
+        // What an incomplete look leaves out is not gone.
+        if let Some(listed) = listed.filter(|_| mailbox.is_complete()) {
             self.compare(account, listed).await?;
         }
+        self.warn_of_marked(account, mailbox);
         if taken > 0 {
             let seconds = began.elapsed().as_secs_f64();
             tracing::info!(account = account.name, mails = taken, seconds, "mailbox read");

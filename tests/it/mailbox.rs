@@ -1,5 +1,7 @@
 //! Every way in which a mail server can fail us, each answered by the right error.
 
+mod odd;
+mod plain;
 mod weak;
 
 use std::time::Duration;
@@ -127,7 +129,7 @@ struct Way {
 }
 
 /// Together they say everything that we say to an IMAP server in plain text.
-fn ways() -> [Way; 5] {
+fn ways() -> [Way; 6] {
     let way = |offered, after, commands| Way { offered, after, commands };
     let done = || AfterFetch::Move("Done".into());
     [
@@ -136,6 +138,7 @@ fn ways() -> [Way; 5] {
         way("UIDPLUS MOVE", done(), &["UID MOVE"]),
         way("UIDPLUS", done(), &imap::COPY),
         way("", done(), imap::COPY.split_last().unwrap().1),
+        way("", AfterFetch::Delete, &imap::REMOVE),
     ]
 }
 
@@ -216,7 +219,8 @@ async fn imap_says_on_each_way_what_is_tried_below() {
         let mut said: Vec<&str> = heard.lines().collect();
         said.iter_mut().for_each(|line| *line = line.split_once(' ').map_or(*line, |(_, it)| it));
         let known = |line: &&str| {
-            imap::SESSION.iter().chain(way.commands).any(|command| line.starts_with(command))
+            let commands = imap::SESSION.iter().chain(&imap::REMOVE).chain(way.commands);
+            commands.copied().any(|command| line.starts_with(command))
         };
         assert_eq!(said.iter().find(|line| !known(line)), None, "{:?}: {heard}", way.offered);
         for command in way.commands {
@@ -236,6 +240,8 @@ async fn imap_no_and_bad_to_each_command() {
         for command in way.commands {
             let (no, bad) = match *command {
                 "LOGIN" => ("login", "refused"),
+                // Whose the marked messages are is not known: they stay.
+                "UID SEARCH DELETED" => ("nothing", "nothing"),
                 other => (refusal(other), refusal(other)),
             };
             check_way(&way, command, say("%T NO not now\r\n"), no).await;
@@ -270,7 +276,6 @@ async fn imap_nonsense_at_each_command() {
         for command in way.commands {
             check_way(&way, command, say("A999 OK done\r\n"), "protocol").await;
             check_way(&way, command, say("HTTP/1.1 400 Bad Request\r\n"), "protocol").await;
-            check_way(&way, command, say("* 1 FETCH (((\r\n"), "protocol").await;
             check_way(&way, command, say(&bomb), "protocol").await;
             check_way(&way, command, say(&later), "protocol").await;
             check_way(&way, command, say(large), "protocol").await;
@@ -328,30 +333,22 @@ async fn imap_folder_without_validity() {
 
 #[tokio::test]
 async fn imap_wrong_bodies() {
-    let [one, two] = imap::MAILS;
-    let (a, b) = (one.len(), two.len());
+    let [one, _] = imap::MAILS;
+    let a = one.len();
     for answer in [
         // Another UID than asked for.
         format!("* 1 FETCH (UID 99 RFC822.SIZE {a} BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
-        // None at all.
-        format!("* 1 FETCH (RFC822.SIZE {a} BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
         // One twice.
         format!(
             "* 1 FETCH (UID 11 BODY[] {{{a}}}\r\n{one})\r\n\
              * 1 FETCH (UID 11 BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"
         ),
         format!("* 1 FETCH (UID 11 BODY[] {{{a}}}\r\n{one} BODY[] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
-        // The other message's bytes.
-        format!("* 1 FETCH (UID 11 RFC822.SIZE {b} BODY[] {{{b}}}\r\n{two})\r\n%T OK\r\n"),
-        // Shorter and longer than announced.
-        "* 1 FETCH (UID 11 BODY[] {3}\r\nabc)\r\n%T OK\r\n".to_owned(),
-        format!("* 1 FETCH (UID 11 BODY[] {{{}}}\r\n{one}xxxx)\r\n%T OK\r\n", a + 4),
         // Another part.
         format!("* 1 FETCH (UID 11 BODY[HEADER] {{{a}}}\r\n{one})\r\n%T OK\r\n"),
         format!("* 1 FETCH (UID 11 BODY[]<5> {{{a}}}\r\n{one})\r\n%T OK\r\n"),
-        // Literals that are longer or shorter than their bytes.
+        // A literal that is shorter than its bytes.
         format!("* 1 FETCH (UID 11 BODY[] {{{}}}\r\n{one})\r\n%T OK\r\n", a - 1),
-        "* 1 FETCH (UID 4294967296)\r\n%T OK\r\n".to_owned(),
     ] {
         check(Protocol::Imap, "UID FETCH 11:12", say(&answer), "protocol").await;
     }
@@ -364,13 +361,6 @@ async fn imap_wrong_bodies() {
 async fn imap_wrong_listings() {
     let twice = "* 1 FETCH (UID 11 RFC822.SIZE 5)\r\n* 2 FETCH (UID 11 RFC822.SIZE 5)\r\n%T OK\r\n";
     check(Protocol::Imap, "FETCH 1:", say(twice), "protocol").await;
-    let over = "* 1 FETCH (UID 11 RFC822.SIZE 99999999999)\r\n%T OK\r\n";
-    check(Protocol::Imap, "FETCH 1:", say(over), "protocol").await;
-    let none = "* 1 FETCH (UID 0 RFC822.SIZE 5)\r\n%T OK\r\n";
-    check(Protocol::Imap, "FETCH 1:", say(none), "protocol").await;
-    let incomplete = "* 1 FETCH (UID 11 RFC822.SIZE 5)\r\n%T OK\r\n";
-    check(Protocol::Imap, "FETCH 1:", say(incomplete), "protocol").await;
-    check(Protocol::Imap, "FETCH 1:", say("%T OK\r\n"), "protocol").await;
 }
 
 /// Messages of a mailbox that no test holds in memory twice.
@@ -556,7 +546,10 @@ async fn imap_deletes_only_what_it_was_told_to() {
     for (offered, expected) in [
         ("UIDPLUS MOVE", "UID STORE 11:12 +FLAGS.SILENT (\\Deleted)\r\nA9 UID EXPUNGE 11:12\r\n"),
         ("MOVE", "UID MOVE 11:12 \"Papierkorb\"\r\n"),
-        ("", "UID STORE 11:12 +FLAGS.SILENT (\\Deleted)\r\nA9 LOGOUT\r\n"),
+        (
+            "",
+            "UID STORE 11:12 +FLAGS.SILENT (\\Deleted)\r\nA9 UID SEARCH DELETED\r\nA10 EXPUNGE\r\n",
+        ),
     ] {
         let server = imap::with_folders(offered).start().await;
         let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
@@ -564,7 +557,7 @@ async fn imap_deletes_only_what_it_was_told_to() {
         assert_eq!(fetched, mails(imap::MAILS));
         let heard = server.heard().plain;
         assert!(heard.contains(expected), "{offered}: {heard}");
-        assert!(!heard.contains(" EXPUNGE\r\n"), "a bare EXPUNGE: {heard}");
+        assert_eq!(heard.contains(" EXPUNGE\r\n"), offered.is_empty(), "a bare EXPUNGE: {heard}");
     }
 }
 
@@ -709,14 +702,8 @@ async fn pop3_answers_without_end() {
 
 #[tokio::test]
 async fn pop3_wrong_answers() {
-    // Shorter than announced.
-    check(Protocol::Pop3, "RETR 1", say("+OK\r\nSubject: o\r\n.\r\n"), "protocol").await;
     let twice = "+OK\r\n1 same\r\n2 same\r\n.\r\n";
     check(Protocol::Pop3, "UIDL", say(twice), "protocol").await;
-    let long = format!("+OK\r\n1 {}\r\n.\r\n", "u".repeat(513));
-    check(Protocol::Pop3, "UIDL", say(&long), "protocol").await;
-    check(Protocol::Pop3, "UIDL", say("+OK\r\n1\r\n.\r\n"), "protocol").await;
-    check(Protocol::Pop3, "LIST", say("+OK\r\n1 -5\r\n.\r\n"), "protocol").await;
     // Another message than the one that was fetched lies under this number.
     check(Protocol::Pop3, "UIDL 1", say("+OK 1 id-other\r\n"), "protocol").await;
 }
@@ -725,6 +712,7 @@ async fn pop3_wrong_answers() {
 async fn pop3_long_unique_ids_are_taken() {
     let id = "u".repeat(512);
     let behaviour = pop3::proper()
+        .but("LIST", say("+OK\r\n1 17\r\n.\r\n"))
         .but("UIDL", say(&format!("+OK\r\n1 {id}\r\n.\r\n")))
         .but("UIDL 1", say(&format!("+OK 1 {id}\r\n")));
     let fetched = work_plainly(Protocol::Pop3, behaviour, SECONDS).await.unwrap();

@@ -18,6 +18,8 @@ const STARTTLS: &str =
     "the server offers no STARTTLS here; is the type ending in `s` meant, with its port?";
 const FILES: &str = "are the paths under `tls` right?";
 const PASSWORD: &str = "are `username` and the secret behind `password` right?";
+const NO_MECHANISM: &str =
+    "have LOGIN or AUTH=PLAIN enabled on the server, or declare `oauth2` if it takes access tokens";
 const TOKEN: &str = "may this token open this mailbox? Compare `username`, the scopes, and what the provider allows";
 const SECRET: &str = "is the reference right, and may we read it? `{secret: NAME}` lies in the directory --secrets-dir";
 const FOLDER: &str = "is `folder` written as the server names it, and is it in this mailbox?";
@@ -43,11 +45,16 @@ pub(super) fn of_mailbox(error: &MailboxError, token: bool) -> (&'static str, &'
         MailboxError::Tls { reason: "starttls", .. } => ("tls", STARTTLS),
         MailboxError::Tls { reason: "files", .. } => ("tls", FILES),
         MailboxError::Tls { .. } => ("tls", TYPE),
+        MailboxError::Login(words) if words.contains("does not allow LOGIN") => {
+            ("login", NO_MECHANISM)
+        }
         MailboxError::Login(_) => ("login", if token { TOKEN } else { PASSWORD }),
         MailboxError::Secret(_) => ("secret", SECRET),
         MailboxError::Folder(_) => ("folder", FOLDER),
         MailboxError::Timeout(_) | MailboxError::Lost(_) => ("protocol", TYPE),
-        MailboxError::Protocol(_) => ("protocol", "is it such a server at all? Compare `type`"),
+        MailboxError::Protocol(_) | MailboxError::TooLong { .. } => {
+            ("protocol", "is it such a server at all? Compare `type`")
+        }
         MailboxError::Busy { .. } => ("protocol", "the service wants to be left alone for a while"),
         MailboxError::Refused { .. } => ("protocol", "the server's own words say why"),
         MailboxError::Unsupported(_) => ("protocol", "choose another `type`"),

@@ -1,22 +1,36 @@
-//! Stands between the connection and the IMAP parser and bounds what a server can make it do.
+//! Stands between the connection and the IMAP parser: frames each answer, bounds it, and hands on
+//! only what the parser reads safely.
 //!
-//! The parser recurses at each parenthesis and reserves a literal's announced size at once; a line
-//! without end it parses again at every read. The guard sees each byte before it does.
+//! The parser recurses at each parenthesis, reserves a literal's announced size at once, reads a
+//! line without end again at every read, and panics at some answers (`INTERNALDATE NIL`). One
+//! attribute that it cannot read costs the whole session. So the guard reads each answer first:
+//! FETCH is written anew ([`super::rewrite`]), answers that no command of ours calls for are
+//! replaced by an empty `* OK`, and all other lines pass with their text made valid UTF-8.
 //!
-//! Architecture invariant: the guard changes nothing; it passes bytes on or ends the connection.
+//! Architecture invariant: the parser sees an answer only when it is complete and bounded; bytes
+//! of a message pass unchanged or not at all.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::rewrite::{self, Dropped};
+
 /// Longest answer without its literals. A `FLAGS` or `LIST` line is far below.
 pub const LINE_BYTES_MAX: usize = 256 * 1024;
-/// Largest literal: a piece of a message, which is at most 1 MiB.
+/// Largest literal that is kept, and all literals of one answer together: a piece of a message.
 pub const LITERAL_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest literal that is read past, so that a message that is larger than announced does not
+/// cost the session. A server that sends more is given up.
+pub const DROPPED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Deepest nesting of parentheses. What we ask for needs three.
 pub const DEPTH_MAX: u32 = 20;
+/// Bytes read from the connection at a time.
+const READ_BYTES: usize = 16 * 1024;
+/// Larger buffers are given back once they are empty: most sessions only wait.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// What a server did that no server should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +38,8 @@ pub enum Excess {
     /// A line over [`LINE_BYTES_MAX`].
     #[error("a line of more than {LINE_BYTES_MAX} bytes")]
     Line,
-    /// A literal over [`LITERAL_BYTES_MAX`].
-    #[error("a literal of more than {LITERAL_BYTES_MAX} bytes")]
+    /// A literal over [`DROPPED_BYTES_MAX`].
+    #[error("a literal of more than {DROPPED_BYTES_MAX} bytes")]
     Literal,
     /// Parentheses deeper than [`DEPTH_MAX`].
     #[error("parentheses nested more than {DEPTH_MAX} deep")]
@@ -36,19 +50,51 @@ pub enum Excess {
 #[derive(Debug)]
 pub struct Guard<T> {
     io: T,
-    watch: Watch,
+    frame: Frame,
+    /// Bytes received until now.
+    received: u64,
+    /// Why nothing more is read.
+    ended: Option<Result<(), Excess>>,
+    buffer: Box<[u8]>,
 }
 
 impl<T> Guard<T> {
     /// Watches this connection.
     pub fn new(io: T) -> Guard<T> {
-        Guard { io, watch: Watch::default() }
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Guard { io, frame: Frame::default(), received: 0, ended: None, buffer }
     }
 
     /// The connection.
     pub fn get_ref(&self) -> &T {
         &self.io
     }
+
+    /// Whether a literal that is too large to be read past has ended the session.
+    pub fn ended_at_literal(&self) -> bool {
+        self.ended == Some(Err(Excess::Literal))
+    }
+
+    /// Bytes received until now, also those that were dropped.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+}
+
+/// The current answer, as far as it was read, and what may be handed on.
+#[derive(Debug, Default)]
+struct Frame {
+    /// Complete answers for the parser.
+    out: Vec<u8>,
+    /// How much of it was handed on.
+    passed: usize,
+    /// The current answer with the literals that are kept.
+    answer: Vec<u8>,
+    /// Literals of it that were dropped.
+    dropped: Vec<Dropped>,
+    /// Bytes of its literals that were kept.
+    kept: u64,
+    watch: Watch,
 }
 
 /// How far the current answer has been read.
@@ -56,10 +102,10 @@ impl<T> Guard<T> {
 struct Watch {
     /// Bytes of the current literal still to come.
     literal: u64,
+    /// Whether they are dropped.
+    dropping: bool,
     /// Bytes of the current answer outside of literals.
     line: usize,
-    /// The first of them.
-    head: [u8; HEAD_BYTES],
     /// Open parentheses.
     depth: u32,
     /// Whether we are inside of a quoted string.
@@ -70,9 +116,6 @@ struct Watch {
     announced: Announced,
 }
 
-/// Enough for `* 4294967295 FETCH `.
-const HEAD_BYTES: usize = 19;
-
 /// A literal's announcement (RFC 3501 section 4.3), as far as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Announced {
@@ -82,56 +125,92 @@ enum Announced {
     Complete(u64),
 }
 
-impl Watch {
+impl Frame {
     fn see(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
-        while !bytes.is_empty() {
-            if self.literal > 0 {
-                let skipped = bytes.len().min(usize::try_from(self.literal).unwrap_or(usize::MAX));
-                self.literal -= skipped as u64;
-                bytes = &bytes[skipped..];
+        while let Some(first) = bytes.first() {
+            if self.watch.literal == 0 {
+                self.see_byte(*first)?;
+                bytes = &bytes[1..];
                 continue;
             }
-            self.see_byte(bytes[0])?;
-            bytes = &bytes[1..];
+            let length = usize::try_from(self.watch.literal).unwrap_or(usize::MAX);
+            let (literal, rest) = bytes.split_at(bytes.len().min(length));
+            self.watch.literal -= literal.len() as u64;
+            if !self.watch.dropping {
+                self.answer.extend_from_slice(literal);
+            }
+            bytes = rest;
         }
         Ok(())
     }
 
     fn see_byte(&mut self, byte: u8) -> Result<(), Excess> {
-        if let Some(place) = self.head.get_mut(self.line) {
-            *place = byte;
+        self.answer.push(byte);
+        self.watch.see(byte)?;
+        if byte != b'\n' {
+            return Ok(());
         }
+        match std::mem::take(&mut self.watch.announced) {
+            Announced::Complete(length) if has_literals(&self.answer) => self.begin_literal(length),
+            // Elsewhere `{5}` is ordinary text.
+            Announced::Complete(_) | Announced::Nothing | Announced::Digits(_) => {
+                self.complete();
+                Ok(())
+            }
+        }
+    }
+
+    /// The answer goes on after the literal: its length and depth go on counting.
+    fn begin_literal(&mut self, length: u64) -> Result<(), Excess> {
+        if length > DROPPED_BYTES_MAX {
+            return Err(Excess::Literal);
+        }
+        let is_kept = self.kept + length <= LITERAL_BYTES_MAX;
+        if is_kept {
+            self.kept += length;
+        } else {
+            self.dropped.push(Dropped { at: self.answer.len(), length });
+        }
+        (self.watch.literal, self.watch.dropping) = (length, !is_kept);
+        Ok(())
+    }
+
+    fn complete(&mut self) {
+        rewrite::answer(&self.answer, &self.dropped, &mut self.out);
+        empty(&mut self.answer);
+        self.dropped.clear();
+        (self.kept, self.watch) = (0, Watch::default());
+    }
+
+    /// What may be handed on.
+    fn rest(&self) -> &[u8] {
+        &self.out[self.passed..]
+    }
+
+    fn pass(&mut self, count: usize) {
+        self.passed += count;
+        if self.passed == self.out.len() {
+            self.passed = 0;
+            empty(&mut self.out);
+        }
+    }
+}
+
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT_BYTES_MAX);
+}
+
+impl Watch {
+    fn see(&mut self, byte: u8) -> Result<(), Excess> {
         self.line += 1;
         if self.line > LINE_BYTES_MAX {
             return Err(Excess::Line);
         }
         if byte == b'\n' {
-            return self.end_line();
+            return Ok(());
         }
         self.announced = self.announced.then(byte);
-        self.see_text(byte)
-    }
-
-    fn end_line(&mut self) -> Result<(), Excess> {
-        match std::mem::take(&mut self.announced) {
-            Announced::Complete(length) if length > LITERAL_BYTES_MAX => Err(Excess::Literal),
-            // The answer goes on after the literal: its length and depth go on counting. Only in
-            // a FETCH is a literal passed over unseen. Elsewhere the parser may take `{5}` for
-            // ordinary text, and what follows for an answer that we must look at.
-            Announced::Complete(length) => {
-                if is_fetch(&self.head) {
-                    self.literal = length;
-                }
-                Ok(())
-            }
-            Announced::Nothing | Announced::Digits(_) => {
-                *self = Watch::default();
-                Ok(())
-            }
-        }
-    }
-
-    fn see_text(&mut self, byte: u8) -> Result<(), Excess> {
         match (self.quoted, byte) {
             (true, _) if self.escaped => self.escaped = false,
             (true, b'\\') => self.escaped = true,
@@ -149,12 +228,11 @@ impl Watch {
     }
 }
 
-/// Whether an answer that begins so is a FETCH (RFC 3501 section 7.4.2).
-fn is_fetch(head: &[u8]) -> bool {
-    let Some(rest) = head.strip_prefix(b"* ") else { return false };
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let word = rest.get(digits..digits + 7);
-    digits > 0 && word.is_some_and(|word| word.eq_ignore_ascii_case(b" FETCH "))
+/// Whether an answer that begins so carries literals that we read: FETCH (RFC 3501 section 7.4.2)
+/// and the folder names of LIST (section 7.2.2).
+fn has_literals(answer: &[u8]) -> bool {
+    rewrite::is_fetch(answer)
+        || answer.get(..7).is_some_and(|head| head.eq_ignore_ascii_case(b"* LIST "))
 }
 
 impl Announced {
@@ -180,13 +258,31 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
-        match Pin::new(&mut this.io).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => {
-                let seen = this.watch.see(&buffer.filled()[before..]);
-                Poll::Ready(seen.map_err(io::Error::other))
+        loop {
+            let rest = this.frame.rest();
+            if !rest.is_empty() {
+                let count = rest.len().min(buffer.remaining());
+                buffer.put_slice(&rest[..count]);
+                this.frame.pass(count);
+                return Poll::Ready(Ok(()));
             }
-            other => other,
+            match this.ended {
+                Some(Ok(())) => return Poll::Ready(Ok(())),
+                Some(Err(excess)) => return Poll::Ready(Err(io::Error::other(excess))),
+                None => {}
+            }
+            let mut read = ReadBuf::new(&mut this.buffer);
+            ready!(Pin::new(&mut this.io).poll_read(context, &mut read))?;
+            let bytes = read.filled();
+            this.received += bytes.len() as u64;
+            if bytes.is_empty() {
+                // Half an answer tells the parser that the end came in the middle of one.
+                this.frame.out = std::mem::take(&mut this.frame.answer);
+                this.frame.passed = 0;
+                this.ended = Some(Ok(()));
+            } else if let Err(excess) = this.frame.see(bytes) {
+                this.ended = Some(Err(excess));
+            }
         }
     }
 }
@@ -216,9 +312,11 @@ mod tests {
     /// Whole, and byte by byte: where reads end must not matter.
     #[track_caller]
     fn check(bytes: &[u8], expected: Result<(), Excess>) {
-        assert_eq!(Watch::default().see(bytes), expected);
-        let mut watch = Watch::default();
-        assert_eq!(bytes.iter().try_for_each(|byte| watch.see(&[*byte])), expected);
+        let mut whole = Frame::default();
+        assert_eq!(whole.see(bytes), expected);
+        let mut frame = Frame::default();
+        assert_eq!(bytes.iter().try_for_each(|byte| frame.see(&[*byte])), expected);
+        assert_eq!(frame.out, whole.out);
     }
 
     #[test]
@@ -239,7 +337,7 @@ mod tests {
 
     #[test]
     fn nested_over_two_lines_with_a_literal_between() {
-        let answer = format!("* {}{{1}}\r\nx{}", "(".repeat(15), "(".repeat(15));
+        let answer = format!("* 1 FETCH {}{{1}}\r\nx{}", "(".repeat(15), "(".repeat(15));
         check(answer.as_bytes(), Err(Excess::Depth));
     }
 
@@ -260,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn literal_too_large() {
+    fn literal_too_large_to_be_read_past() {
         check(b"* 1 FETCH (BODY[] {400000000}\r\n", Err(Excess::Literal));
     }
 
@@ -270,12 +368,30 @@ mod tests {
     }
 
     #[test]
+    fn large_literal_is_read_past_and_its_length_is_handed_on() {
+        let length = LITERAL_BYTES_MAX + 1;
+        let mut frame = Frame::default();
+        frame.see(format!("* 1 FETCH (UID 7 BODY[] {{{length}}}\r\n").as_bytes()).unwrap();
+        let piece = vec![b'x'; 64 * 1024];
+        let mut left = length as usize;
+        while left > 0 {
+            frame.see(&piece[..left.min(piece.len())]).unwrap();
+            left = left.saturating_sub(piece.len());
+            assert!(frame.answer.capacity() < 4096 && frame.out.is_empty());
+        }
+        frame.see(b" FLAGS ())\r\n").unwrap();
+        let expected = format!("* 1 FETCH (UID 7 RFC822.SIZE {length} FLAGS () BODY[] NIL)\r\n");
+        assert_eq!(String::from_utf8_lossy(&frame.out), expected);
+    }
+
+    #[test]
     fn endless_line() {
         check(&vec![b'x'; LINE_BYTES_MAX + 1], Err(Excess::Line));
     }
 
     #[test]
     fn many_literals_in_one_answer() {
-        check("{0}\r\n".repeat(LINE_BYTES_MAX).as_bytes(), Err(Excess::Line));
+        let answer = format!("* 1 FETCH ({}", "{0}\r\n".repeat(LINE_BYTES_MAX));
+        check(answer.as_bytes(), Err(Excess::Line));
     }
 }

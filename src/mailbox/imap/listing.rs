@@ -5,17 +5,53 @@
 //! before and within them may vanish, and each moves the numbers behind it down by one: the server
 //! says so with EXPUNGE, and the place of the look follows.
 //!
-//! Architecture invariant: a page is complete, or it is an error.
+//! One message that is listed oddly keeps no other from us. Its UID is asked for once more, alone;
+//! one that has none even then becomes an entry that can be told apart by nothing but its place
+//! among such messages, and that `fetch` does not give.
+//!
+//! Architecture invariant: each message of a page is an entry, or the look counts as incomplete;
+//! absence from an incomplete look is evidence of nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
+
 use super::session::Allowance;
+use super::set::{UIDS_PER_COMMAND_MAX, set};
 use super::{Answer, Imap, MESSAGES_MAX, location};
+use crate::core::mail::Location;
 use crate::mailbox::{Entry, MailboxError, PAGE_MAILS_MAX, Scope};
 
 /// Bytes one message takes in the answer to a listing, generously.
 const LISTED_BYTES: u64 = 200;
+
+/// Handle of a message without UID. RFC 3501 section 9, `nz-number`: no message has this one.
+pub(super) const UNNAMED: u32 = 0;
+
+/// What the pages of a look left out.
+#[derive(Debug, Default)]
+pub(super) struct Unlisted {
+    /// Messages without UID.
+    unnamed: u32,
+    /// Whether there are more of which nothing is known.
+    others: bool,
+}
+
+impl Unlisted {
+    pub(super) fn is_none(&self) -> bool {
+        self.unnamed == 0 && !self.others
+    }
+}
+
+/// What the answers to a listing told of one message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    uid: Option<u32>,
+    size_bytes: Option<u64>,
+    seen: bool,
+    arrived: Option<Timestamp>,
+}
 
 /// How far a look has come, in message numbers as they are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +103,7 @@ impl Imap {
         self.session.place_mut().begin(scope, exists);
         if scope == Scope::All {
             self.last_uid = 0;
+            self.unlisted = Unlisted::default();
         }
     }
 
@@ -86,22 +123,82 @@ impl Imap {
     }
 
     async fn list(&mut self, numbers: RangeInclusive<u32>) -> Result<Vec<Entry>, MailboxError> {
-        let asked = numbers.clone().count() as u64;
         let vanished = self.session.expunged();
-        let mut found = BTreeMap::new();
-        self.list_into(&mut found, numbers, asked).await?;
-        let listed = found.len() as u64;
-        if listed < asked {
+        let mut lines = BTreeMap::new();
+        let range = format!("{}:{}", numbers.start(), numbers.end());
+        self.ask(&mut lines, &range, "UID RFC822.SIZE FLAGS INTERNALDATE", &numbers).await?;
+        let mut without = without_uid(&lines, &numbers);
+        if !without.is_empty() {
             // While it answers to FETCH a server may not say what vanished; now it may.
             self.session.command("NOOP", "NOOP", Allowance::default(), |_| Ok(())).await?;
+            if self.session.expunged() == vanished {
+                self.ask_again(&mut lines, &without, &numbers).await?;
+                without = without_uid(&lines, &numbers);
+            }
         }
-        // A server that leaves messages out would make us believe that they are gone.
-        if listed + (self.session.expunged() - vanished) < asked {
-            let message = format!("server listed {listed} of {asked} messages");
-            return Err(MailboxError::Protocol(message));
+        let mut found = BTreeMap::new();
+        for line in lines.into_values() {
+            let Some(uid) = line.uid else { continue };
+            if found.insert(uid, self.entry(uid, line)).is_some() {
+                return Err(MailboxError::Protocol(format!("UID {uid} is listed twice")));
+            }
         }
         self.check_order(&found)?;
-        Ok(found.into_values().collect())
+        let mut page: Vec<Entry> = found.into_values().collect();
+        page.extend(self.note_unlisted(&without, self.session.expunged() - vanished));
+        Ok(page)
+    }
+
+    fn entry(&self, uid: u32, line: Line) -> Entry {
+        Entry {
+            location: location(&self.folder, self.uid_validity, uid),
+            handle: uid,
+            size_bytes: line.size_bytes,
+            seen: line.seen,
+            arrived: line.arrived,
+        }
+    }
+
+    /// Messages without UID, as entries. What vanished meanwhile moves the numbers: then nothing
+    /// says which ones they are, and the next look finds out.
+    fn note_unlisted(&mut self, without: &[u32], vanished: u64) -> Vec<Entry> {
+        if vanished > 0 {
+            // As many as vanished are missing because of that.
+            self.unlisted.others |= without.len() as u64 > vanished;
+            return Vec::new();
+        }
+        let entries = without.iter().map(|number| {
+            self.unlisted.unnamed += 1;
+            let name =
+                format!("{};{};unlisted-{}", self.folder, self.uid_validity, self.unlisted.unnamed);
+            tracing::debug!(folder = self.folder, number, "the server lists a message without UID");
+            Entry {
+                location: Location(name),
+                handle: UNNAMED,
+                size_bytes: None,
+                seen: false,
+                arrived: None,
+            }
+        });
+        entries.collect()
+    }
+
+    /// Asks for the UIDs alone: an attribute that the server cannot give of a message keeps its
+    /// whole line from us.
+    async fn ask_again(
+        &mut self,
+        lines: &mut BTreeMap<u32, Line>,
+        without: &[u32],
+        numbers: &RangeInclusive<u32>,
+    ) -> Result<(), MailboxError> {
+        for some in without.chunks(UIDS_PER_COMMAND_MAX) {
+            let some = set(some.iter().copied());
+            match self.ask(lines, &some, "UID FLAGS", numbers).await {
+                Ok(()) | Err(MailboxError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// RFC 3501 section 2.3.1.1: UIDs ascend with the numbers. Where they do not, a page would
@@ -119,43 +216,39 @@ impl Imap {
     }
 
     /// Answers to FETCH are single lines, so this stays linear for large folders, where a SEARCH
-    /// answers with one line that the parser reads again and again.
-    async fn list_into(
+    /// answers with one line that the parser reads again and again. A change of flags that the
+    /// server announces by the way tells of the same message, and completes what is known of it.
+    async fn ask(
         &mut self,
-        found: &mut BTreeMap<u32, Entry>,
-        numbers: RangeInclusive<u32>,
-        asked: u64,
+        lines: &mut BTreeMap<u32, Line>,
+        which: &str,
+        what: &str,
+        numbers: &RangeInclusive<u32>,
     ) -> Result<(), MailboxError> {
+        let asked = numbers.clone().count() as u64;
         let allowance = Allowance { answers: asked * 2, bytes: asked * LISTED_BYTES };
-        let (folder, uid_validity) = (&self.folder, self.uid_validity);
-        let command = format!(
-            "FETCH {}:{} (UID RFC822.SIZE FLAGS INTERNALDATE)",
-            numbers.start(),
-            numbers.end()
-        );
+        let command = format!("FETCH {which} ({what})");
         self.session
             .command("FETCH", &command, allowance, |response| {
-                let Some(answer) = Answer::of(response)? else { return Ok(()) };
-                // A change of flags announced by the way has no size.
-                let (Some(uid), Some(size)) = (answer.uid, answer.size) else { return Ok(()) };
-                let entry = Entry {
-                    location: location(folder, uid_validity, uid),
-                    handle: uid,
-                    size_bytes: Some(size),
-                    seen: answer.seen,
-                    arrived: answer.arrived,
-                };
-                if found.insert(uid, entry).is_some() {
-                    return Err(MailboxError::Protocol(format!("UID {uid} is listed twice")));
-                }
-                if found.len() as u64 > asked {
-                    let message = format!("server listed more than the {asked} messages asked for");
-                    return Err(MailboxError::Protocol(message));
+                let Some(answer) = Answer::of(response) else { return Ok(()) };
+                if numbers.contains(&answer.number) {
+                    let line = lines.entry(answer.number).or_default();
+                    line.uid = answer.uid.or(line.uid);
+                    line.size_bytes = answer.size.or(line.size_bytes);
+                    line.seen = answer.seen.unwrap_or(line.seen);
+                    line.arrived = answer.arrived.or(line.arrived);
                 }
                 Ok(())
             })
             .await
     }
+}
+
+/// Messages of which no line tells the UID.
+fn without_uid(lines: &BTreeMap<u32, Line>, numbers: &RangeInclusive<u32>) -> Vec<u32> {
+    let named: BTreeSet<u32> =
+        lines.iter().filter(|(_, line)| line.uid.is_some()).map(|(number, _)| *number).collect();
+    numbers.clone().filter(|number| !named.contains(number)).collect()
 }
 
 #[cfg(test)]

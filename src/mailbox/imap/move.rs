@@ -10,12 +10,13 @@ use imap_proto::{AttributeValue, MailboxDatum, NameAttribute, Response};
 use super::session::{Allowance, quoted};
 use super::set::set;
 use super::{Answer, Imap, MailboxError, folder_argument, select};
+use crate::core::mail::Digest;
 use crate::faultpoint;
 
 /// Longest Message-ID that is looked for.
 const MESSAGE_ID_BYTES_MAX: usize = 900;
-/// Bytes of a header field asked for.
-const FIELD_BYTES_MAX: u64 = 4 * 1024;
+/// Header fields that tell a message from others. `Received` is different for each delivery.
+const FIELDS: &str = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO SUBJECT RECEIVED)]";
 /// Matches of one Message-ID that are looked at.
 const MATCHES_MAX: usize = 100;
 
@@ -23,7 +24,9 @@ const MATCHES_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mark {
     message_id: String,
-    size_bytes: u64,
+    /// SHA-256 of [`FIELDS`]. RFC822.SIZE would not do: servers that estimate it may say another
+    /// size in another folder.
+    fields: Digest,
 }
 
 impl Imap {
@@ -39,14 +42,7 @@ impl Imap {
             self.transfer("UID COPY", &rest, folder, &target).await?;
             faultpoint!("imap.copied");
         }
-        self.store(uids, "\\Deleted").await?;
-        if self.session.can("UIDPLUS") {
-            faultpoint!("imap.flagged");
-            self.expunge(uids).await
-        } else {
-            self.warn_of_flagged();
-            Ok(())
-        }
+        self.mark_and_remove(uids).await
     }
 
     async fn transfer(
@@ -112,20 +108,13 @@ impl Imap {
 
     async fn marks(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Mark>, MailboxError> {
         let mut marks = BTreeMap::new();
-        let text = format!(
-            "UID FETCH {} (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])",
-            set(uids.iter().copied())
-        );
-        let count = uids.len() as u64;
-        let allowance = Allowance { answers: count, bytes: count * FIELD_BYTES_MAX };
+        let text = format!("UID FETCH {} (UID {FIELDS})", set(uids.iter().copied()));
+        let allowance = Allowance { answers: uids.len() as u64, bytes: 0 };
         self.session
             .command("UID FETCH", &text, allowance, |response| {
-                let Some(answer) = Answer::of(response)? else { return Ok(()) };
-                let (Some(uid), Some(size_bytes)) = (answer.uid, answer.size) else {
-                    return Ok(());
-                };
-                if let Some(message_id) = header_of(&answer).and_then(message_id) {
-                    marks.insert(uid, Mark { message_id, size_bytes });
+                let Some(answer) = Answer::of(response) else { return Ok(()) };
+                if let (Some(uid), Some(mark)) = (answer.uid, mark(&answer)) {
+                    marks.insert(uid, mark);
                 }
                 Ok(())
             })
@@ -134,14 +123,15 @@ impl Imap {
     }
 
     /// Whether a message with this mark lies in the folder that is open now.
-    async fn is_here(&mut self, mark: &Mark) -> Result<bool, MailboxError> {
-        let Some(message_id) = quoted(&mark.message_id) else { return Ok(false) };
+    async fn is_here(&mut self, wanted: &Mark) -> Result<bool, MailboxError> {
+        let Some(message_id) = quoted(&wanted.message_id) else { return Ok(false) };
         let text = format!("UID SEARCH HEADER Message-ID {message_id}");
         let mut matches: Vec<u32> = Vec::new();
         self.session
             .command("UID SEARCH", &text, Allowance::default(), |response| {
                 if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
-                    matches.extend(uids.iter().take(MATCHES_MAX));
+                    let room = MATCHES_MAX.saturating_sub(matches.len());
+                    matches.extend(uids.iter().filter(|uid| **uid > 0).take(room));
                 }
                 Ok(())
             })
@@ -150,16 +140,21 @@ impl Imap {
             return Ok(false);
         }
         let mut here = false;
-        let text = format!("UID FETCH {} (UID RFC822.SIZE)", set(matches));
+        let text = format!("UID FETCH {} (UID {FIELDS})", set(matches));
         self.session
             .command("UID FETCH", &text, Allowance::default(), |response| {
-                let size = Answer::of(response)?.and_then(|answer| answer.size);
-                here |= size == Some(mark.size_bytes);
+                here |= Answer::of(response).and_then(|answer| self::mark(&answer)).as_ref()
+                    == Some(wanted);
                 Ok(())
             })
             .await?;
         Ok(here)
     }
+}
+
+fn mark(answer: &Answer<'_>) -> Option<Mark> {
+    let header = header_of(answer)?;
+    Some(Mark { message_id: message_id(header)?, fields: Digest::of(header) })
 }
 
 fn header_of<'a>(answer: &Answer<'a>) -> Option<&'a [u8]> {
@@ -169,12 +164,19 @@ fn header_of<'a>(answer: &Answer<'a>) -> Option<&'a [u8]> {
     })
 }
 
-/// The value of the only field in this header, unfolded.
+/// The value of the field Message-ID, unfolded (RFC 5322 section 3.6.4).
 fn message_id(header: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(header).ok()?;
-    let (_, value) = text.split_once(':')?;
-    let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut lines = text.lines().skip_while(|line| !is_message_id(line));
+    let (_, first) = lines.next()?.split_once(':')?;
+    let folded = lines.take_while(|line| line.starts_with([' ', '\t']));
+    let value = std::iter::once(first).chain(folded).flat_map(str::split_whitespace);
+    let value = value.collect::<Vec<_>>().join(" ");
     (!value.is_empty() && value.len() <= MESSAGE_ID_BYTES_MAX).then_some(value)
+}
+
+fn is_message_id(line: &str) -> bool {
+    line.split_once(':').is_some_and(|(name, _)| name.trim_end().eq_ignore_ascii_case("Message-ID"))
 }
 
 #[cfg(test)]
@@ -197,7 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn among_others() {
+        check(b"Date: x\r\nMessage-ID:\r\n\t<1@x>\r\n <2@x>\r\nTo: y\r\n", Some("<1@x> <2@x>"));
+    }
+
+    #[test]
     fn none() {
+        check(b"To: x\r\n Message-ID: <1@x>\r\n\r\n", None);
         check(b"\r\n", None);
         check(b"Message-ID: \r\n\r\n", None);
     }

@@ -70,8 +70,28 @@ struct Folder {
 pub struct Allowance {
     /// Answers it calls for.
     pub answers: u64,
-    /// Bytes it calls for.
+    /// Bytes for which there is time beside that for the bytes that come. Sizes that a server
+    /// announces do not belong here.
     pub bytes: u64,
+}
+
+/// How long a command may take: for the step itself, and for each byte that came.
+///
+/// Time for bytes is given when they are there, not when they are announced: an announced size may
+/// be wrong in both directions (RFC 3501 section 6.4.5 bounds nothing by RFC822.SIZE).
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    began: Instant,
+    /// Bytes received when it began.
+    received: u64,
+    /// Time for the step.
+    step: Duration,
+}
+
+impl Pace {
+    fn deadline(&self, received: u64) -> Instant {
+        self.began + time_for(self.step, received.saturating_sub(self.received))
+    }
 }
 
 /// How a server answered with our tag.
@@ -164,18 +184,19 @@ impl Session {
         Ok(())
     }
 
-    /// Logs in. The password passes neither the crate, whose trace log would show it, nor an error.
+    /// Logs in with LOGIN (RFC 3501 section 6.2.3), or with AUTHENTICATE PLAIN where the server
+    /// does not know LOGIN or does not allow it. The password passes neither the crate, whose trace
+    /// log would show it, nor an error.
     pub async fn login(
         &mut self,
         username: &str,
         password: &SecretString,
     ) -> Result<(), MailboxError> {
         if self.can("LOGINDISABLED") {
-            return Err(MailboxError::Login(
-                "server takes no password on this connection (LOGINDISABLED); \
-                 declare the account with TLS"
-                    .into(),
-            ));
+            if self.can("AUTH=PLAIN") && self.stream().is_private() {
+                return self.authenticate_plain(username, password).await;
+            }
+            return Err(MailboxError::Login(self.why_no_password()));
         }
         let secret = password.expose_secret();
         let deadline = Instant::now() + self.timeout;
@@ -188,7 +209,56 @@ impl Session {
         match done.status {
             Status::Ok => self.read_capabilities().await,
             Status::No if !is_busy(&done.words) => Err(MailboxError::Login(words)),
+            // RFC 3501 section 7.1.3: BAD is a command that the server does not know, no verdict
+            // on the password.
+            Status::Bad if self.can("AUTH=PLAIN") && self.stream().is_private() => {
+                self.authenticate_plain(username, password).await
+            }
             _ => Err(MailboxError::Refused { command: "LOGIN", message: words }),
+        }
+    }
+
+    /// Why a password cannot be used here, and what the server offers instead.
+    fn why_no_password(&self) -> String {
+        if !self.stream().is_private() {
+            return "server takes no password on this connection (LOGINDISABLED); \
+                    declare the account with TLS"
+                .into();
+        }
+        let offered = self.capabilities.iter().filter_map(|name| name.strip_prefix("AUTH="));
+        let offered: Vec<&str> = offered.collect();
+        let offered = match offered.as_slice() {
+            [] => "no other mechanism".to_owned(),
+            some => format!("only {}", repeatable(&some.join(", "))),
+        };
+        format!(
+            "server does not allow LOGIN (LOGINDISABLED) and offers {offered}; a password needs \
+             LOGIN or AUTH=PLAIN, an access token AUTH=OAUTHBEARER or AUTH=XOAUTH2: have one of \
+             them enabled on the server"
+        )
+    }
+
+    /// Logs in with the mechanism PLAIN (RFC 4616).
+    async fn authenticate_plain(
+        &mut self,
+        username: &str,
+        password: &SecretString,
+    ) -> Result<(), MailboxError> {
+        let secret = password.expose_secret();
+        let message = SecretString::from(sasl::plain(username, secret));
+        let response = SecretString::from(STANDARD.encode(message.expose_secret()));
+        let within = self.timeout;
+        let exchange = self.exchange("PLAIN", response.expose_secret(), None);
+        let (done, _) = match timeout(within, exchange).await {
+            Ok(done) => done?,
+            Err(_) => return Err(MailboxError::Timeout("AUTHENTICATE")),
+        };
+        let words = done.words.replace(response.expose_secret(), "***");
+        let words = repeatable_without(secret, &words);
+        match done.status {
+            Status::Ok => self.read_capabilities().await,
+            Status::No if !is_busy(&done.words) => Err(MailboxError::Login(words)),
+            _ => Err(MailboxError::Refused { command: "AUTHENTICATE", message: words }),
         }
     }
 
@@ -208,8 +278,8 @@ impl Session {
             ));
         };
         let response = target.initial_response(mechanism, token);
-        let within = self.timeout;
-        let exchange = self.send_token(mechanism, response.expose_secret());
+        let (within, farewell) = (self.timeout, Some(mechanism.farewell()));
+        let exchange = self.exchange(mechanism.name(), response.expose_secret(), farewell);
         let (done, reason) = match timeout(within, exchange).await {
             Ok(done) => done?,
             Err(_) => return Err(MailboxError::Timeout("AUTHENTICATE")),
@@ -230,14 +300,16 @@ impl Session {
     }
 
     /// Says who we are; answers with the server's verdict and the reason it gave before.
-    async fn send_token(
+    /// `farewell` answers to the challenge that says why we are refused, where there is one.
+    async fn exchange(
         &mut self,
-        mechanism: Mechanism,
+        mechanism: &str,
         response: &str,
+        farewell: Option<&str>,
     ) -> Result<(Done, Option<String>), MailboxError> {
         const NAME: &str = "AUTHENTICATE";
         let tag = self.next_tag();
-        let command = format!("{tag} {NAME} {}", mechanism.name());
+        let command = format!("{tag} {NAME} {mechanism}");
         if self.can("SASL-IR") {
             // RFC 4959: the first message rides along.
             self.write(format!("{command} {response}\r\n").as_bytes()).await?;
@@ -254,7 +326,9 @@ impl Session {
                 Answer::Done(done) => return Ok((done, reason)),
                 Answer::Challenge(text) => {
                     reason = STANDARD.decode(text).ok().and_then(|json| sasl::reason(&json));
-                    self.write(format!("{}\r\n", mechanism.farewell()).as_bytes()).await?;
+                    // RFC 3501 section 6.2.2: a single `*` cancels.
+                    let answer = farewell.unwrap_or("*");
+                    self.write(format!("{answer}\r\n").as_bytes()).await?;
                 }
             }
         }
@@ -352,11 +426,12 @@ impl Session {
         on: impl FnMut(&Response<'_>) -> Result<(), MailboxError> + Send,
     ) -> Result<(), MailboxError> {
         self.end_idle().await?;
-        let within = time_for(self.timeout, allowance.bytes);
-        let done = match timeout(within, self.run(name, text, allowance, on)).await {
-            Ok(done) => done?,
-            Err(_) => return Err(MailboxError::Timeout(name)),
+        let pace = Pace {
+            began: Instant::now(),
+            received: self.received(),
+            step: time_for(self.timeout, allowance.bytes),
         };
+        let done = self.run(name, text, pace, allowance.answers, on).await?;
         match done.status {
             Status::Ok => Ok(()),
             _ => Err(MailboxError::Refused { command: name, message: repeatable(&done.words) }),
@@ -367,17 +442,22 @@ impl Session {
         &mut self,
         name: &'static str,
         text: &str,
-        allowance: Allowance,
+        pace: Pace,
+        answers: u64,
         mut on: impl FnMut(&Response<'_>) -> Result<(), MailboxError> + Send,
     ) -> Result<Done, MailboxError> {
         let tag = self.next_tag();
-        self.write(format!("{tag} {text}\r\n").as_bytes()).await?;
-        let mut spare = allowance.answers.saturating_add(ANSWERS_SPARE_MAX);
+        let command = format!("{tag} {text}\r\n");
+        let writing = self.write(command.as_bytes());
+        match timeout_at(pace.deadline(pace.received), writing).await {
+            Ok(written) => written?,
+            Err(_) => return Err(MailboxError::Timeout(name)),
+        }
+        let mut spare = answers.saturating_add(ANSWERS_SPARE_MAX);
         while spare > 0 {
             spare -= 1;
-            let folder = &mut self.folder;
-            let on = &mut on;
-            let seen = read(&mut self.client, name, |response| {
+            let Session { client, folder, .. } = self;
+            let seen = read_in_time(client, name, pace, |response| {
                 let seen = look(response, &tag, folder)?;
                 if matches!(seen, Seen::Untagged) {
                     on(response)?;
@@ -389,6 +469,16 @@ impl Session {
             }
         }
         Err(flood(name))
+    }
+
+    /// Whether a literal that is too large to be read past has ended the session.
+    pub fn ended_at_literal(&self) -> bool {
+        self.client.get_ref().ended_at_literal()
+    }
+
+    /// Bytes received on this connection.
+    fn received(&self) -> u64 {
+        self.client.get_ref().received()
     }
 
     /// Waits with IDLE (RFC 2177). May be dropped at any time: the next command ends the IDLE.
@@ -480,13 +570,39 @@ enum Seen {
     Untagged,
 }
 
-/// Reads one answer. Safe to drop: what was received stays in the crate's buffer.
+/// Reads one answer. Safe to drop: what was received stays with the guard and the crate.
 async fn read<R>(
     client: &mut Client<Guard<Stream>>,
     during: &'static str,
     see: impl FnOnce(&Response<'_>) -> R + Send,
 ) -> Result<R, MailboxError> {
     match client.read_response().await {
+        Ok(Some(response)) => Ok(see(response.parsed())),
+        Ok(None) => Err(MailboxError::Lost(format!("closed during {during}"))),
+        Err(error) => Err(reading_failed(&error)),
+    }
+}
+
+/// Reads one answer. A deadline that has passed is put off as long as bytes come fast enough.
+async fn read_in_time<R>(
+    client: &mut Client<Guard<Stream>>,
+    during: &'static str,
+    pace: Pace,
+    see: impl FnOnce(&Response<'_>) -> R + Send,
+) -> Result<R, MailboxError> {
+    let mut deadline = pace.deadline(client.get_ref().received());
+    let read = loop {
+        match timeout_at(deadline, client.read_response()).await {
+            Ok(read) => break read,
+            Err(_) => {
+                deadline = pace.deadline(client.get_ref().received());
+                if deadline <= Instant::now() {
+                    return Err(MailboxError::Timeout(during));
+                }
+            }
+        }
+    };
+    match read {
         Ok(Some(response)) => Ok(see(response.parsed())),
         Ok(None) => Err(MailboxError::Lost(format!("closed during {during}"))),
         Err(error) => Err(reading_failed(&error)),

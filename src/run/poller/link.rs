@@ -4,9 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Ended, Poller, step};
-use crate::core::config::{Account, Since};
+use crate::core::config::{Account, AfterFetch, Since};
 use crate::core::mail::Location;
-use crate::mailbox::{Entry, Mailbox, Scope};
+use crate::mailbox::{Entry, Mailbox, MailboxError, Scope};
 use crate::store::{AccountState, Listed, StoreError};
 use crate::threads;
 
@@ -72,8 +72,10 @@ impl Poller {
         step(&self.stop, mailbox.look(Scope::All)).await?;
         loop {
             let page = step(&self.stop, mailbox.page()).await?;
-            let Some(last) = page.last() else { return Ok(true) };
-            if reaches(&last.location, next) {
+            if page.is_empty() {
+                return Ok(mailbox.is_complete());
+            }
+            if page.iter().any(|entry| reaches(&entry.location, next)) {
                 return Ok(false);
             }
         }
@@ -86,7 +88,7 @@ impl Poller {
         mailbox: &mut dyn Mailbox,
         linked: Option<Timestamp>,
     ) -> Result<usize, Ended> {
-        step(&self.stop, mailbox.look(Scope::All)).await?;
+        self.look(account, mailbox, Scope::All).await?;
         let mut left = 0;
         loop {
             let page = step(&self.stop, mailbox.page()).await?;
@@ -100,6 +102,23 @@ impl Poller {
                 .collect();
             left += leave.len();
             self.daemon.store.leave_alone(&account.name, leave).await?;
+        }
+    }
+
+    /// Begins a look, unless the mailbox cannot be read as it is declared.
+    pub(super) async fn look(
+        &self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+        scope: Scope,
+    ) -> Result<(), Ended> {
+        step(&self.stop, mailbox.look(scope)).await?;
+        // Mails that are left alone, or stay when they are taken in, must be known again by their
+        // names. Mails that are deleted are known by their bytes.
+        let keeps = account.after_fetch != AfterFetch::Delete || account.since == Since::Linked;
+        match mailbox.names_end().filter(|_| keeps) {
+            Some(why) => Err(MailboxError::Unsupported(why).into()),
+            None => Ok(()),
         }
     }
 

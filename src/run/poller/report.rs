@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Ended, Poller};
 use crate::core::config::{Account, Source};
-use crate::mailbox::MailboxError;
+use crate::mailbox::{Mailbox, MailboxError};
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 
 impl Poller {
@@ -15,6 +15,19 @@ impl Poller {
         self.daemon.board.update(Kind::MailAccount, &account.name, |status| {
             status.backlog = Some(waiting as u64);
         });
+    }
+
+    /// Says once for each account that deleted mails stay in the folder.
+    pub(super) fn warn_of_marked(&mut self, account: &Account, mailbox: &dyn Mailbox) {
+        if mailbox.leaves_marked() && !self.warned_of_marked {
+            self.warned_of_marked = true;
+            tracing::warn!(
+                account = account.name,
+                "server has neither UIDPLUS nor MOVE, and messages that another program marked as \
+                 deleted lie in the folder: ours stay there too, marked, because EXPUNGE would \
+                 remove all of them; expunge the folder with a mail program"
+            );
+        }
     }
 
     pub(super) fn note_success(&self, account: &Account, pause: Option<Duration>) {
@@ -99,7 +112,9 @@ fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
         Ended::Mailbox(MailboxError::Folder(_)) => (Some(true), Some(true), "FolderMissing"),
         Ended::Mailbox(MailboxError::Refused { .. }) => (Some(true), Some(true), "CommandRefused"),
         Ended::Mailbox(MailboxError::Busy { .. }) => (Some(true), Some(true), "ServerBusy"),
-        Ended::Mailbox(MailboxError::Protocol(_)) => (Some(true), None, "ProtocolViolation"),
+        Ended::Mailbox(MailboxError::Protocol(_) | MailboxError::TooLong { .. }) => {
+            (Some(true), None, "ProtocolViolation")
+        }
         Ended::Mailbox(MailboxError::Timeout(_)) => (Some(false), None, "Timeout"),
         Ended::Mailbox(MailboxError::Lost(_)) => (Some(false), None, "ConnectionLost"),
         Ended::Mailbox(MailboxError::Unsupported(_)) => (None, None, "Unsupported"),

@@ -15,7 +15,7 @@ use super::{Ended, Poller, step};
 use crate::core::config::{Account, Only, Oversize};
 use crate::core::mail::Location;
 use crate::faultpoint;
-use crate::mailbox::{self, Entry, Fetched, Mailbox, MailboxError};
+use crate::mailbox::{Entry, Fetched, Mailbox, MailboxError, held_bytes};
 use crate::run::daemon::Daemon;
 use crate::run::intake;
 use crate::store::{Known, Recorded, Spool, StoreError};
@@ -43,9 +43,10 @@ impl Poller {
         &mut self,
         account: &Arc<Account>,
         mailbox: &mut dyn Mailbox,
-        page: Vec<Entry>,
+        mut page: Vec<Entry>,
         telling: &mut Telling,
     ) -> Result<usize, Ended> {
+        self.sizes.correct(&mut page);
         let Work { fresh, unfinished } = self.sort(account, page).await?;
         // A page without anything new says nothing of those behind it.
         let behind = if fresh.is_empty() { 0 } else { mailbox.rest() };
@@ -146,8 +147,13 @@ impl Poller {
     ) -> Result<usize, Ended> {
         let mut taken = 0;
         let mut before = None;
-        for batch in batches {
-            let fetched = self.fetch(account, mailbox, batch).await?;
+        let mut batches = VecDeque::from(batches);
+        while let Some(batch) = batches.pop_front() {
+            let mut fetched = self.fetch(account, mailbox, batch).await?;
+            // Again at once, so that they remain in order as far as can be.
+            let larger = std::mem::take(&mut fetched.larger);
+            let again = self::batches(larger, account.max_size_bytes, mailbox.fetch_mails_max());
+            again.into_iter().rev().for_each(|batch| batches.push_front(batch));
             if under_way.len() == BATCHES_UNDER_WAY_MAX
                 && let Some(oldest) = under_way.pop_front()
             {
@@ -181,7 +187,9 @@ impl Poller {
         let work = mailbox.fetch(&entries, account.max_size_bytes);
         let fetched = step(&self.stop, transfer(gate, bytes, standing, &mut room, work)).await;
         self.slow = began.elapsed() >= SLOW_AFTER;
-        if let Err(Ended::Mailbox(error)) = &fetched
+        if let Err(Ended::Mailbox(MailboxError::TooLong { location, at_least })) = &fetched {
+            self.sizes.learn(location, Some(*at_least));
+        } else if let Err(Ended::Mailbox(error)) = &fetched
             && let Some(reason) = self.ungiven.broken(&entries, error)
         {
             self.give_up(account, &entries[0], reason).await?;
@@ -189,14 +197,59 @@ impl Poller {
         let fetched = fetched?;
         self.daemon.metrics.intake_stage("fetch", began.elapsed().as_secs_f64());
         faultpoint!("fetched");
-        let mut batch = FetchedBatch { entries: Vec::new(), mails: Vec::new(), room };
+        let alone = entries.len() == 1;
+        let (mails, larger) = (Vec::new(), Vec::new());
+        let mut batch = FetchedBatch { entries: Vec::new(), mails, larger, room };
         for (entry, fetched) in entries.into_iter().zip(fetched) {
+            if let Fetched::Larger { size_bytes } = fetched {
+                batch.larger.extend(self.larger(account, entry, size_bytes, alone));
+                continue;
+            }
             if let Some(spool) = self.spool(account, &entry, fetched) {
                 batch.entries.push(entry);
                 batch.mails.push(spool);
             }
         }
         Ok(batch)
+    }
+
+    /// A mail that is larger than announced, as it is to be asked for again. Asked for alone it has
+    /// room for twice of what is known: it must be larger than that each time, or it is not given.
+    fn larger(
+        &mut self,
+        account: &Account,
+        mut entry: Entry,
+        size_bytes: Option<u64>,
+        alone: bool,
+    ) -> Option<Entry> {
+        let grows = match (entry.size_bytes, size_bytes) {
+            (Some(before), Some(now)) => now > before,
+            (Some(_), None) => true,
+            (None, Some(now)) => now > account.max_size_bytes,
+            (None, None) => false,
+        };
+        // Together with others it may only have found no room.
+        if alone && !grows {
+            self.note_missing(account, &entry);
+            return None;
+        }
+        let announced = entry.size_bytes;
+        tracing::debug!(
+            account = account.name,
+            location = entry.location.0,
+            announced,
+            received = size_bytes,
+            "larger than announced"
+        );
+        self.sizes.learn(&entry.location, size_bytes);
+        entry.size_bytes = size_bytes;
+        Some(entry)
+    }
+
+    fn note_missing(&mut self, account: &Account, entry: &Entry) {
+        self.daemon.metrics.poll_error(protocol(account), "missing");
+        tracing::warn!(account = account.name, location = entry.location.0, "listed but not given");
+        self.missing.push(entry.clone());
     }
 
     /// Notes in quarantine that a mail cannot be had. It stays where it is.
@@ -214,19 +267,22 @@ impl Poller {
     fn spool(&mut self, account: &Account, entry: &Entry, fetched: Fetched) -> Option<Spool> {
         let location = entry.location.clone();
         if fetched == Fetched::Missing {
-            self.daemon.metrics.poll_error(protocol(account), "missing");
-            tracing::warn!(account = account.name, location = location.0, "listed but not given");
-            self.missing.push(entry.clone());
+            self.note_missing(account, entry);
             return None;
         }
         self.ungiven.given(&location);
         match fetched {
-            Fetched::Mail(raw) => Some(Spool { location, raw: Arc::new(raw), headers_only: false }),
+            Fetched::Mail(raw) => {
+                self.sizes.forget(&location);
+                Some(Spool { location, raw: Arc::new(raw), headers_only: false })
+            }
             Fetched::Oversize { header, size_bytes } => match account.oversize {
                 Oversize::HeadersOnly | Oversize::Quarantine => {
                     Some(Spool { location, raw: Arc::new(header), headers_only: true })
                 }
                 Oversize::Leave => {
+                    // From now on it is left alone without being asked for.
+                    self.sizes.learn(&location, Some(size_bytes));
                     self.daemon.metrics.poll_error(protocol(account), "oversize");
                     tracing::warn!(
                         account = account.name,
@@ -237,7 +293,7 @@ impl Poller {
                     None
                 }
             },
-            Fetched::Missing => None,
+            Fetched::Missing | Fetched::Larger { .. } => None,
         }
     }
 }
@@ -246,6 +302,8 @@ impl Poller {
 struct FetchedBatch {
     entries: Vec<Entry>,
     mails: Vec<Spool>,
+    /// Mails that are to be asked for again, with more room.
+    larger: Vec<Entry>,
     room: OwnedSemaphorePermit,
 }
 
@@ -265,7 +323,7 @@ impl InProgress {
         batch: FetchedBatch,
         before: Option<oneshot::Receiver<()>>,
     ) -> (InProgress, oneshot::Receiver<()>) {
-        let FetchedBatch { entries, mails, room } = batch;
+        let FetchedBatch { entries, mails, larger: _, room } = batch;
         let whole = mails.iter().map(|mail| !mail.headers_only).collect();
         let (daemon, account) = (daemon.clone(), account.clone());
         let (done, recorded) = oneshot::channel();
@@ -351,15 +409,6 @@ fn batches(entries: Vec<Entry>, max_size_bytes: u64, mails_max: usize) -> Vec<Ve
     batches
 }
 
-/// Bytes we will hold of a mail: of one that is too large only the header is fetched.
-fn held_bytes(entry: &Entry, max_size_bytes: u64) -> u64 {
-    match entry.size_bytes {
-        Some(size) if size > max_size_bytes => mailbox::HEADER_BYTES_MAX,
-        Some(size) => size,
-        None => max_size_bytes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,7 +420,7 @@ mod tests {
     #[track_caller]
     fn check(sizes: &[Option<u64>], expected: &[usize]) {
         let entries = sizes.iter().map(|size| entry(*size)).collect();
-        let batches = batches(entries, 8 * 1024 * 1024, mailbox::FETCH_MAILS_MAX);
+        let batches = batches(entries, 8 * 1024 * 1024, crate::mailbox::FETCH_MAILS_MAX);
         let lengths: Vec<usize> = batches.iter().map(Vec::len).collect();
         assert_eq!(lengths, expected);
     }

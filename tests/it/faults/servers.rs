@@ -751,7 +751,7 @@ async fn a_mail_that_the_server_refuses_is_given_up_alone() {
 
 #[tokio::test]
 async fn a_mail_that_breaks_the_session_is_given_up_alone() {
-    let nonsense = say("* 2 FETCH (((\r\n%T OK\r\n");
+    let nonsense = say("HTTP/1.1 400 Bad Request\r\n");
     check_never_given(nonsense.clone(), nonsense, "gave no proper answer").await;
 }
 
@@ -767,4 +767,52 @@ async fn a_wrong_uidnext_is_no_new_numbering() {
     assert_eq!(of(&records(&daemon), "forgetful").len(), 2);
     let changes = "postroom_account_uidvalidity_changes_total{account=\"forgetful\"}";
     assert_eq!(metric(&daemon, changes), None);
+}
+
+/// Sizes too small, too large, zero and none, each with what may become of the mails: all of them
+/// are tickets, and the server hears what was declared.
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_that_are_wrong_keep_no_mail_from_its_ticket() {
+    let mut ward = Ward::new();
+    let ways = [
+        ("delete", "UID EXPUNGE 11:12"),
+        ("seen", "UID STORE 11:12 +FLAGS.SILENT (\\Seen)"),
+        ("{move: Done}", "UID MOVE 11:12 \"Done\""),
+        ("keep", "LOGOUT"),
+    ];
+    let mut expected = Vec::new();
+    for (index, size) in ["0", "1", "1400", "90000"].into_iter().enumerate() {
+        for (way, (after, command)) in ways.into_iter().enumerate() {
+            let listing = format!(
+                "* 1 FETCH (UID 11 RFC822.SIZE {size} FLAGS () INTERNALDATE NIL)\r\n\
+                 * 2 FETCH (UID 12 FLAGS () RFC822.SIZE {size})\r\n%T OK\r\n"
+            );
+            let behaviour = imap::proper().but("FETCH 1:2 ", say(&listing));
+            let name = format!("imap-{index}-{way}");
+            ward.admit(&name, "imap", behaviour.clone(), behaviour).await;
+            ward.patients.last_mut().unwrap().after = after;
+            expected.push((name, command));
+        }
+        for (way, (after, command)) in [("delete", "DELE 2"), ("keep", "QUIT")].iter().enumerate() {
+            let listing = format!("+OK\r\n1 {size}\r\n2 {size}\r\n.\r\n");
+            let behaviour = pop3::proper().but("LIST", say(&listing));
+            let name = format!("pop-{index}-{way}");
+            ward.admit(&name, "pop3", behaviour.clone(), behaviour).await;
+            ward.patients.last_mut().unwrap().after = *after;
+            expected.push((name, *command));
+        }
+    }
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    for (name, command) in expected {
+        let taken = || {
+            let known = records(&daemon);
+            let known = of(&known, &name);
+            let created = known.iter().all(|record| record.outcome == Outcome::Created);
+            (known.len() == 2 && created && ward.plain(&name).contains(command)).then_some(())
+        };
+        until(&name, taken).await;
+    }
+    let handle = daemon.app().handle();
+    assert_eq!(handle.store.quarantine_count().unwrap(), 0);
+    assert_eq!(handle.store.verify().unwrap(), Vec::<String>::new());
 }

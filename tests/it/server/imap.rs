@@ -42,8 +42,8 @@ pub fn proper() -> Behaviour {
             ("NOOP", say("%T OK done\r\n")),
             ("FETCH 1:", say(&listing)),
             ("UID FETCH 11:12", say(&bodies)),
-            ("UID FETCH 11 (UID RFC822.SIZE BODY.PEEK[])", alone(1, 11, one)),
-            ("UID FETCH 12 (UID RFC822.SIZE BODY.PEEK[])", alone(2, 12, two)),
+            ("UID FETCH 11 (UID BODY.PEEK[])", alone(1, 11, one)),
+            ("UID FETCH 12 (UID BODY.PEEK[])", alone(2, 12, two)),
             ("UID STORE", say("%T OK stored\r\n")),
             ("UID EXPUNGE", say("* 1 EXPUNGE\r\n%T OK gone\r\n")),
             ("UID MOVE", say("%T OK moved\r\n")),
@@ -59,7 +59,7 @@ pub fn proper() -> Behaviour {
 }
 
 /// What is asked to know whether messages were copied before.
-pub const MARKS: &str = "UID FETCH 11:12 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS";
+pub const MARKS: &str = "UID FETCH 11:12 (UID BODY.PEEK[HEADER.FIELDS";
 /// The second SELECT of a session, back from the folder that was looked into. For [`fault`].
 pub const SELECT_AGAIN: &str = "SELECT again";
 
@@ -77,11 +77,13 @@ pub const SESSION: [&str; 11] = [
     "DONE",
     "LOGOUT",
 ];
+/// What is said when marked mails are removed without UIDPLUS.
+pub const REMOVE: [&str; 2] = ["UID SEARCH DELETED", "EXPUNGE"];
 /// What is said beside it when mails are moved by copying; the last one only with UIDPLUS.
 pub const COPY: [&str; 8] = [
     MARKS,
     "EXAMINE",
-    "UID SEARCH",
+    "UID SEARCH HEADER",
     "UID FETCH 3 ",
     SELECT_AGAIN,
     "UID COPY",
@@ -101,9 +103,15 @@ pub fn with_folders(offered: &str) -> Behaviour {
         .but("LIST", say(list))
         .but(MARKS, say(ids))
         .but("EXAMINE", say(EXAMINED))
-        .but("UID SEARCH", say("* SEARCH\r\n%T OK\r\n"))
+        .but("UID SEARCH HEADER", say("* SEARCH\r\n%T OK\r\n"))
         .but("UID SEARCH HEADER Message-ID \"<one@x>\"", say("* SEARCH 3\r\n%T OK\r\n"))
-        .but("UID FETCH 3 ", say("* 1 FETCH (UID 3 RFC822.SIZE 19)\r\n%T OK\r\n"))
+        .but(
+            "UID FETCH 3 ",
+            say("* 1 FETCH (UID 3 BODY[HEADER.FIELDS (MESSAGE-ID)] \
+                 {21}\r\nMessage-ID: <one@x>\r\n)\r\n%T OK\r\n"),
+        )
+        .but("UID SEARCH DELETED", say("* SEARCH 12 11\r\n%T OK\r\n"))
+        .but("EXPUNGE", say("* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n%T OK\r\n"))
         .but("UID COPY", say("%T OK\r\n"))
 }
 
