@@ -23,6 +23,7 @@ pub mod number;
 pub mod outgoing;
 pub mod permission;
 pub mod plan;
+pub mod quoting;
 pub mod render;
 pub mod reply;
 pub mod route;

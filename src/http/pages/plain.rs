@@ -7,6 +7,7 @@
 use maud::{Markup, PreEscaped, Render, html};
 
 use super::foreign::hidden;
+use crate::core::quoting::{self, Part};
 
 /// A quotation of so many lines is folded; a shorter one is read faster than it is opened.
 const FOLDED_LINES_MIN: usize = 4;
@@ -15,18 +16,24 @@ const LINKS_MAX: usize = 500;
 /// Longest address that becomes a link, in bytes.
 const LINK_BYTES_MAX: usize = 2_000;
 
-/// A text of several lines. `folded` says how many quoted lines are folded: "3 lines quoted".
-pub fn text(text: &str, folded: impl Fn(usize) -> String) -> Markup {
+/// A text of several lines. `folded` names what is folded: "3 lines quoted".
+pub fn text(text: &str, folded: impl Fn(Part, usize) -> String) -> Markup {
     let mut links = LINKS_MAX;
+    let blocks = quoting::blocks(text);
+    let is_said = |line: &&str| !line.trim().is_empty();
+    // Where nothing else stands there, what was quoted is what the author wants to be read.
+    let is_answer =
+        blocks.iter().any(|block| block.part == Part::Written && block.lines.iter().any(is_said));
     html! {
-        @for block in blocks(text) {
-            @if block.quoted && block.lines.len() >= FOLDED_LINES_MIN {
+        @for block in blocks {
+            @let is_aside = block.part != Part::Written;
+            @if is_answer && is_aside && block.lines.len() >= FOLDED_LINES_MIN {
                 details.quoted {
-                    summary { (folded(block.lines.len())) }
+                    summary { (folded(block.part, block.lines.len())) }
                     div.text { (lines(&block.lines, &mut links)) }
                 }
             } @else {
-                div.text.quote[block.quoted] { (lines(&block.lines, &mut links)) }
+                div.text.quote[is_aside] { (lines(&block.lines, &mut links)) }
             }
         }
     }
@@ -126,37 +133,6 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-/// Lines that belong together.
-struct Block<'a> {
-    quoted: bool,
-    lines: Vec<&'a str>,
-}
-
-fn blocks(text: &str) -> Vec<Block<'_>> {
-    let mut blocks: Vec<Block<'_>> = Vec::new();
-    let mut original = false;
-    for line in text.lines() {
-        // Everything behind this line is the mail that is answered, whatever its lines begin with.
-        original = original || begins_original(line);
-        let quoted = original || line.starts_with('>');
-        match blocks.last_mut().filter(|block| block.quoted == quoted) {
-            Some(block) => block.lines.push(line),
-            None => blocks.push(Block { quoted, lines: vec![line] }),
-        }
-    }
-    blocks
-}
-
-/// The line with which mail programs begin the mail that is answered.
-fn begins_original(line: &str) -> bool {
-    let line = line.trim();
-    let dashed = line.starts_with("-----") && line.ends_with("-----");
-    let words = line.trim_matches(|c: char| c == '-' || c.is_whitespace());
-    dashed
-        && ["Original Message", "Original message", "元のメッセージ", "Ursprüngliche Nachricht"]
-            .contains(&words)
-}
-
 fn lines(lines: &[&str], links: &mut usize) -> Markup {
     let mut out = String::new();
     for (number, line) in lines.iter().enumerate() {
@@ -245,7 +221,7 @@ mod tests {
 
     #[track_caller]
     fn check(written: &str, expected: &str) {
-        let shown = text(written, |lines| format!("{lines} quoted")).into_string();
+        let shown = text(written, |_, lines| format!("{lines} quoted")).into_string();
         assert_eq!(shown, expected);
     }
 
@@ -300,7 +276,7 @@ mod tests {
         check("> a", "<div class=\"text quote\">&gt; a</div>");
         let old = "ok\n-----Original Message-----\nFrom: a\nb\nc";
         assert!(
-            text(old, |_| String::new()).into_string().contains("From: a\nb\nc</div></details>")
+            text(old, |_, _| String::new()).into_string().contains("From: a\nb\nc</div></details>")
         );
     }
 

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 
 use super::trail::Trail;
 use crate::core::header;
+use crate::core::quoting::Part;
 use crate::core::ticket::{Article, ArticleKind, AuthorKind, Ticket};
 use crate::http::api::{Path, tickets as rules};
 use crate::http::pages::words::{One, tickets as words_of};
@@ -81,7 +82,7 @@ pub fn card(
             } @else if article.text.trim().is_empty() {
                 p.soft { (words.empty) }
             } @else if look.text {
-                (plain::text(&article.text, |lines| format!("{lines} {}", words.quoted)))
+                (plain::text(&article.text, |part, lines| folded(part, lines, words)))
             } @else {
                 p { a href=(shown("article")) { (words.show_text) } }
             }
@@ -98,6 +99,15 @@ pub fn card(
             }
         }
     }
+}
+
+/// What stands in place of folded lines.
+fn folded(part: Part, lines: usize, words: &One) -> String {
+    let what = match part {
+        Part::Signature => words.signature,
+        Part::Quoted | Part::Written => words.quoted,
+    };
+    format!("{lines} {what}")
 }
 
 /// Whether it is worth asking for its HTML: a mail that says it is plain text has none.

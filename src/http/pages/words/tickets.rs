@@ -85,6 +85,7 @@ words! {
         download: "Download", "ダウンロード";
         attachments: "Attachments", "添付ファイル";
         quoted: "lines quoted", "行の引用";
+        signature: "lines of signature", "行の署名";
         empty: "No text.", "本文はありません。";
         list: "The list of this ticket", "このチケットの一覧";
         next: "Next", "次";
