@@ -21,6 +21,7 @@ pub mod mail;
 pub mod notify;
 pub mod number;
 pub mod outgoing;
+pub mod own_words;
 pub mod permission;
 pub mod plan;
 pub mod quoting;
