@@ -24,6 +24,7 @@
 //! | `bounced` | `report`, if there is one | the ticket that `verify` names for `original_message_id`; else the one of the article with that id; else the one whose number [`super::thread::find_tag`] finds in `original_subject` |
 //! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
 //! | `threads` | `tagged`, `body_tagged`, `keyed`, `referenced`, if `sender.agent` is set | Message-IDs of the stored articles of each of these tickets that are visible for customers, oldest first, at most [`super::mail::REFERENCES_MAX`] newest ones |
+//! | `articles` | the tickets of `threads`, before merged tickets are followed and after | their stored articles, notes too, oldest first, at most [`super::render::ARTICLES_COMPARED_MAX`] newest ones of each |
 //! | `full_hours` | `now` | users to whom as many notification mails are owed in the hour of the clock in which `now` lies, or a later one, as [`super::notify::hours::is_full`] allows, with their number; a mail counts in the hour of its `created` |
 //! | `next` | | identities that are free; `tickets_today` is the number of tickets made on the day of `now` in `desk.time_zone` |
 //!
@@ -33,16 +34,18 @@
 //! What is written: [`Decision::effect`], and [`Decision::linked`] as another effect of the same
 //! transaction (it has an event and a link, no article and no mail).
 
+mod agent_text;
 mod answer;
 mod bounce;
 mod change;
 mod create;
+pub mod file_texts;
 mod follow_up;
 mod internal;
 mod judge;
+mod kept_inside;
 mod people;
 mod settle;
-mod unproven;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +65,7 @@ use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
 use super::route::Route;
 use super::ticket::{Article, ArticleId, Event, Ticket, TicketId};
+use file_texts::Content;
 
 /// One step of a decision, in the administrator's words: `queue: support (To: support@acme.example)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +121,8 @@ pub struct Judgement {
     pub quarantine: Option<String>,
     /// Its files, if it may go on to the customer: see [`Judgement::with_files`].
     pub files: Vec<File>,
+    /// What these files are.
+    pub contents: Vec<(u32, Content)>,
     /// How it was judged.
     pub why: Vec<Why>,
 }
@@ -162,6 +168,10 @@ pub struct Facts {
     /// Of an agent's mail: Message-IDs of what the customer has of each ticket above, oldest
     /// first. His answer goes on to the customer behind them.
     pub threads: BTreeMap<TicketId, Vec<String>>,
+    /// Of an agent's mail: articles of the tickets above and of those that were merged into them,
+    /// oldest first, at most [`super::render::ARTICLES_COMPARED_MAX`] of each ticket. What of them
+    /// is internal must not go on to the customer.
+    pub articles: Vec<Article>,
     /// Users whose notifications must wait, because they got so many.
     pub full_hours: FullHours,
     /// Key of our Message-IDs.
@@ -343,6 +353,7 @@ impl Judgement {
         if self.sender.agent.is_some() && self.is_by_hand() && !self.article.attachments.is_empty()
         {
             self.files = files::take(raw);
+            self.contents = file_texts::read(&self.article.attachments, &self.files);
         }
         self
     }
@@ -398,6 +409,7 @@ mod tests {
             bounced: None,
             answered: Answered::default(),
             threads: BTreeMap::new(),
+            articles: Vec::new(),
             full_hours: FullHours::default(),
             desk_key: DeskKey([42; 32]),
             next: NextIds {

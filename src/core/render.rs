@@ -17,10 +17,11 @@ use super::thread;
 use super::ticket::Ticket;
 pub use announce::announce;
 pub use answer::{answer, surroundings, try_answer};
-pub use auto_reply::{AutomaticAnswer, auto_reply, not_proven};
+pub use auto_reply::{AutomaticAnswer, auto_reply, kept_inside};
 pub use letter::{LETTER_RECIPIENTS_MAX, Letter, letter, letter_from, with_kept_files};
 pub use notification::notification;
 pub use paper::Enclosed;
+pub use quoted::{ARTICLES_COMPARED_MAX, quotable};
 
 mod announce;
 mod answer;
@@ -32,6 +33,7 @@ mod letter;
 mod notification;
 mod page;
 mod paper;
+mod quoted;
 #[cfg(test)]
 mod reading;
 mod template;

@@ -355,6 +355,7 @@ fn empty_desk() -> Facts {
         bounced: None,
         answered: Answered::default(),
         threads: Default::default(),
+        articles: Vec::new(),
         full_hours: Default::default(),
         desk_key: DeskKey([0; 32]),
         next: NextIds {

@@ -11,14 +11,15 @@ use redb::ReadableTable;
 use super::fault::Fault;
 use super::outbox::micros;
 use super::rows::{MailRow, OutgoingRow, decode};
-use super::tickets::{by_id, id_key, main};
+use super::tickets::{articles, by_id, id_key, main};
 use super::transaction::Tx;
 use super::{MailId, Rules};
 use crate::core::address::Address;
 use crate::core::config::{Config, Dedupe};
 use crate::core::intake::{Answered, Duplicate, Facts, Judgement, Keys, NextIds, Referenced};
 use crate::core::mail::{REFERENCES_MAX, Report};
-use crate::core::ticket::{Ticket, TicketId};
+use crate::core::render::ARTICLES_COMPARED_MAX;
+use crate::core::ticket::{Article, Ticket, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
@@ -52,13 +53,16 @@ impl Tx<'_> {
         let (tagged, body_tagged) = (tagged(&judgement.subject_tag)?, tagged(&judgement.body_tag)?);
         let referenced = self.referenced(&judgement.references)?;
         let keyed = self.keyed(subject.rules, &judgement.references)?;
-        let threads = match judgement.sender.agent {
+        let (threads, articles) = match judgement.sender.agent {
             Some(_) => {
                 let found = [&referenced, &keyed].into_iter().flatten().map(|found| &found.ticket);
                 let named = found.chain(&tagged).chain(&body_tagged).map(|ticket| ticket.id);
-                self.threads(named.collect())?
+                let mut named: BTreeSet<TicketId> = named.collect();
+                let threads = self.threads(&named)?;
+                named.extend(self.merged_sources(subject.rules, judgement)?);
+                (threads, self.compared_articles(&named)?)
             }
-            None => BTreeMap::new(),
+            None => (BTreeMap::new(), Vec::new()),
         };
         Ok(Facts {
             duplicate: self.duplicate(subject, &judgement.keys)?,
@@ -67,6 +71,7 @@ impl Tx<'_> {
             referenced,
             keyed,
             threads,
+            articles,
             bounced: match &judgement.report {
                 Some(report) => self.bounced(subject, report)?,
                 None => None,
@@ -89,7 +94,7 @@ impl Tx<'_> {
     /// Message-IDs of what customers may see of each of these tickets, oldest first.
     fn threads(
         &self,
-        tickets: BTreeSet<TicketId>,
+        tickets: &BTreeSet<TicketId>,
     ) -> Result<BTreeMap<TicketId, Vec<String>>, Fault> {
         let mut threads = BTreeMap::new();
         for ticket in tickets {
@@ -98,9 +103,39 @@ impl Tx<'_> {
             let ids = articles.into_iter().filter_map(|article| article.message_id);
             let mut ids: Vec<String> = ids.collect();
             ids.drain(..ids.len().saturating_sub(REFERENCES_MAX));
-            threads.insert(ticket, ids);
+            threads.insert(*ticket, ids);
         }
         Ok(threads)
+    }
+
+    /// The tickets that a mail names, as they were before they were merged: their articles stay
+    /// with them.
+    fn merged_sources(
+        &self,
+        rules: &Rules,
+        judgement: &Judgement,
+    ) -> Result<BTreeSet<TicketId>, Fault> {
+        let mut tickets = BTreeSet::new();
+        for id in &judgement.references {
+            let signed = (rules.verify)(&self.desk_key, id);
+            let stored = self.tables.message_ids.get(&id_key(id))?;
+            tickets.extend(signed.into_iter().chain(stored.map(|ticket| TicketId(ticket.value()))));
+        }
+        for number in [&judgement.subject_tag, &judgement.body_tag].into_iter().flatten() {
+            tickets.extend(self.by_number(number)?.map(|ticket| ticket.id));
+        }
+        Ok(tickets)
+    }
+
+    /// The newest articles of each of these tickets, oldest first.
+    fn compared_articles(&self, tickets: &BTreeSet<TicketId>) -> Result<Vec<Article>, Fault> {
+        let mut compared = Vec::new();
+        for ticket in tickets {
+            let mut found = articles(&self.tables.articles, ticket.0)?;
+            found.drain(..found.len().saturating_sub(ARTICLES_COMPARED_MAX));
+            compared.append(&mut found);
+        }
+        Ok(compared)
     }
 
     fn duplicate(&self, subject: &Subject<'_>, keys: &Keys) -> Result<Option<Duplicate>, Fault> {

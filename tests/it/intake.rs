@@ -5,6 +5,7 @@
 //! carefully as code. The form of the files is described in [`case`].
 
 mod case;
+mod quoting;
 mod report;
 mod sent;
 mod world;

@@ -6,10 +6,11 @@
 
 use jiff::Timestamp;
 
+use super::agent_text::AgentText;
 use super::answer::{self, Occasion};
 use super::change::{Change, set_lock, set_state};
 use super::settle::Sitting;
-use super::{Decision, Effect, Judgement, Outcome, create, people, unproven};
+use super::{Decision, Effect, Judgement, Outcome, create, kept_inside, people};
 use crate::core::config::{FollowUpFrom, FollowUpRules, OnClosed};
 use crate::core::mail::Attachment;
 use crate::core::mail::files::File;
@@ -194,6 +195,14 @@ fn follow(
     change.apply(&sitting, &sitting.judgement.on_follow_up);
     let mut article = sitting.article(before.id);
     article.visible_for_customer = is_visible(&sitting, &before);
+    let own = match article.visible_for_customer {
+        true => {
+            let helps = helps(&sitting, &before);
+            AgentText::look(&mut sitting, &before, helps)
+        }
+        false => AgentText::default(),
+    };
+    own.apply(&mut article);
     let (id, kind) = (article.id, article.kind);
     change.push(sitting.event(What::ArticleAdded { article: id, kind }, ""));
     let locked = change.ticket.locked_since.is_some();
@@ -205,8 +214,8 @@ fn follow(
     people::note_reply_to(sitting.config, &mut change.ticket, sitting.judgement, proven);
     let mut effect = change.effect(sitting.now);
     effect.articles.push(article);
-    go_on_to_customer(&mut sitting, &mut effect);
-    unproven::tell(&mut sitting, &mut effect);
+    go_on_to_customer(&mut sitting, &mut effect, &own);
+    kept_inside::tell(&mut sitting, &mut effect, own.withheld);
     let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::FollowUp);
     forget_failure(&mut sitting, &mut effect.ticket);
     sitting.announce(Outcome::FollowUp, Some(&before), effect, suppressed)
@@ -254,7 +263,7 @@ fn forget_failure(sitting: &mut Sitting<'_>, ticket: &mut Ticket) {
 
 /// Owes the customer an agent's mail, unless he has it already. Files go along as far as they
 /// fit; of the others the letter says that they stay with the ticket.
-fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
+fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect, own: &AgentText) {
     let judgement = sitting.judgement;
     if !helps(sitting, &effect.ticket) {
         return;
@@ -263,7 +272,11 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
         sitting.note("letter", format!("stays with the ticket: {why}"));
         return;
     }
-    let visible = effect.articles.iter().all(|article| article.visible_for_customer);
+    if own.withheld.is_some() {
+        return;
+    }
+    let Some(article) = effect.articles.first() else { return };
+    let visible = article.visible_for_customer;
     let Some(customer) = effect.ticket.customer.clone() else { return };
     if !goes_on(sitting) || !visible {
         sitting.note("letter", "stays with the ticket: not surely written by the agent himself");
@@ -280,8 +293,8 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     let profile = sitting.config.customers.get(&customer.address);
     let language = profile.and_then(|profile| profile.language);
     let language = language.unwrap_or(sitting.config.desk.language);
-    let files = enclosed(judgement);
-    let text = render::with_kept_files(&judgement.article, &judgement.files, language);
+    let files = enclosed(judgement, own);
+    let text = render::with_kept_files(article, &judgement.files, &own.files, language);
     let letter = Letter {
         author: author.map_or("", |user| &user.full_name),
         subject: &effect.ticket.title,
@@ -293,7 +306,7 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
     };
     let stationery = sitting.stationery();
     let owed = render::letter(stationery, &letter, &effect.ticket, sitting.next());
-    let files = match (files.len(), judgement.article.attachments.len()) {
+    let files = match (files.len(), judgement.article.attachments.len() - own.files.len()) {
         (_, 0) => String::new(),
         (sent, all) if sent == all => format!(", with its files ({all})"),
         (sent, all) => format!(", with {sent} of its {all} files: the others are too large"),
@@ -303,9 +316,10 @@ fn go_on_to_customer(sitting: &mut Sitting<'_>, effect: &mut Effect) {
 }
 
 /// The files that go along, each with what the article says of it.
-fn enclosed(judgement: &Judgement) -> Vec<Enclosed<'_>> {
+fn enclosed<'a>(judgement: &'a Judgement, own: &AgentText) -> Vec<Enclosed<'a>> {
     let of_index = |index| judgement.article.attachments.iter().find(move |one| one.index == index);
-    let both = judgement.files.iter().filter_map(|file| Some((of_index(file.index)?, file)));
+    let files = judgement.files.iter().filter(|file| !own.files.contains(&file.index));
+    let both = files.filter_map(|file| Some((of_index(file.index)?, file)));
     both.map(|(listed, file)| enclose(listed, file)).collect()
 }
 

@@ -83,6 +83,7 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         internal: internal.why,
         quarantine: unknown_sender(config, mail, &sender),
         files: Vec::new(),
+        contents: Vec::new(),
         filters: filtered.matched,
         settings: filtered.settings,
         on_follow_up: filtered.on_follow_up,

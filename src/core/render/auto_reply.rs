@@ -80,11 +80,10 @@ pub fn auto_reply(
     Some(AutomaticAnswer { owed, subject, text })
 }
 
-/// Tells an agent that his mail was kept inside, because nothing proves that he wrote it. `None`
-/// if there is nobody to send it as.
+/// Tells an agent that their mail was kept inside. `None` if nothing can send it.
 ///
 /// `name` is what it is called among the automatic answers, `article` what became of his mail.
-pub fn not_proven(
+pub fn kept_inside(
     stationery: Stationery<'_>,
     name: &str,
     user: &User,

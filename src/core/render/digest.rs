@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::page::{DeskWords, Person};
 use super::paper::{self, Draft};
 use super::{Stationery, clean, first_attempt, id_domain, identity, robot_fields, template, texts};
-use crate::core::config::User;
+use crate::core::config::{Config, Language, User};
 use crate::core::digest::{LINES_MAX, Line};
 use crate::core::notify::{Notice, Wait};
 use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
+use crate::core::own_words::SLOT;
 use crate::core::thread;
 use crate::core::ticket::{Article, Ticket, TicketId};
 
@@ -113,6 +114,25 @@ pub fn mail(
     })
 }
 
+/// What digests say around their lines, without and with a bound; see
+/// [`crate::core::own_words::SLOT`].
+pub(super) fn frames(config: &Config, user: &User, language: Language) -> Vec<String> {
+    let frame = |bound: Option<u32>| {
+        let words = DigestWords {
+            recipient: Person { name: user.full_name.clone(), address: user.email.as_str() },
+            desk: DeskWords { name: &config.desk.name },
+            count: 1,
+            tickets: vec![TicketLines { tag: SLOT.into(), lines: Vec::new() }],
+            more: 0,
+            rule: format!("users.{}.subscriptions.digest", user.name),
+            bound,
+        };
+        template::fill_built_in(&texts::own(language, NAME, "text"), &words)
+    };
+    let bound = config.limits.notifications_per_hour;
+    [None, Some(bound)].into_iter().filter_map(frame).collect()
+}
+
 fn words<'a>(
     stationery: Stationery<'a>,
     user: &'a User,
@@ -158,7 +178,6 @@ fn words<'a>(
 mod tests {
     use super::super::reading::read;
     use super::*;
-    use crate::core::config::Language;
     use crate::core::notify::EventKind;
     use crate::core::ticket::samples::{address, config, key, now};
 

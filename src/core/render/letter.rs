@@ -101,9 +101,17 @@ pub fn letter(
     recipients.iter().map(owed).collect()
 }
 
-/// The text of an article as a letter that carries these of its files, and names the others.
-pub fn with_kept_files(article: &Article, sent: &[File], language: Language) -> String {
-    let is_kept = |file: &&Attachment| sent.iter().all(|one| one.index != file.index);
+/// The text of an article as a letter that carries these of its files, and names the others but
+/// those that are `hidden`.
+pub fn with_kept_files(
+    article: &Article,
+    sent: &[File],
+    hidden: &[u32],
+    language: Language,
+) -> String {
+    let is_kept = |file: &&Attachment| {
+        sent.iter().all(|one| one.index != file.index) && !hidden.contains(&file.index)
+    };
     let kept: Vec<&Attachment> = article.attachments.iter().filter(is_kept).collect();
     if kept.is_empty() {
         return article.text.clone();
@@ -238,7 +246,7 @@ mod tests {
     fn files_that_stay_are_named() {
         let mut letter = article(1, ArticleKind::MailIn);
         letter.text = "See the plan.\n".into();
-        assert_eq!(with_kept_files(&letter, &[], Language::En), "See the plan.\n");
+        assert_eq!(with_kept_files(&letter, &[], &[], Language::En), "See the plan.\n");
         let file = |name: String| crate::core::mail::Attachment {
             index: 0,
             name,
@@ -250,9 +258,11 @@ mod tests {
         letter.attachments = vec![file("plan\r\nBcc: a.pdf".into()), file("b.png".into())];
         let expected =
             "See the plan.\n\n[Not sent along, but kept with the ticket: plan Bcc: a.pdf, b.png]\n";
-        assert_eq!(with_kept_files(&letter, &[], Language::En), expected);
-        assert!(with_kept_files(&letter, &[], Language::Ja).ends_with("plan Bcc: a.pdf, b.png]\n"));
+        assert_eq!(with_kept_files(&letter, &[], &[], Language::En), expected);
+        assert!(
+            with_kept_files(&letter, &[], &[], Language::Ja).ends_with("plan Bcc: a.pdf, b.png]\n")
+        );
         letter.attachments = (0..50).map(|at| file(format!("{at}.pdf"))).collect();
-        assert!(with_kept_files(&letter, &[], Language::En).ends_with("19.pdf, ...]\n"));
+        assert!(with_kept_files(&letter, &[], &[], Language::En).ends_with("19.pdf, ...]\n"));
     }
 }

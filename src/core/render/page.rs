@@ -154,7 +154,7 @@ impl Page<'_> {
 }
 
 /// The beginning of a text, without blank lines at either end.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     let text = clean::block(text.trim_start(), EXCERPT_CHARS_MAX);
     let mut lines: Vec<&str> = text.lines().take(EXCERPT_LINES_MAX + 1).collect();
     if lines.len() > EXCERPT_LINES_MAX {

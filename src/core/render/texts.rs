@@ -60,6 +60,31 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ja/notProven/subject", "お客様には送信されていません: {{ ticket.title }}"),
     ("en/notProven/text", EN_NOT_PROVEN),
     ("ja/notProven/text", JA_NOT_PROVEN),
+    ("en/notSeparated/subject", "Not sent to the customer: {{ ticket.title }}"),
+    ("ja/notSeparated/subject", "お客様には送信されていません: {{ ticket.title }}"),
+    ("en/notSeparated/text", EN_NOT_SEPARATED),
+    ("ja/notSeparated/text", JA_NOT_SEPARATED),
+    ("en/noOwnText/subject", "Not sent to the customer: {{ ticket.title }}"),
+    ("ja/noOwnText/subject", "お客様には送信されていません: {{ ticket.title }}"),
+    ("en/noOwnText/text", EN_NO_OWN_TEXT),
+    ("ja/noOwnText/text", JA_NO_OWN_TEXT),
+];
+
+/// Mails to an agent about a mail of theirs, by the name of their template.
+pub const TO_AGENTS: [&str; 3] = ["notProven", "notSeparated", "noOwnText"];
+
+/// What lines of notifications begin with that hold a value: however the value has changed, such a
+/// line of a quote is ours.
+pub const FRAME_BEGINNINGS: [&str; 9] = [
+    "You get this mail",
+    "You get at most",
+    "A new ticket has arrived",
+    "This ticket was moved",
+    "This ticket now has",
+    "A mail of this ticket",
+    "このメールは、",
+    "チケットがキュー",
+    "チケットの担当者",
 ];
 
 /// Stands below a letter whose files stay with the ticket.
@@ -274,6 +299,55 @@ If that mail is not yours, somebody else used your address: tell your administra
 -- 
 {{ desk.name }}
 ";
+const EN_NOT_SEPARATED: &str = "Hello {{ recipient.name }},
+
+your mail about ticket {{ ticket.number }} was kept as an internal note. It was not sent to
+{{ customer.address }}: it quotes a notification, which can hold notes and other internal text,
+and your own words could not be separated from it.
+
+To send it, answer this mail with your text and without any quoted text, or write the answer on
+the page of the ticket.
+
+-- 
+{{ desk.name }}
+";
+const JA_NOT_SEPARATED: &str = "{{ recipient.name }} 様
+
+チケット {{ ticket.number }} へのメールは、社内メモとして保管しました。
+引用された通知には社内メモなどが含まれることがあり、ご本人の文章と区別できなかったため、
+{{ customer.address }} には送信していません。
+
+送信するには、引用を付けずに本文だけを書いてこのメールに返信するか、チケットの画面から返信してください。
+
+-- 
+{{ desk.name }}
+";
+
+const EN_NO_OWN_TEXT: &str = "Hello {{ recipient.name }},
+
+your mail about ticket {{ ticket.number }} was kept as an internal note. It was not sent to
+{{ customer.address }}, because no text of yours could be read in it. It may be empty, encrypted,
+signed in a form that hides the text (S/MIME: choose \"send clear text signed message\"), in
+Outlook's rich text format (choose HTML or plain text), or hold attachments only.
+
+To send it, answer this mail with your text, or write the answer on the page of the ticket.
+
+-- 
+{{ desk.name }}
+";
+const JA_NO_OWN_TEXT: &str = "{{ recipient.name }} 様
+
+チケット {{ ticket.number }} へのメールは、社内メモとして保管しました。
+本文を読み取れなかったため、{{ customer.address }} には送信していません。本文が空、暗号化、
+本文を隠す形式の S/MIME 署名（クリアテキスト署名を選択してください）、Outlook のリッチテキスト形式
+（HTML またはテキスト形式を選択してください）、または添付ファイルのみの可能性があります。
+
+送信するには、本文を書いてこのメールに返信するか、チケットの画面から返信してください。
+
+-- 
+{{ desk.name }}
+";
+
 const JA_NOT_PROVEN: &str = "{{ recipient.name }} 様
 
 チケット {{ ticket.number }} へのメールは、社内メモとして保管しました。

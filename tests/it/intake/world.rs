@@ -136,6 +136,16 @@ impl World {
         wanted.next().map(|mail| mail.message_id.clone())
     }
 
+    /// All articles, in the order of writing.
+    pub fn articles(&self) -> &[Article] {
+        &self.articles
+    }
+
+    /// The key of this desk's Message-IDs.
+    pub fn key(&self) -> &DeskKey {
+        &self.key
+    }
+
     /// All mails owed so far, in order.
     pub fn owed(&self) -> &[Outgoing] {
         &self.owed
@@ -159,6 +169,7 @@ impl World {
             bounced: judgement.report.as_ref().and_then(|report| self.bounced(config, report)),
             answered: self.answered(judgement.sender.answer_to.as_ref()),
             threads: judgement.sender.agent.iter().flat_map(|_| self.threads()).collect(),
+            articles: judgement.sender.agent.iter().flat_map(|_| self.articles.clone()).collect(),
             full_hours: self.full_hours(config),
             desk_key: self.key.clone(),
             next: self.next(config),

@@ -138,6 +138,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
     let message_id = format!("{subject}@cust.test");
     Judgement {
         files: Vec::new(),
+        contents: Vec::new(),
         account: account.to_owned(),
         keys: Keys {
             bytes: Digest::of(raw),

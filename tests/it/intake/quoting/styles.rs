@@ -1,0 +1,543 @@
+//! How mail programs quote: one row for each program, with what it writes above a quote, how it
+//! marks, wraps and changes it, and where its users write.
+
+/// Where the agent writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    Above,
+    Below,
+    Between,
+}
+
+/// How the quote is marked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// Each line begins with this.
+    Prefix(&'static str),
+    /// Not at all.
+    Bare,
+    /// A page with the quote in a `blockquote`.
+    Blockquote,
+    /// A page with one paragraph for each line, below a header.
+    Paragraphs,
+    /// A page with lines parted by `br` in a `div`.
+    Breaks,
+}
+
+/// What a program does to the quote besides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// No-break blanks for blanks.
+    Nbsp,
+    /// Typographic quotation marks and dashes.
+    Smart,
+    /// Addresses of pages twice, as words and as target.
+    Autolink,
+    /// Mail addresses with `mailto:`.
+    Mailto,
+    /// Without blank lines.
+    Dense,
+    /// Twice as many blank lines.
+    Loose,
+    /// Blanks at the ends of lines.
+    Trailing,
+    /// Only the first half of the lines.
+    FirstHalf,
+    /// Paragraphs in format=flowed.
+    Flowed,
+    /// Full-width digits and letters.
+    Wide,
+    /// Zero-width blanks within long lines.
+    Invisible,
+}
+
+/// A program.
+pub struct Style {
+    pub name: &'static str,
+    pub place: Place,
+    pub mark: Mark,
+    /// `{from}`, `{address}`, `{subject}` and `{to}` are filled in; lines parted by `|`.
+    pub intro: &'static str,
+    /// Columns at which the quote is wrapped anew.
+    pub wrap: Option<usize>,
+    pub changes: &'static [Change],
+    /// Below everything the agent wrote.
+    pub signature: &'static str,
+}
+
+const fn style(
+    name: &'static str,
+    place: Place,
+    mark: Mark,
+    intro: &'static str,
+    wrap: Option<usize>,
+    changes: &'static [Change],
+    signature: &'static str,
+) -> Style {
+    Style { name, place, mark, intro, wrap, changes, signature }
+}
+
+use Change::*;
+use Mark::{Bare, Blockquote, Breaks, Paragraphs, Prefix};
+use Place::{Above, Below, Between};
+
+const OUTLOOK: &str = "From: {from} <{address}>|Sent: Monday, November 23, 2026 10:00 AM|To: Alice Agent <{to}>|Subject: {subject}|";
+const OUTLOOK_JA: &str = "差出人: {from} <{address}>|送信日時: 2026年11月23日 10:00|宛先: Alice Agent <{to}>|件名: {subject}|";
+const ORIGINAL: &str = "-----Original Message-----|From: {from} [mailto:{address}]|Sent: Monday, November 23, 2026 10:00 AM|To: Alice Agent|Subject: {subject}|";
+const ORIGINAL_JA: &str = "-----元のメッセージ-----|差出人: {from} [mailto:{address}]|送信日時: 2026年11月23日月曜日 10:00|宛先: Alice Agent|件名: {subject}|";
+const LINE: &str = "________________________________|From: {from} <{address}>|Sent: Monday, November 23, 2026 10:00:00 AM|To: Alice Agent <{to}>|Subject: {subject}|";
+const ON: &str = "On Mon, Nov 23, 2026 at 10:00 AM {from} <{address}> wrote:|";
+
+/// All of them.
+pub const STYLES: [Style; 74] = [
+    style("Outlook 2010", Above, Bare, ORIGINAL, None, &[], ""),
+    style("Outlook 2010, plain text wrapped", Above, Bare, ORIGINAL, Some(76), &[], ""),
+    style("Outlook 2010, Japanese", Above, Bare, ORIGINAL_JA, None, &[], ""),
+    style("Outlook 2016", Above, Paragraphs, OUTLOOK, None, &[Smart], ""),
+    style("Outlook 2016, between", Between, Paragraphs, OUTLOOK, None, &[], ""),
+    style("Outlook 2016, prefixed", Below, Prefix("> "), ORIGINAL, Some(72), &[], ""),
+    style("Outlook 365", Above, Paragraphs, OUTLOOK, None, &[Nbsp, Autolink], "-- |Alice Agent"),
+    style("Outlook 365, plain text", Above, Bare, OUTLOOK, None, &[Autolink, Mailto], ""),
+    style("Outlook 365, Japanese", Above, Paragraphs, OUTLOOK_JA, None, &[], ""),
+    style("Outlook new", Above, Paragraphs, LINE, None, &[Nbsp], ""),
+    style(
+        "Outlook for Mac",
+        Above,
+        Paragraphs,
+        "From: {from} <{address}>|Date: Monday, 23. November 2026 at 10:00|To: Alice Agent <{to}>|Subject: {subject}|",
+        None,
+        &[],
+        "",
+    ),
+    style("Outlook on the web", Above, Breaks, LINE, None, &[], ""),
+    style("Outlook on the web, plain text", Above, Bare, LINE, None, &[Dense], ""),
+    style(
+        "Outlook for iOS",
+        Above,
+        Breaks,
+        LINE,
+        None,
+        &[],
+        "Get Outlook for iOS<https://aka.ms/o0ukef>",
+    ),
+    style(
+        "Outlook for Android, plain text",
+        Above,
+        Bare,
+        LINE,
+        None,
+        &[],
+        "Get Outlook for Android<https://aka.ms/AAb9ysg>",
+    ),
+    style("Gmail on the web", Above, Blockquote, ON, None, &[], ""),
+    style("Gmail on the web, between", Between, Blockquote, ON, None, &[], ""),
+    style("Gmail, plain text", Above, Prefix("> "), ON, Some(76), &[], ""),
+    style(
+        "Gmail, plain text, between",
+        Between,
+        Prefix("> "),
+        "On Mon, Nov 23, 2026 at 10:00 AM {from}|<{address}> wrote:|",
+        Some(76),
+        &[],
+        "",
+    ),
+    style(
+        "Gmail, Japanese",
+        Above,
+        Prefix("> "),
+        "2026年11月23日(月) 10:00 {from} <{address}>:|",
+        Some(76),
+        &[],
+        "",
+    ),
+    style("Gmail for Android", Above, Blockquote, ON, None, &[Nbsp], ""),
+    style("Gmail for iOS", Above, Prefix("> "), ON, Some(70), &[], ""),
+    style(
+        "Apple Mail",
+        Below,
+        Prefix("> "),
+        "> On 23. Nov 2026, at 10:00, {from} <{address}> wrote:|> |",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Apple Mail, rich text",
+        Above,
+        Blockquote,
+        "On 23. Nov 2026, at 10:00, {from} <{address}> wrote:|",
+        None,
+        &[Nbsp],
+        "",
+    ),
+    style(
+        "Apple Mail, between",
+        Between,
+        Prefix("> "),
+        "On 23. Nov 2026, at 10:00, {from} <{address}> wrote:|",
+        None,
+        &[Loose],
+        "",
+    ),
+    style(
+        "Apple Mail, Japanese",
+        Above,
+        Prefix("> "),
+        "2026/11/23 10:00、{from} <{address}>のメール:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "iPhone",
+        Above,
+        Prefix("> "),
+        "Sent from my iPhone||> On Nov 23, 2026, at 10:00, {from} <{address}> wrote:|> |",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "iPhone, rich text, cut short",
+        Above,
+        Blockquote,
+        "On Nov 23, 2026, at 10:00, {from} <{address}> wrote:|",
+        None,
+        &[FirstHalf],
+        "Sent from my iPhone",
+    ),
+    style(
+        "iPhone, Japanese",
+        Above,
+        Prefix("> "),
+        "iPhoneから送信||> 2026/11/23 10:00、{from} <{address}>のメール:|> |",
+        None,
+        &[Wide],
+        "",
+    ),
+    style(
+        "Thunderbird",
+        Below,
+        Prefix("> "),
+        "On 23/11/2026 10:00, {from} wrote:|",
+        Some(72),
+        &[],
+        "-- |Alice",
+    ),
+    style(
+        "Thunderbird, flowed",
+        Between,
+        Prefix("> "),
+        "On 23/11/2026 10:00, {from} wrote:|",
+        Some(72),
+        &[Flowed],
+        "",
+    ),
+    style(
+        "Thunderbird, HTML",
+        Below,
+        Blockquote,
+        "Am 23.11.26 um 10:00 schrieb {from}:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Thunderbird, Japanese",
+        Between,
+        Prefix("> "),
+        "On 2026/11/23 10:00, {from} wrote:|",
+        Some(72),
+        &[],
+        "",
+    ),
+    style(
+        "Yahoo Mail",
+        Above,
+        Breaks,
+        "On Monday, November 23, 2026 at 10:00:00 AM GMT+1, {from} <{address}> wrote:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Yahoo Mail for Android",
+        Above,
+        Blockquote,
+        "On Mon, 23 Nov 2026 at 10:00, {from}|<{address}> wrote:|",
+        None,
+        &[],
+        "Sent from Yahoo Mail on Android",
+    ),
+    style(
+        "Yahoo Japan",
+        Above,
+        Prefix("> "),
+        "----- Original Message -----|From: \"{from}\" <{address}>|To: \"Alice Agent\" <{to}>|Date: 2026/11/23 月 10:00|Subject: {subject}||",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Becky!",
+        Between,
+        Prefix("> "),
+        "On Mon, 23 Nov 2026 10:00:00 +0900|{from} <{address}> wrote:|",
+        Some(74),
+        &[],
+        "",
+    ),
+    style(
+        "Shuriken",
+        Above,
+        Prefix(">"),
+        "\"{from}\" <{address}>さんの|\"{subject}\"より:|",
+        Some(68),
+        &[],
+        "",
+    ),
+    style("Hidemaru Mail", Between, Prefix("> "), "{from} <{address}> さん:|", Some(70), &[], ""),
+    style(
+        "Lotus Notes",
+        Above,
+        Bare,
+        "From:   {from} <{address}>|To:     Alice Agent <{to}>|Date:   23.11.2026 10:00|Subject:        {subject}|||",
+        None,
+        &[Trailing],
+        "",
+    ),
+    style(
+        "mutt",
+        Between,
+        Prefix("> "),
+        "On Mon, Nov 23, 2026 at 10:00:00AM +0900, {from} wrote:|",
+        None,
+        &[],
+        "-- |Alice",
+    ),
+    style("alpine", Below, Prefix("> "), "On Mon, 23 Nov 2026, {from} wrote:|", Some(78), &[], ""),
+    style("GroupWise", Above, Bare, ">>> {from} <{address}> 23.11.2026 10:00 >>>|", None, &[], ""),
+    style(
+        "Zimbra",
+        Above,
+        Bare,
+        "----- Original Message -----|From: \"{from}\" <{address}>|To: \"Alice Agent\" <{to}>|Sent: Monday, 23 November, 2026 10:00:00|Subject: {subject}|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Zimbra, prefixed",
+        Below,
+        Prefix("> "),
+        "----- On Nov 23, 2026, at 10:00 AM, {from} {address} wrote:|",
+        Some(72),
+        &[],
+        "",
+    ),
+    style(
+        "Roundcube",
+        Below,
+        Prefix("> "),
+        "On 2026-11-23 10:00, {from} wrote:|",
+        Some(72),
+        &[Flowed],
+        "",
+    ),
+    style(
+        "Roundcube, French",
+        Above,
+        Prefix("> "),
+        "Le 2026-11-23 10:00, {from} a écrit :|",
+        Some(72),
+        &[],
+        "",
+    ),
+    style(
+        "SquirrelMail",
+        Below,
+        Prefix("> "),
+        "On Mon, November 23, 2026 10:00 am, {from} wrote:|",
+        Some(76),
+        &[],
+        "",
+    ),
+    style(
+        "K-9",
+        Above,
+        Prefix("> "),
+        "On 23 November 2026 10:00:00 CET, {from} <{address}> wrote:|",
+        Some(72),
+        &[],
+        "-- |Sent from my Android device with K-9 Mail.",
+    ),
+    style(
+        "K-9, blockquote",
+        Above,
+        Prefix(">"),
+        "On 23 November 2026 10:00:00 CET, {from} <{address}> wrote:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Samsung Mail",
+        Above,
+        Bare,
+        "-------- Original message --------|From: {from} <{address}>|Date: 23/11/2026 10:00 (GMT+01:00)|To: Alice Agent <{to}>|Subject: {subject}|",
+        None,
+        &[Nbsp],
+        "Sent from my Galaxy",
+    ),
+    style(
+        "BlackBerry",
+        Above,
+        Bare,
+        "  Original Message  |From: {from}|Sent: Monday, November 23, 2026 10:00|To: Alice Agent|Subject: {subject}|",
+        None,
+        &[Dense],
+        "Sent from my BlackBerry 10 smartphone.",
+    ),
+    style(
+        "Evolution",
+        Below,
+        Prefix("> "),
+        "On Mon, 2026-11-23 at 10:00 +0100, {from} wrote:|",
+        Some(71),
+        &[],
+        "",
+    ),
+    style(
+        "KMail",
+        Between,
+        Prefix("> "),
+        "On Monday, 23 November 2026 10:00:00 CET {from} wrote:|",
+        Some(78),
+        &[],
+        "",
+    ),
+    style(
+        "eM Client",
+        Above,
+        Breaks,
+        "------ Original Message ------|From: \"{from}\" <{address}>|To: \"Alice Agent\" <{to}>|Date: 23.11.2026 10:00:00|Subject: {subject}|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "The Bat!",
+        Between,
+        Prefix("TD> "),
+        "Hello Test,||Monday, November 23, 2026, 10:00:00 AM, {address} wrote:|",
+        Some(70),
+        &[],
+        "",
+    ),
+    style(
+        "Spark",
+        Above,
+        Blockquote,
+        "On 23. Nov 2026 at 10:00 +0100, {from} <{address}>, wrote:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "ProtonMail",
+        Above,
+        Blockquote,
+        "On Monday, November 23rd, 2026 at 10:00 AM, {from} <{address}> wrote:|",
+        None,
+        &[],
+        "Sent with Proton Mail secure email.",
+    ),
+    style(
+        "ProtonMail, plain text",
+        Above,
+        Prefix("> "),
+        "On Monday, November 23rd, 2026 at 10:00 AM, {from} <{address}> wrote:|",
+        None,
+        &[],
+        "",
+    ),
+    style("Tutanota", Above, Blockquote, "23 Nov 2026, 10:00 by {address}:|", None, &[], ""),
+    style(
+        "Fastmail",
+        Below,
+        Prefix("> "),
+        "On Mon, 23 Nov 2026, at 10:00, {from} wrote:|",
+        Some(72),
+        &[],
+        "",
+    ),
+    style(
+        "Yandex",
+        Above,
+        Blockquote,
+        "23.11.2026, 10:00, \"{from}\" <{address}>:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "Mail.ru",
+        Above,
+        Blockquote,
+        "Понедельник, 23 ноября 2026, 10:00 +03:00 от {from} <{address}>:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "QQ Mail",
+        Above,
+        Breaks,
+        "------------------ 原始邮件 ------------------|发件人: \"{from}\" <{address}>;|发送时间: 2026年11月23日(星期一) 上午10:00|收件人: \"Alice Agent\"<{to}>;|主题: {subject}|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "NetEase",
+        Above,
+        Bare,
+        "At 2026-11-23 10:00:00, \"{from}\" <{address}> wrote:|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "LINE WORKS",
+        Above,
+        Breaks,
+        "-----Original Message-----|From: \"{from}\" <{address}>|To: \"Alice Agent\" <{to}>|Cc:|Sent: 2026/11/23 (月) 10:00 (GMT+09:00)|Subject: {subject}|",
+        None,
+        &[],
+        "",
+    ),
+    style(
+        "docomo",
+        Above,
+        Prefix("> "),
+        "----- 元のメッセージ -----|From: {from} <{address}>|Subject: {subject}||",
+        None,
+        &[Dense],
+        "",
+    ),
+    style(
+        "au",
+        Above,
+        Bare,
+        "--- 元のメール ---|From: {address}|Date: 2026/11/23 10:00|件名: {subject}|",
+        None,
+        &[Dense],
+        "",
+    ),
+    style("SoftBank", Above, Prefix(">"), "", None, &[FirstHalf], ""),
+    style("a program without any mark", Above, Bare, "", None, &[], ""),
+    style("a program without any mark, answer below", Below, Bare, "", Some(76), &[], ""),
+    style("full-width marks", Between, Prefix("＞"), "", None, &[Wide], ""),
+    style("two marks", Between, Prefix(">> "), "{from} wrote:|", None, &[Invisible], ""),
+    style("marks at broken lines only", Above, Prefix("> "), ON, Some(64), &[Trailing], ""),
+];
