@@ -13,8 +13,11 @@ pub mod auth;
 pub mod dto;
 pub mod explain;
 pub mod form;
+pub mod mail_memory;
 mod pages;
+pub mod places;
 pub mod problem;
+pub mod progress;
 pub mod proxy;
 pub mod replay;
 pub mod session;
@@ -38,7 +41,9 @@ pub use serve::{Client, Peer, serve};
 
 use crate::app::Handle;
 use crate::store::{Store, StoreError};
+use crate::core::mail::Digest;
 use auth::LocalToken;
+use mail_memory::{HeldMail, MailMemory, Room};
 use problem::Problem;
 use throttle::Throttle;
 use tokio::sync::Semaphore;
@@ -47,8 +52,6 @@ use tokio::sync::Semaphore;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The same where a mail comes in it: one of 32 MiB as Base64, with the files of a desk beside it.
 pub const MAIL_BODY_BYTES_MAX: usize = 48 * 1024 * 1024;
-/// Such bodies that one route holds at a time; the next one waits.
-pub const MAIL_BODIES_AT_ONCE: usize = 2;
 /// Until the header of a request, and then its body, must have arrived.
 pub const READ_TIMEOUT_SECS: u64 = 10;
 /// Until a request must be answered.
@@ -57,8 +60,6 @@ pub const ANSWER_TIMEOUT_SECS: u64 = 60;
 pub const BACKUP_TIMEOUT_SECS: u64 = 1800;
 /// Until stored mails must be judged.
 pub const REPLAY_TIMEOUT_SECS: u64 = 600;
-/// Connections at a time; more wait until one ends.
-pub const CONNECTIONS_MAX: usize = 256;
 
 /// What every handler gets.
 #[derive(Clone)]
@@ -71,6 +72,8 @@ pub struct Web {
     pub entrance: Arc<Entrance>,
     /// Who asks with the same key waits here.
     pub turns: Arc<once::Turns>,
+    /// Room for the bytes of mails.
+    pub mails: MailMemory,
 }
 
 /// What bounds signing in.
@@ -92,7 +95,13 @@ impl Web {
             attempts: Default::default(),
             hashing,
         });
-        Web { handle, local: local.map(Arc::new), entrance, turns: Default::default() }
+        Web {
+            handle,
+            local: local.map(Arc::new),
+            entrance,
+            turns: Default::default(),
+            mails: MailMemory::default(),
+        }
     }
 
     /// Reads from the store on a thread that may block.
@@ -105,5 +114,18 @@ impl Web {
             Ok(answer) => answer.map_err(Problem::from),
             Err(_) => Err(Problem::internal()),
         }
+    }
+
+    /// Bytes of a stored mail, and room for so many copies of them in all; `None` if it is not kept.
+    async fn mail(&self, digest: Digest, copies: u64) -> Result<Option<HeldMail>, Problem> {
+        let room = self.room_for(digest, copies).await?;
+        let raw = self.read(move |store| store.raw(&digest)).await?;
+        Ok(raw.map(|raw| room.hold(raw)))
+    }
+
+    /// Room for so many copies of a stored mail.
+    async fn room_for(&self, digest: Digest, copies: u64) -> Result<Room, Problem> {
+        let bytes = self.read(move |store| store.raw_bytes(&digest)).await?.unwrap_or(0);
+        self.mails.take(bytes.saturating_mul(copies)).await
     }
 }

@@ -128,6 +128,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_search_unread_articles", Gauge, &[], "Articles that the index of the search has not read yet"),
     row("postroom_store_free_bytes", Gauge, &[], "Room that is left on the disk of the store"),
     row("postroom_http_requests_total", Counter, &["route", "method", "status"], "Requests answered, by declared route"),
+    row("postroom_http_connections_refused_total", Counter, &["reason"], "Connections that were refused or closed: address and full (no place), displaced (no room to wait), slowReader (took its answer too slowly)"),
     row("postroom_sign_ins_total", Counter, &["method", "result"], "Attempts to sign in on the page"),
     row("postroom_http_request_duration_seconds", Histogram(Buckets::Seconds), &["route"], "Duration of a request, by declared route"),
 ];
@@ -469,6 +470,11 @@ impl Metrics {
         let labels = [route, method, &status.to_string()];
         self.count("postroom_http_requests_total", &labels, 1);
         self.observe("postroom_http_request_duration_seconds", &[route], secs);
+    }
+
+    /// A connection was refused or closed: `address`, `full`, `displaced` or `slowReader`.
+    pub fn http_refused(&self, reason: &'static str) {
+        self.count("postroom_http_connections_refused_total", &[reason], 1);
     }
 
     /// Somebody tried to sign in on the page.

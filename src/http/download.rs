@@ -3,7 +3,7 @@
 //! Architecture invariant: the answer is always an attachment, never sniffed, and anything a
 //! browser could run leaves as plain octets.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
@@ -25,8 +25,8 @@ const HARMLESS: [&str; 10] = [
 const NAME_CHARS_MAX: usize = 150;
 
 /// An answer with these bytes under this name.
-pub fn attachment(name: &str, content_type: &str, bytes: Vec<u8>) -> Response {
-    let mut response = Body::from(bytes).into_response();
+pub fn attachment(name: &str, content_type: &str, bytes: impl Into<Bytes>) -> Response {
+    let mut response = Body::from(bytes.into()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(safe_type(content_type)));
     headers.insert(header::CONTENT_DISPOSITION, disposition(name));

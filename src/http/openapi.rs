@@ -1,9 +1,11 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the types that travel.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use axum::Json;
-use axum::http::{Method, StatusCode};
+use axum::body::Bytes;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -40,8 +42,10 @@ pub fn document() -> Value {
     })
 }
 
-pub(super) async fn serve() -> Json<Value> {
-    Json(document())
+/// The same bytes for everybody: slow readers hold them once.
+pub(super) async fn serve() -> Response {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
 }
 
 fn operation(route: &Route, generator: &mut SchemaGenerator, failure: &Value) -> Value {

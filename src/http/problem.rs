@@ -15,6 +15,9 @@ use crate::store::{CommandError, StoreError};
 /// Media type of problem answers.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
+/// When to ask again after an answer that something is not available now.
+const RETRY_AFTER_SECS: u64 = 5;
+
 /// Why a request was not carried out. There is no `type`: the status says which kind it is, as
 /// `about:blank` would (RFC 9457 section 4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,6 +90,9 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 6750 section 3.
             let challenge = HeaderValue::from_static("Bearer realm=\"postroom\"");

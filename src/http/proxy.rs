@@ -8,7 +8,7 @@
 //! Architecture invariant: what is said here bounds tries and is written to the log. It gives nobody
 //! a right: whoever asks from this machine is known by the connection alone (`guard`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::HeaderMap;
@@ -57,6 +57,17 @@ impl FromStr for Network {
     }
 }
 
+/// What counts as one address: whoever holds one of version 6 holds its whole /64. This machine
+/// stays what it is.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
+        }
+        address => address,
+    }
+}
+
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -84,7 +95,9 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr 
     }
 }
 
-fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
+/// Whether this is the address of a proxy that was named.
+pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
+    let address = address.to_canonical();
     trusted.iter().any(|network| network.contains(address))
 }
 
@@ -206,6 +219,15 @@ mod tests {
     fn endless_lists_end() {
         let long = format!("203.0.113.9{}", ", 10.0.0.1".repeat(5_000));
         check(&[("x-forwarded-for", &long)], "10.0.0.1");
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_address() {
+        let one = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(one("2001:db8::1"), one("2001:db8::2"));
+        assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));
+        assert_eq!(one("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(one("::1"), "::1");
     }
 
     #[test]

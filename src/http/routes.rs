@@ -7,6 +7,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::handler::Handler;
 use axum::http::header::ACCEPT;
@@ -15,7 +16,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use tower::limit::ConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
@@ -40,8 +40,7 @@ use super::dto::ticket::{
 use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
-    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, MAIL_BODIES_AT_ONCE,
-    MAIL_BODY_BYTES_MAX, READ_TIMEOUT_SECS, REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
+    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, MAIL_BODY_BYTES_MAX, READ_TIMEOUT_SECS, REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
 };
 use crate::core::config::Role;
 use crate::http::api::BodyLimit;
@@ -318,7 +317,7 @@ pub fn router(web: Web) -> Router {
         let handler = route.handler;
         let handler: MethodRouter<Web> = match route.takes_mail {
             true => limited(handler, MAIL_BODY_BYTES_MAX)
-                .layer(ConcurrencyLimitLayer::new(MAIL_BODIES_AT_ONCE)),
+                .layer(from_fn_with_state(web.clone(), with_room)),
             false => limited(handler, BODY_BYTES_MAX),
         };
         let handler = match route.again {
@@ -524,6 +523,20 @@ fn pointing(guest: Option<Extension<pages::door::Guest>>, problem: Problem) -> P
     match guest {
         Some(_) => problem,
         None => problem.hint("GET /api/v1/openapi.json lists what there is"),
+    }
+}
+
+/// How often a mail is in memory while it is judged: as it was sent, and decoded.
+const COPIES: u64 = 2;
+
+/// Takes room for a body with a mail before it is read.
+async fn with_room(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let longest = MAIL_BODY_BYTES_MAX as u64;
+    // A body of unknown length may be the longest.
+    let bytes = request.body().size_hint().upper().unwrap_or(longest).min(longest);
+    match web.mails.take(bytes * COPIES).await {
+        Ok(_room) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
 }
 

@@ -8,10 +8,12 @@
 //! Architecture invariant: it lives in memory and is bounded; it knows no clock of its own.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+
+use super::proxy::network;
 
 /// Names and peers remembered; beyond them the one that was quiet for longest is forgotten.
 const REMEMBERED_MAX: usize = 20_000;
@@ -122,17 +124,6 @@ fn make_room(known: &mut HashMap<Who, Failures>, now: Timestamp) {
     }
 }
 
-/// Whoever holds one address of version 6 holds the whole /64.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits() >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,15 +196,6 @@ mod tests {
         let secs = throttle.attempt("alice", peer(250), at(0)).unwrap_err();
         assert!(secs <= 60);
         assert_eq!(throttle.attempt("alice", peer(250), at(60)), Ok(()));
-    }
-
-    #[test]
-    fn one_network_of_version_6_is_one_peer() {
-        let [one, two, other] =
-            ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|ip| ip.parse().unwrap());
-        assert_eq!(network(one), network(two));
-        assert_ne!(network(one), network(other));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), peer(1));
     }
 
     #[test]

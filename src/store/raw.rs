@@ -40,6 +40,11 @@ impl Tx<'_> {
     }
 }
 
+/// Length of stored bytes.
+pub(super) fn length(view: &View, digest: &Digest) -> Result<Option<u64>, Fault> {
+    Ok(view.raw_places.get(&digest.0)?.map(|place| place.value().2))
+}
+
 /// Reads bytes back.
 pub(super) fn read(store: &Path, view: &View, digest: &Digest) -> Result<Option<Vec<u8>>, Fault> {
     let Some(place) = view.raw_places.get(&digest.0)? else { return Ok(None) };

@@ -26,6 +26,7 @@ mod faults;
 mod graph;
 mod http;
 mod http_desk;
+mod http_flood;
 mod http_once;
 mod http_people;
 mod image;

@@ -51,7 +51,7 @@ pub async fn show(State(web): State<Web>, Path(id): Path<u64>) -> Result<Json<Ma
 /// The bytes of a mail.
 pub async fn raw(State(web): State<Web>, Path(id): Path<u64>) -> Result<Response, Problem> {
     let digest = find(&web, id).await?.digest;
-    let raw = web.read(move |store| store.raw(&digest)).await?;
+    let raw = web.mail(digest, 1).await?;
     let raw = raw.ok_or_else(|| Problem::not_found("raw mail any more"))?;
     Ok(download::attachment(&format!("mail-{id}.eml"), "message/rfc822", raw))
 }

@@ -33,7 +33,7 @@ pub async fn show(State(web): State<Web>, Path(id): Path<u64>) -> Result<Json<Ma
 /// Its bytes.
 pub async fn raw(State(web): State<Web>, Path(id): Path<u64>) -> Result<Response, Problem> {
     let digest = find(&web, id).await?.digest;
-    let raw = web.read(move |store| store.raw(&digest)).await?;
+    let raw = web.mail(digest, 1).await?;
     let raw = raw.ok_or_else(|| Problem::not_found("raw mail any more"))?;
     Ok(download::attachment(&format!("quarantine-{id}.eml"), "message/rfc822", raw))
 }
@@ -48,7 +48,10 @@ pub async fn release(
 
 /// Judges a mail again and says what became of it.
 pub(in crate::http) async fn let_go(web: &Web, id: u64) -> Result<Released, Problem> {
-    unresolved(&find(web, id).await?)?;
+    let mail = find(web, id).await?;
+    unresolved(&mail)?;
+    // Once as it came, and once decoded.
+    let _room = web.room_for(mail.digest, 2).await?;
     web.handle.release(MailId(id)).await.map_err(Problem::conflict)
 }
 

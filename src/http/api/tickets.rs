@@ -19,6 +19,7 @@ use crate::http::dto::PageView;
 use crate::http::dto::ticket::{
     NoteRequest, PreviewView, QueueCountView, ReplyRequest, TicketDetail, TicketPatch, TicketView,
 };
+use crate::http::mail_memory::HeldMail;
 use crate::http::paging::{KeyQuery, PageQuery, page};
 use crate::http::problem::Problem;
 use crate::http::{Web, download};
@@ -200,7 +201,7 @@ pub async fn raw(
     State(web): State<Web>,
     Path((number, id)): Path<(String, u64)>,
 ) -> Result<Response, Problem> {
-    let bytes = article_bytes(&web, &number, id).await?.1;
+    let bytes = article_bytes(&web, &number, id, 1).await?.1;
     Ok(download::attachment(&format!("{number}-{id}.eml"), "message/rfc822", bytes))
 }
 
@@ -210,11 +211,16 @@ pub async fn attachment(
     Path((number, id, index)): Path<(String, u64, u32)>,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found(format!("attachment {index} of article {id}"));
-    let (article, raw) = article_bytes(&web, &number, id).await?;
+    // Once as it came, and once decoded.
+    let (article, raw) = article_bytes(&web, &number, id, 2).await?;
     let part = article.attachments.into_iter().find(|part| part.index == index);
     let part = part.ok_or_else(missing)?;
     // Decoding a large mail takes a while: not on a thread that others wait for.
-    let decoded = tokio::task::spawn_blocking(move || mail::attachment(&raw, index)).await;
+    let decoded = tokio::task::spawn_blocking(move || {
+        let bytes = mail::attachment(&raw, index)?;
+        Some(raw.replace(bytes))
+    })
+    .await;
     let bytes = decoded.map_err(|_| Problem::internal())?.ok_or_else(missing)?;
     Ok(download::attachment(&part.name, &part.content_type, bytes))
 }
@@ -280,11 +286,13 @@ pub(in crate::http) async fn find(web: &Web, number: &str) -> Result<StoredTicke
     found.ok_or_else(|| Problem::not_found(format!("ticket {number:?}")))
 }
 
+/// An article and its mail, with room for so many copies of it.
 pub(in crate::http) async fn article_bytes(
     web: &Web,
     number: &str,
     id: u64,
-) -> Result<(Article, Vec<u8>), Problem> {
+    copies: u64,
+) -> Result<(Article, HeldMail), Problem> {
     // Looked for in its ticket, so that the path cannot lead into another one.
     let articles = find(web, number).await?.articles;
     let article = articles.into_iter().find(|article| article.id.0 == id);
@@ -292,7 +300,7 @@ pub(in crate::http) async fn article_bytes(
         article.ok_or_else(|| Problem::not_found(format!("article {id} in ticket {number:?}")))?;
     let missing = || Problem::not_found(format!("mail kept for article {id}"));
     let digest = article.raw.ok_or_else(missing)?;
-    let raw = web.read(move |store| store.raw(&digest)).await?.ok_or_else(missing)?;
+    let raw = web.mail(digest, copies).await?.ok_or_else(missing)?;
     Ok((article, raw))
 }
 

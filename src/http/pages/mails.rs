@@ -80,7 +80,7 @@ pub async fn show(
     let mail = rules::find(&web, id).await?;
     let digest = mail.digest;
     let raw = match reader.may(Role::Manager) {
-        true => Some(web.read(move |store| store.raw(&digest)).await?),
+        true => Some(web.mail(digest, 1).await?),
         false => None,
     };
     let title = format!("{} {id}", words.title);

@@ -151,6 +151,11 @@ impl Store {
         self.write(0, 0, move |tx| tx.done(&account, &locations)).await
     }
 
+    /// Length of the raw bytes of a mail, while they are kept.
+    pub fn raw_bytes(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        self.view(|view| raw::length(view, digest))
+    }
+
     /// Raw bytes of a mail, while they are kept.
     pub fn raw(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         self.view(|view| raw::read(&self.0.shared.directory, view, digest))

@@ -1,5 +1,6 @@
 //! One article: its head, its text or its HTML in a frame, its attachments, its source.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -149,8 +150,8 @@ pub async fn source(
     State(web): State<Web>,
     Path((number, id)): Path<(String, u64)>,
 ) -> Result<Response, Problem> {
-    let bytes = rules::article_bytes(&web, &number, id).await?.1;
-    let mut response = bytes.into_response();
+    let bytes = rules::article_bytes(&web, &number, id, 1).await?.1;
+    let mut response = Bytes::from(bytes).into_response();
     let headers = response.headers_mut();
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(CONTENT_TYPE, text);
@@ -164,7 +165,7 @@ pub async fn download(
     State(web): State<Web>,
     Path((number, id)): Path<(String, u64)>,
 ) -> Result<Response, Problem> {
-    let bytes = rules::article_bytes(&web, &number, id).await?.1;
+    let bytes = rules::article_bytes(&web, &number, id, 1).await?.1;
     Ok(downloads::attachment(&format!("{number}-{id}.eml"), "message/rfc822", bytes))
 }
 

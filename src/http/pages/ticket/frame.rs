@@ -31,6 +31,9 @@ const PICTURES_MAX: usize = 50;
 const ALONE_POLICY: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
+/// How often a mail is in memory while its page is made: as it came, decoded, and written anew.
+const COPIES: u64 = 3;
+
 /// The HTML of a mail, for the frame.
 pub async fn frame(
     State(web): State<Web>,
@@ -66,7 +69,7 @@ pub async fn alone(
 }
 
 async fn harmless(web: &Web, number: &str, id: u64) -> Result<Option<Written>, Problem> {
-    let (article, raw) = rules::article_bytes(web, number, id).await?;
+    let (article, raw) = rules::article_bytes(web, number, id, COPIES).await?;
     // Decoding a large mail takes a while: not on a thread that others wait for.
     let written = tokio::task::spawn_blocking(move || {
         let page = mail::parse(&raw).html?;
