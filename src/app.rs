@@ -240,6 +240,11 @@ impl Handle {
         Ok(Released::Judged(recorded.map_err(|error| error.to_string())?.outcome))
     }
 
+    /// Whether people reach it from outside this machine, as far as its options say.
+    pub fn is_public(&self) -> bool {
+        self.external_url.is_some() || !self.trusted_proxies.is_empty()
+    }
+
     /// Makes the poller of this account look at once; `false` if there is none.
     pub async fn fetch_now(&self, account: &str) -> bool {
         self.accounts.nudge(account)

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -19,6 +20,9 @@ use super::proxy;
 use super::routes::{Access, role_name};
 use super::serve::{Client, Peer};
 use crate::core::config::Role;
+
+/// What browsers are told where people reach us over https: nothing but https, for a year.
+const HSTS: &str = "max-age=31536000";
 
 /// Lets a request through if the route's access allows it.
 pub async fn admit(
@@ -54,8 +58,15 @@ pub async fn observe(State(web): State<Web>, mut request: Request, next: Next) -
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("other", |path| path.as_str()).to_owned();
     let method = method_label(request.method());
-    let mut response = next.run(request).await;
+    let strict = over_https(&web, request.headers());
+    let mut response = match one_host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
     let headers = response.headers_mut();
+    if strict {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
@@ -68,10 +79,22 @@ pub async fn observe(State(web): State<Web>, mut request: Request, next: Next) -
     response
 }
 
+/// Whether this is asked under the name at which people reach us over https. Not under others:
+/// a browser that once heard it takes no plain answer of that name for a year (RFC 6797).
+fn over_https(web: &Web, headers: &HeaderMap) -> bool {
+    let external = web.handle.external_url.as_deref().filter(|url| is_https(url));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let external = external.and_then(authority_of);
+    external.zip(host).is_some_and(|(external, host)| external.eq_ignore_ascii_case(host))
+}
+
 fn caller(web: &Web, access: Access, request: &Request) -> Result<Option<Caller>, Problem> {
     let needed = match access {
         Access::Open => return Ok(None),
-        Access::AdminOrLoopback if from_this_machine(request) => return Ok(None),
+        // Behind a proxy a connection from this machine says nothing of who asks.
+        Access::AdminOrLoopback if !web.handle.is_public() && from_this_machine(request) => {
+            return Ok(None);
+        }
         Access::AdminOrLoopback => Role::Admin,
         Access::Role(role) => role,
         // Answered by the door of the pages before it comes to this.
@@ -115,27 +138,91 @@ pub(super) fn names_loopback(authority: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A browser names the page that asks in `Origin`: another host's page changes nothing here.
+/// A browser names the page that asks in `Origin`: another host's page changes nothing here, and
+/// neither does one of ours that came without encryption where people reach us over https.
 pub(super) fn same_origin(web: &Web, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let origin = origin.to_str().ok().and_then(authority_of);
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let external = web.handle.external_url.as_deref().and_then(authority_of);
-    let ours = origin.is_some_and(|origin| Some(origin) == host || Some(origin) == external);
-    if ours {
-        Ok(())
-    } else {
-        let detail = "the header Origin names another host; requests from its pages are refused";
-        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    if is_ours(origin.to_str().unwrap_or_default(), host, web.handle.external_url.as_deref()) {
+        return Ok(());
     }
+    let detail = "the header Origin names another host; requests from its pages are refused";
+    let problem = Problem::new(StatusCode::FORBIDDEN, detail);
+    let plain = web.handle.external_url.as_deref().is_some_and(is_https);
+    Err(if plain { problem.hint("open the page under its https address") } else { problem })
+}
+
+fn is_ours(origin: &str, host: Option<&str>, external: Option<&str>) -> bool {
+    let (Some(scheme), Some(from)) = (scheme_of(origin), authority_of(origin)) else {
+        return false;
+    };
+    let reached = external.and_then(|url| Some((scheme_of(url)?, authority_of(url)?)));
+    let Some((ours, at)) = reached else { return Some(from) == host };
+    let same_name = host_of(from).eq_ignore_ascii_case(host_of(at));
+    if same_name && ours == "https" && scheme != "https" {
+        return false;
+    }
+    let external = scheme == ours && same_name && port_of(scheme, from) == port_of(ours, at);
+    external || Some(from) == host
+}
+
+/// Whether a URL is one of https.
+pub(super) fn is_https(url: &str) -> bool {
+    scheme_of(url).is_some_and(|scheme| scheme == "https")
+}
+
+fn scheme_of(url: &str) -> Option<String> {
+    url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase())
 }
 
 pub(super) fn authority_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     rest.split('/').next()
+}
+
+fn host_of(authority: &str) -> &str {
+    port(authority).map_or(authority, |(host, _)| host)
+}
+
+fn port_of(scheme: impl AsRef<str>, authority: &str) -> u16 {
+    let default = if scheme.as_ref() == "https" { 443 } else { 80 };
+    port(authority).map_or(default, |(_, port)| port)
+}
+
+/// Host and port, if there is one.
+fn port(authority: &str) -> Option<(&str, u16)> {
+    let (host, port) = authority.rsplit_once(':')?;
+    Some((host, port.parse().ok()?))
+}
+
+/// Whether the request names exactly one host, and the same one everywhere (RFC 9112 section 3.2).
+/// With two, a proxy may look at one and we at the other.
+fn one_host(request: &Request) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let refused = |detail: &str| Err(Problem::bad(detail));
+    if second.is_some() {
+        return refused("the request has more than one header Host");
+    }
+    let Some(host) = first else {
+        return match request.version() {
+            Version::HTTP_11 => refused("the request has no header Host"),
+            _ => Ok(()),
+        };
+    };
+    let host = host.to_str().ok().filter(|host| {
+        host.is_empty() || (!host.contains('@') && host.parse::<Authority>().is_ok())
+    });
+    let Some(host) = host else { return refused("the header Host names no host") };
+    match request.uri().authority() {
+        Some(target) if !target.as_str().eq_ignore_ascii_case(host) => {
+            refused("the request line and the header Host name different hosts")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn method_label(method: &Method) -> &'static str {
@@ -168,6 +255,36 @@ mod tests {
         check("localhost.evil.example", false);
         check("10.0.0.1", false);
         check("", false);
+    }
+
+    #[track_caller]
+    fn check_origin(origin: &str, host: &str, external: &str, expected: bool) {
+        let external = Some(external).filter(|url| !url.is_empty());
+        assert_eq!(is_ours(origin, Some(host), external), expected, "{origin} at {host}");
+    }
+
+    #[test]
+    fn origins_of_our_own_pages() {
+        let external = "https://desk.example";
+        check_origin("https://desk.example", "desk.example", external, true);
+        check_origin("https://desk.example", "inside:8025", external, true);
+        check_origin("https://desk.example", "desk.example", "https://desk.example:443/", true);
+        check_origin("http://127.0.0.1:8025", "127.0.0.1:8025", external, true);
+        check_origin("http://desk.example:8025", "desk.example:8025", "", true);
+        check_origin("http://desk.example", "desk.example", "http://desk.example", true);
+    }
+
+    #[test]
+    fn origins_of_others() {
+        let external = "https://desk.example";
+        check_origin("http://desk.example", "desk.example", external, false);
+        check_origin("http://DESK.example", "desk.example", external, false);
+        check_origin("HTTP://desk.example:80", "desk.example:80", external, false);
+        check_origin("http://desk.example:8025", "desk.example:8025", external, false);
+        check_origin("https://desk.example:444", "desk.example", external, false);
+        check_origin("https://evil.example", "desk.example", external, false);
+        check_origin("null", "desk.example", external, false);
+        check_origin("", "desk.example", external, false);
     }
 
     #[test]

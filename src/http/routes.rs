@@ -52,7 +52,8 @@ use crate::http::replay::{ReplayRequest, ReplayView};
 pub enum Access {
     /// Everybody.
     Open,
-    /// A token of role `admin`, or whoever asks from this machine itself.
+    /// A token of role `admin`; or whoever asks from this machine itself, while neither an external
+    /// URL nor a proxy is declared.
     AdminOrLoopback,
     /// A token of this role or a higher one.
     Role(Role),
@@ -402,7 +403,7 @@ impl Access {
     pub fn words(&self) -> &'static str {
         match self {
             Access::Open => "open",
-            Access::AdminOrLoopback => "admin, or from this machine",
+            Access::AdminOrLoopback => "admin; from this machine none, without `--external-url` and `--trusted-proxies`",
             Access::Role(role) | Access::Page(Some(role)) => role_name(*role),
             Access::Page(None) => "open",
         }

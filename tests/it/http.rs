@@ -424,6 +424,8 @@ async fn pages_of_other_hosts_change_nothing() {
         ("null", true),
         ("http://desk.internal:8025", false),
         ("https://desk.example", false),
+        ("http://desk.example", true),
+        ("http://desk.example:8025", true),
     ] {
         let mut asked = request(&Method::DELETE, "/api/v1/quarantine/7", Some("admin-token"));
         asked.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
@@ -445,7 +447,11 @@ fn reload_from(peer: &str, host: &str, extra: Option<&str>) -> Request<Body> {
 
 #[tokio::test]
 async fn only_this_machine_reloads_without_a_token() {
-    let desk = Desk::new();
+    let alone = |options: &mut Started| {
+        options.external_url = None;
+        options.trusted_proxies.clear();
+    };
+    let desk = Desk::started(tempfile::tempdir().unwrap(), Clock::default(), alone);
     // Without anybody who applies revisions the one who may ask learns that it shuts down.
     drop(desk.requests);
     let desk = Desk { requests: mpsc::channel(1).1, ..desk };
@@ -460,6 +466,65 @@ async fn only_this_machine_reloads_without_a_token() {
         let status = desk.status(reload_from(peer, host, extra)).await;
         assert_eq!(status, expected, "{peer} {host} {extra:?}");
     }
+}
+
+#[tokio::test]
+async fn behind_a_proxy_nobody_reloads_without_a_token() {
+    let cases: [fn(&mut Started); 3] = [
+        |_| {},
+        |options| options.external_url = None,
+        |options| options.trusted_proxies.clear(),
+    ];
+    for change in cases {
+        let desk = Desk::started(tempfile::tempdir().unwrap(), Clock::default(), change);
+        for (peer, host) in [("127.0.0.1:9", "127.0.0.1:8025"), ("[::1]:9", "localhost")] {
+            assert_eq!(desk.status(reload_from(peer, host, None)).await, 401, "{peer} {host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let desk = Desk::new();
+    let (address, stop, serving) = listening(&desk).await;
+    for (head, status) in [
+        ("GET /-/ready HTTP/1.1\r\nhost: a\r\n", 200),
+        ("GET /-/ready HTTP/1.0\r\n", 200),
+        ("GET http://a/-/ready HTTP/1.1\r\nhost: a\r\n", 200),
+        ("GET /-/ready HTTP/1.1\r\n", 400),
+        ("GET /-/ready HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
+        ("GET /-/ready HTTP/1.1\r\nhost: a\r\nHost: b\r\n", 400),
+        ("GET /sign-in HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n", 400),
+        ("GET http://b/-/ready HTTP/1.1\r\nhost: a\r\n", 400),
+        ("GET /-/ready HTTP/1.1\r\nhost: a b\r\n", 400),
+        ("GET /-/ready HTTP/1.1\r\nhost: user@a\r\n", 400),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{head}connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let said = until_closed(&mut stream).await;
+        assert!(said[9..].starts_with(&status.to_string()), "{head}: {said}");
+    }
+    stop.cancel();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_stay_with_https_where_people_use_it() {
+    let desk = Desk::new();
+    let field = "strict-transport-security";
+    let mut asked = request(&Method::GET, "/-/ready", None);
+    asked.headers_mut().insert(header::HOST, "desk.example".parse().unwrap());
+    let (_, headers, _) = desk.ask(asked).await;
+    assert_eq!(headers[field], "max-age=31536000");
+    let (_, headers, _) = desk.ask(request(&Method::GET, "/-/ready", None)).await;
+    assert!(!headers.contains_key(field), "under a name without https");
+    let plain = |options: &mut Started| options.external_url = Some("http://desk.example".into());
+    let desk = Desk::started(tempfile::tempdir().unwrap(), Clock::default(), plain);
+    let mut asked = request(&Method::GET, "/-/ready", None);
+    asked.headers_mut().insert(header::HOST, "desk.example".parse().unwrap());
+    let (_, headers, _) = desk.ask(asked).await;
+    assert!(!headers.contains_key(field), "people use http");
 }
 
 #[tokio::test]
