@@ -40,8 +40,8 @@ pub use routes::{documentation, router};
 pub use serve::{Client, Peer, serve};
 
 use crate::app::Handle;
-use crate::store::{Store, StoreError};
 use crate::core::mail::Digest;
+use crate::store::{Store, StoreError};
 use auth::LocalToken;
 use mail_memory::{HeldMail, MailMemory, Room};
 use problem::Problem;

@@ -314,7 +314,8 @@ mod tests {
     #[test]
     fn a_trusted_proxy_may_take_every_place() {
         let places = places();
-        assert_eq!(fill(&places, "10.1.2.3", CONNECTIONS_MAX + 1).len(), CONNECTIONS_MAX);
+        let held = fill(&places, "10.1.2.3", CONNECTIONS_MAX + 1);
+        assert_eq!(held.len(), CONNECTIONS_MAX);
         assert_eq!(places.take(address("192.0.2.2")).err(), Some(Refusal::Full));
     }
 

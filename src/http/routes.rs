@@ -40,7 +40,8 @@ use super::dto::ticket::{
 use super::pages::{self, sign_in};
 use super::problem::Problem;
 use super::{
-    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, MAIL_BODY_BYTES_MAX, READ_TIMEOUT_SECS, REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
+    ANSWER_TIMEOUT_SECS, BACKUP_TIMEOUT_SECS, BODY_BYTES_MAX, MAIL_BODY_BYTES_MAX,
+    READ_TIMEOUT_SECS, REPLAY_TIMEOUT_SECS, Web, guard, once, ops,
 };
 use crate::core::config::Role;
 use crate::http::api::BodyLimit;
@@ -403,7 +404,9 @@ impl Access {
     pub fn words(&self) -> &'static str {
         match self {
             Access::Open => "open",
-            Access::AdminOrLoopback => "admin; from this machine none, without `--external-url` and `--trusted-proxies`",
+            Access::AdminOrLoopback => {
+                "admin; from this machine none, without `--external-url` and `--trusted-proxies`"
+            }
             Access::Role(role) | Access::Page(Some(role)) => role_name(*role),
             Access::Page(None) => "open",
         }

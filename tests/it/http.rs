@@ -470,11 +470,8 @@ async fn only_this_machine_reloads_without_a_token() {
 
 #[tokio::test]
 async fn behind_a_proxy_nobody_reloads_without_a_token() {
-    let cases: [fn(&mut Started); 3] = [
-        |_| {},
-        |options| options.external_url = None,
-        |options| options.trusted_proxies.clear(),
-    ];
+    let cases: [fn(&mut Started); 3] =
+        [|_| {}, |options| options.external_url = None, |options| options.trusted_proxies.clear()];
     for change in cases {
         let desk = Desk::started(tempfile::tempdir().unwrap(), Clock::default(), change);
         for (peer, host) in [("127.0.0.1:9", "127.0.0.1:8025"), ("[::1]:9", "localhost")] {

@@ -210,9 +210,8 @@ async fn slow_readers_of_mails_hold_no_more_than_the_bound() {
     let fits = usize::try_from(MAIL_MEMORY_BYTES_MAX).unwrap() / raw.len();
     for host in 0..fits + 3 {
         let mut stream = connect_from(10 + host as u8, address).await;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer admin-token\r\n\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer admin-token\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let asked = tokio::spawn(async move {
             let mut status = [0; 12];

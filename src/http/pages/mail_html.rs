@@ -5,6 +5,10 @@
 //! so that showing a mail asks nobody for anything. And the frame is sandboxed and its content
 //! policy refuses whatever this list might have missed.
 //!
+//! What is written is well-formed: every element is ended, in order, at most [`DEPTH_MAX`] lie within
+//! each other, and [`TABLES_MAX`] tables. A browser takes seconds for thousands of nested elements,
+//! and for each element that a broken page leaves open. Deeper elements are left out, their text stays.
+//!
 //! Architecture invariant: one pass, linear in the page; nothing is copied but text, and the
 //! elements and attributes named here.
 
@@ -131,6 +135,23 @@ const NOT_IN_STYLE: [&str; 8] = ["url", "image", "\\", "@", "/*", "expression", 
 pub const PAGE_BYTES_MAX: usize = 2 << 20;
 /// Tags in a page.
 const TAGS_MAX: usize = 50_000;
+/// Elements within each other that are written.
+const DEPTH_MAX: usize = 100;
+/// Tables within each other that are written.
+const TABLES_MAX: usize = 20;
+/// Elements within each other whose ends are looked for. Of deeper ones only the number is known.
+const OPEN_MAX: usize = 400;
+/// Elements that have no content and no end.
+const VOID: [&str; 4] = ["br", "col", "hr", "img"];
+/// Elements that lie in lines: one that is left out parts no words.
+const INLINE: [&str; 30] = [
+    "a", "abbr", "b", "big", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q",
+    "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time",
+    "tt", "u", "var", "img",
+];
+/// Parts of a table.
+const TABLE_PARTS: [&str; 9] =
+    ["caption", "col", "colgroup", "tbody", "td", "tfoot", "th", "thead", "tr"];
 /// Attributes of one tag that are looked at.
 const ATTRIBUTES_MAX: usize = 40;
 /// Longest value of an attribute that is kept.
@@ -151,7 +172,13 @@ pub fn write(page: &str, pictures: &BTreeMap<String, String>) -> Option<Written>
     if page.len() > PAGE_BYTES_MAX {
         return None;
     }
-    let mut writer = Writer { pictures, out: Written::default(), endless: Vec::new() };
+    let mut writer = Writer {
+        pictures,
+        out: Written::default(),
+        endless: Vec::new(),
+        open: Vec::new(),
+        beyond: 0,
+    };
     let (mut rest, mut tags) = (page, 0);
     while let Some(open) = rest.find('<') {
         writer.text(&rest[..open]);
@@ -162,7 +189,15 @@ pub fn write(page: &str, pictures: &BTreeMap<String, String>) -> Option<Written>
         }
     }
     writer.text(rest);
+    writer.end_down_to(0);
     Some(writer.out)
+}
+
+/// An element whose end has not come yet.
+struct Open {
+    name: &'static str,
+    /// Whether it is written, or left out because it is too deep.
+    written: bool,
 }
 
 struct Writer<'a> {
@@ -170,6 +205,10 @@ struct Writer<'a> {
     out: Written,
     /// Elements that are not ended anywhere behind: their end is not looked for again.
     endless: Vec<&'static str>,
+    /// Elements that are open, the innermost last.
+    open: Vec<Open>,
+    /// Elements beyond [`OPEN_MAX`] that are open.
+    beyond: usize,
 }
 
 impl Writer<'_> {
@@ -203,9 +242,8 @@ impl Writer<'_> {
         }
         let known = KEPT.iter().chain(&KEPT_TOO).find(|known| **known == name);
         match (known, closing) {
-            (Some(&name), true) => {
-                let _ = write!(self.out.html, "</{name}>");
-            }
+            (Some(&"br"), true) => self.out.html.push_str("<br>"),
+            (Some(&name), true) => self.end(name),
             (Some(&"img"), false) => self.picture(&attributes(&tag[name_end..])),
             (Some(&name), false) => self.element(name, &attributes(&tag[name_end..])),
             (None, _) => {}
@@ -231,7 +269,97 @@ impl Writer<'_> {
         rest
     }
 
-    fn element(&mut self, name: &str, attributes: &[(String, &str)]) {
+    /// Ends what the start of this element ends, and notes that it is open. `false` if it is too
+    /// deep to be written.
+    fn begin(&mut self, name: &'static str) -> bool {
+        if self.beyond == 0 {
+            let (ended, within): (&[&str], &[&str]) = match name {
+                "li" => (&["li"], &["ul", "ol", "table", "td", "th"]),
+                "dt" | "dd" => (&["dt", "dd"], &["dl", "table", "td", "th"]),
+                "td" | "th" => (&["td", "th", "caption"], &["tr", "table"]),
+                "tr" => (&["tr", "caption", "colgroup"], &["table"]),
+                "tbody" | "thead" | "tfoot" => {
+                    (&["tbody", "thead", "tfoot", "caption", "colgroup"], &["table"])
+                }
+                _ => (&[], &[]),
+            };
+            self.end_outermost(ended, within);
+            if !INLINE.contains(&name) && !TABLE_PARTS.contains(&name) && name != "br" {
+                self.end_outermost(&["p"], &["table", "td", "th", "caption"]);
+            }
+        }
+        let tables = self.open.iter().filter(|open| open.name == "table" && open.written).count();
+        // A part of a table that is left out is left out, too.
+        let table = self.open.iter().rev().find(|open| open.name == "table");
+        let outside = TABLE_PARTS.contains(&name) && table.is_some_and(|table| !table.written);
+        let depth = self.open.iter().filter(|open| open.written).count();
+        let written = self.beyond == 0
+            && depth < DEPTH_MAX
+            && !outside
+            && (name != "table" || tables < TABLES_MAX);
+        if !VOID.contains(&name) {
+            if self.open.len() < OPEN_MAX {
+                self.open.push(Open { name, written });
+            } else {
+                self.beyond += 1;
+            }
+        }
+        if !written && !INLINE.contains(&name) {
+            self.part_words();
+        }
+        written
+    }
+
+    /// What stood in lines or cells of their own does not run together.
+    fn part_words(&mut self) {
+        let begun = self.out.html.is_empty() || self.out.html.ends_with('>');
+        if !begun {
+            self.out.html.push_str("<br>");
+        }
+    }
+
+    /// Ends an element with everything in it, unless it is not open here: what stands in a cell
+    /// ends nothing around its table.
+    fn end(&mut self, name: &str) {
+        if self.beyond > 0 {
+            self.beyond -= 1;
+            return;
+        }
+        let within: &[&str] = match name {
+            "table" => &[],
+            part if TABLE_PARTS.contains(&part) => &["table"],
+            _ => &["table", "td", "th", "caption"],
+        };
+        let found =
+            self.open.iter().rposition(|open| open.name == name || within.contains(&open.name));
+        if let Some(at) = found.filter(|at| self.open[*at].name == name) {
+            self.end_down_to(at);
+        }
+    }
+
+    /// Ends the outermost element of these names that lies within none of those.
+    fn end_outermost(&mut self, names: &[&str], within: &[&str]) {
+        let begin =
+            self.open.iter().rposition(|open| within.contains(&open.name)).map_or(0, |at| at + 1);
+        let found = self.open[begin..].iter().position(|open| names.contains(&open.name));
+        if let Some(at) = found.filter(|_| !names.is_empty()) {
+            self.end_down_to(begin + at);
+        }
+    }
+
+    fn end_down_to(&mut self, length: usize) {
+        while self.open.len() > length {
+            let Some(open) = self.open.pop() else { return };
+            if open.written {
+                let _ = write!(self.out.html, "</{}>", open.name);
+            }
+        }
+    }
+
+    fn element(&mut self, name: &'static str, attributes: &[(String, &str)]) {
+        if !self.begin(name) {
+            return;
+        }
         let _ = write!(self.out.html, "<{name}");
         self.plain(attributes);
         let target =
@@ -363,7 +491,7 @@ mod tests {
     fn what_is_harmless_stays() {
         check("<p align=center>Hi <b>you</b></p>", "<p align=\"center\">Hi <b>you</b></p>");
         check("a < b && c > d &amp; e", "a &lt; b && c &gt; d &amp; e");
-        check("<td style='color:red' onclick=x>", "<td style=\"color:red\">");
+        check("<td style='color:red' onclick=x>", "<td style=\"color:red\"></td>");
         check("日本<br/>語", "日本<br>語");
     }
 
@@ -374,11 +502,11 @@ mod tests {
         check("<style>@import url(x)</style>x<link rel=preconnect href=//e>", "x");
         check("<svg><animate onbegin=x></svg>y<iframe src=//e></iframe>", "y");
         check("<meta http-equiv=refresh content='0;url=//e'><base href=//e>z", "z");
-        check("<p style=\"background:url(//e)\">", "<p>");
-        check("<p style=\"background:u\\72l(//e)\">", "<p>");
+        check("<p style=\"background:url(//e)\">", "<p></p>");
+        check("<p style=\"background:u\\72l(//e)\">", "<p></p>");
         check("<form action=//e><input name=a>ok</form>", "ok");
         check("<!--[if mso]><img src=//e><![endif]-->k", "k");
-        check("<table background=//e><img srcset=//e>", "<table><span></span>");
+        check("<table background=//e><img srcset=//e>", "<table><span></span></table>");
     }
 
     #[test]
@@ -409,10 +537,97 @@ mod tests {
     fn broken_pages_are_read_to_their_end() {
         check("a<b", "a");
         check("a<script>b", "ab");
-        check("<p title=\"x>y", "<p title=\"x\">y");
+        check("<p title=\"x>y", "<p title=\"x\">y</p>");
         check("<>< p>", "&lt;&gt;&lt; p&gt;");
-        check("<p =x>", "<p>");
-        check("<p ü=é>", "<p>");
+        check("<p =x>", "<p></p>");
+        check("<p ü=é>", "<p></p>");
+    }
+
+    #[test]
+    fn every_element_is_ended_in_order() {
+        check("<b>a<i>b</b>c</i>d", "<b>a<i>b</i></b>cd");
+        check("a</p></div></table>b</br>", "ab<br>");
+        check("<ul><li>a<li>b</ul>c", "<ul><li>a</li><li>b</li></ul>c");
+        check("<p>a<p>b<div>c", "<p>a</p><p>b</p><div>c</div>");
+        check("<dl><dt>a<dd>b</dl>", "<dl><dt>a</dt><dd>b</dd></dl>");
+        check(
+            "<table><tr><td>a<td>b<tr><td>c</table>d",
+            "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>d",
+        );
+        check(
+            "<div><table><td>a</div>b</td></table>c</div>",
+            "<div><table><td>ab</td></table>c</div>",
+        );
+        check(
+            "<table><td><table><td>a</table>b",
+            "<table><td><table><td>a</td></table>b</td></table>",
+        );
+    }
+
+    /// How deep elements lie within each other, and tables.
+    fn depth(html: &str) -> (usize, usize) {
+        let (mut open, mut deepest, mut tables) = (Vec::new(), 0, 0);
+        for tag in html.split('<').skip(1) {
+            let tag = tag.split_once('>').unwrap().0;
+            match tag.strip_prefix('/') {
+                Some(ended) => assert_eq!(open.pop(), Some(ended.to_owned()), "ended in order"),
+                None => {
+                    let name = tag.split(' ').next().unwrap();
+                    if !VOID.contains(&name) {
+                        open.push(name.to_owned());
+                    }
+                }
+            }
+            deepest = deepest.max(open.len());
+            tables = tables.max(open.iter().filter(|name| *name == "table").count());
+        }
+        assert!(open.is_empty(), "everything is ended");
+        (deepest, tables)
+    }
+
+    #[test]
+    fn deep_pages_are_flattened_and_keep_their_text() {
+        let many = 20_000;
+        for begin in [
+            "<b>",
+            "<div>",
+            "<table>",
+            "<blockquote>",
+            "<table><tr><td>",
+            "<font size=1>",
+            "<ul><li>",
+            "<a href=https://e/>",
+            "<p><b>",
+            "<table><b>",
+            "<b><i></b>",
+            "<span style='color:red'>",
+        ] {
+            let ends = begin.split('<').skip(1).filter_map(|tag| tag.split([' ', '>']).next());
+            let ends: String = ends.map(|name| format!("</{name}>")).collect();
+            for page in [
+                format!("{}middle", begin.repeat(many)),
+                format!("{}middle{}", begin.repeat(many / 4), ends.repeat(many / 4)),
+                format!("{}middle{}", begin.repeat(many / 4), "</i>".repeat(many)),
+            ] {
+                let Some(written) = write(&page, &BTreeMap::new()) else {
+                    assert!(page.matches('<').count() > TAGS_MAX);
+                    continue;
+                };
+                let (deepest, tables) = depth(&written.html);
+                assert!(
+                    deepest <= DEPTH_MAX && tables <= TABLES_MAX,
+                    "{begin}: {deepest}, {tables}"
+                );
+                assert!(written.html.contains("middle"), "{begin}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_what_is_left_out_do_not_run_together() {
+        let page = format!("{}<table><tr><td>a<td>b</table>", "<div>".repeat(DEPTH_MAX));
+        let written = write(&page, &BTreeMap::new()).unwrap().html;
+        assert!(written.contains("a<br>b</div>"), "{written}");
     }
 
     #[test]
