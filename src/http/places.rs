@@ -180,7 +180,7 @@ impl Places {
         let displaced = CancellationToken::new();
         let mut taken = self.taken();
         let full = taken.waiting.len() >= CONNECTIONS_WAITING;
-        if full && let Some(oldest) = taken.to_displace(address) {
+        if full && let Some(oldest) = taken.displaceable(address) {
             oldest.displaced.cancel();
         }
         let id = taken.next;
@@ -196,7 +196,7 @@ impl Places {
 
 impl Taken {
     /// Takes out the oldest connection of the address that has most, the new one included.
-    fn to_displace(&mut self, newcomer: IpAddr) -> Option<Waiting> {
+    fn displaceable(&mut self, newcomer: IpAddr) -> Option<Waiting> {
         let mut many: HashMap<IpAddr, usize> = HashMap::from([(newcomer, 1)]);
         for waiting in &self.waiting {
             *many.entry(waiting.address).or_default() += 1;

@@ -5,9 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use postroom::http::mail_memory::MAIL_MEMORY_BYTES_MAX;
-use postroom::http::places::{
-    CONNECTIONS_LOOPBACK, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_WAITING,
-};
+use postroom::http::places::{CONNECTIONS_LOOPBACK, CONNECTIONS_PER_ADDRESS_MAX};
 use postroom::http::progress::WRITE_WINDOW_SECS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -112,7 +110,6 @@ async fn one_address_leaves_room_for_others() {
     assert!(open.starts_with("HTTP/1.1 200 OK"), "{open}");
     stop.cancel();
     serving.await.unwrap();
-    assert!(CONNECTIONS_PER_ADDRESS_MAX * 4 <= CONNECTIONS_MAX);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +141,6 @@ async fn a_request_beyond_the_limit_waits_and_is_served() {
     assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
     stop.cancel();
     serving.await.unwrap();
-    assert!(CONNECTIONS_WAITING >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
