@@ -50,10 +50,11 @@ use jiff::Timestamp;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::core::config::{Account, Config, Desk};
+use crate::core::config::{Account, Config};
 use crate::core::desk::DeskFacts;
 use crate::core::intake::{Decision, DeskKey, Effect, Facts, Judgement};
-use crate::core::ticket::{Actor, Command, Refused, TicketId};
+use crate::core::thread::IssuedId;
+use crate::core::ticket::{Actor, Command, Refused};
 use fault::Fault;
 pub use listed::Listed;
 pub use mark::Mark;
@@ -89,10 +90,8 @@ pub struct Rules {
     pub settle: fn(&Config, &Account, &Judgement, &Facts, Timestamp) -> Decision,
     /// What a command does.
     pub act: Act,
-    /// The ticket of a Message-ID that only we can have made.
-    pub verify: fn(&DeskKey, &str) -> Option<TicketId>,
-    /// The number in a tag of ours.
-    pub find_tag: fn(&Desk, &str) -> Option<String>,
+    /// What a Message-ID says that only we can have issued.
+    pub verify: fn(&DeskKey, &str) -> Option<IssuedId>,
 }
 
 /// Decides on one command: see [`crate::core::desk::act`].
@@ -104,7 +103,6 @@ impl Default for Rules {
             settle: crate::core::intake::settle,
             act: crate::core::desk::act,
             verify: crate::core::thread::verify,
-            find_tag: crate::core::thread::find_tag,
         }
     }
 }

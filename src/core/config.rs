@@ -138,6 +138,8 @@ pub struct Intake {
     pub answer: Answer,
     /// Mail server whose word about the sender of a mail is believed (RFC 8601).
     pub authserv_id: Option<String>,
+    /// How long after the last change of a ticket an answer to a notification proves its agent.
+    pub proof_valid_for: Duration,
     /// What an agent's mail begins with that is not for the customer; `None`: nothing does.
     pub internal_marker: Option<String>,
 }
@@ -150,6 +152,7 @@ impl Default for Intake {
             cc: Cc::default(),
             answer: Answer::default(),
             authserv_id: None,
+            proof_valid_for: Duration::from_secs(90 * 24 * 3600),
             internal_marker: Some("#internal".into()),
         }
     }

@@ -193,6 +193,7 @@ impl<'a> Work<'a> {
             subject,
             text,
             message_id: None,
+            verified: None,
             references: Vec::new(),
             attachments: Vec::new(),
             headers: Vec::new(),

@@ -19,9 +19,9 @@
 //! | `duplicate` | [`Keys`] | a mail recorded before under *another* location with the same `bytes`, else with the same `content`: within the same account, or any account if `intake.dedupe` is `global`. A mail with the same Message-ID and other content is none. |
 //! | `tagged` | `subject_tag` | the ticket with this number |
 //! | `body_tagged` | `body_tag` | the same for the number in the text |
-//! | `keyed` | each of `references` in order | the first for which [`super::thread::verify`] names a ticket that exists; `message_id` is that reference |
+//! | `keyed` | each of `references` in order | every one for which [`super::thread::verify`] names a ticket that exists |
 //! | `referenced` | each of `references` in order | the ticket of the first that is the Message-ID of a stored article (of any kind, as they were written; the first owner of an id keeps it) |
-//! | `bounced` | `report`, if there is one | the ticket that `verify` names for `original_message_id`; else the one of the article with that id; else the one whose number [`super::thread::find_tag`] finds in `original_subject` |
+//! | `bounced` | `report`, if there is one | what `verify` says of `original_message_id`, if its ticket exists |
 //! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
 //! | `threads` | `tagged`, `body_tagged`, `keyed`, `referenced`, if `sender.agent` is set | Message-IDs of the stored articles of each of these tickets that are visible for customers, oldest first, at most [`super::mail::REFERENCES_MAX`] newest ones |
 //! | `articles` | the tickets of `threads`, before merged tickets are followed and after | their stored articles, notes too, oldest first, at most [`super::render::ARTICLES_COMPARED_MAX`] newest ones of each |
@@ -45,6 +45,7 @@ mod internal;
 mod judge;
 mod kept_inside;
 mod people;
+mod proof;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,7 @@ use super::notify::hours::FullHours;
 use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
 use super::route::Route;
+use super::thread::IssuedId;
 use super::ticket::{Article, ArticleId, Event, Ticket, TicketId};
 use file_texts::Content;
 
@@ -111,9 +113,11 @@ pub struct Judgement {
     pub article: Article,
     /// Everybody it was addressed to besides us.
     pub addressed: BTreeSet<Address>,
+    /// It was addressed to somebody besides this desk and its sender: they know what it quotes.
+    pub passed_on: bool,
     /// The account is trusted: the sender's identity counts.
     pub trusted: bool,
-    /// By which method our own mail server authenticated the sender, if it did.
+    /// By which method our own mail server authenticated the sender's domain, if it did.
     pub authenticated: Option<&'static str>,
     /// Of an agent's mail: why it is not for the customer, if he said so.
     pub internal: Option<String>,
@@ -159,10 +163,12 @@ pub struct Facts {
     pub body_tagged: Option<Ticket>,
     /// The first of the judgement's references that is the Message-ID of a stored article.
     pub referenced: Option<Referenced>,
-    /// The ticket named by the keyed Message-ID of ours among the references, if one is genuine.
-    pub keyed: Option<Referenced>,
-    /// For a bounce: the ticket whose mail bounced.
-    pub bounced: Option<Ticket>,
+    /// The Message-IDs of ours among the references whose signature is genuine, in their order.
+    /// Which mail of ours is answered, to whom it went and what it was for: see
+    /// [`super::thread::IssuedId`].
+    pub keyed: Vec<Keyed>,
+    /// For a bounce: the mail of ours that came back.
+    pub bounced: Option<Keyed>,
     /// Automatic answers to this sender so far.
     pub answered: Answered,
     /// Of an agent's mail: Message-IDs of what the customer has of each ticket above, oldest
@@ -195,6 +201,17 @@ pub struct Referenced {
     /// The id that told.
     pub message_id: String,
     /// Its ticket; merged tickets followed to the main one.
+    pub ticket: Ticket,
+}
+
+/// A Message-ID that this desk issued, with the ticket that it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keyed {
+    /// As the mail has it.
+    pub message_id: String,
+    /// What it says: the mail of ours, its recipient and what it was for.
+    pub id: IssuedId,
+    /// The ticket; merged tickets followed to the main one.
     pub ticket: Ticket,
 }
 
@@ -384,7 +401,7 @@ impl std::fmt::Debug for DeskKey {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{account, address, config, mail};
-    use super::super::thread;
+    use super::super::thread::{self, Purpose};
     use super::super::ticket::{Actor, ArticleKind, AuthorKind, What};
     use super::*;
     use crate::core::config::{Customers, FollowUpFrom, OnClosed};
@@ -405,7 +422,7 @@ mod tests {
             tagged: None,
             body_tagged: None,
             referenced: None,
-            keyed: None,
+            keyed: Vec::new(),
             bounced: None,
             answered: Answered::default(),
             threads: BTreeMap::new(),
@@ -431,9 +448,22 @@ mod tests {
         }
     }
 
+    /// An id of ours about this ticket.
+    fn issued(ticket: Ticket, to: &str, purpose: Purpose) -> Keyed {
+        let key = &no_facts().desk_key;
+        let (id, to) = (OutgoingId(5), address(to));
+        let message_id = thread::message_id(key, ticket.id, id, &to, purpose, "corp.example");
+        Keyed { id: thread::verify(key, &message_id).unwrap(), message_id, ticket }
+    }
+
+    /// The mail answers a mail of ours to Eve.
     fn keyed(ticket: Ticket) -> Facts {
-        let found = Referenced { message_id: "x".into(), ticket };
-        Facts { keyed: Some(found), ..no_facts() }
+        let keyed = vec![issued(ticket, "eve@cust.example", Purpose::Correspondence)];
+        Facts { keyed, ..no_facts() }
+    }
+
+    fn answers(ticket: Ticket, to: &str, purpose: Purpose) -> Facts {
+        Facts { keyed: vec![issued(ticket, to, purpose)], ..no_facts() }
     }
 
     fn tagged(ticket: Ticket) -> Facts {
@@ -544,31 +574,157 @@ mod tests {
         }
     }
 
+    const ANNAS: &str = "anna@agents.example";
+
     #[test]
-    fn agents_act_only_with_proof() {
-        let unproven = check(ANNA, &tagged(eves_ticket()), Outcome::FollowUp).effect.unwrap();
-        assert!(unproven.events.iter().all(|event| event.actor == Actor::System));
-        let kept = |effect: &Effect| {
-            let to: Vec<&str> = effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
-            let article = &effect.articles[0];
-            assert!(!article.visible_for_customer && article.author == AuthorKind::Customer);
-            assert_eq!(to, ["anna@agents.example"], "she alone hears that it was not sent");
-        };
-        kept(&unproven);
-        let id = |to: &str| {
-            let key = &no_facts().desk_key;
-            thread::message_id(key, TicketId(1), OutgoingId(5), &address(to), "corp.example")
-        };
-        let forged = format!("{ANNA}\nIn-Reply-To: <{}>", id("eve@cust.example"));
-        let forged = check(&forged, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
-        kept(&forged);
-        let told = format!("{ANNA}\nIn-Reply-To: <{}>", id("anna@agents.example"));
-        let proven = check(&told, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
-        assert!(proven.events.iter().all(|event| event.actor == Actor::Agent("anna".into())));
-        assert_eq!(proven.owed[0].recipient, address("eve@cust.example"));
-        let machine = format!("{told}\nAuto-Submitted: auto-replied");
-        let machine = check(&machine, &keyed(eves_ticket()), Outcome::FollowUp).effect.unwrap();
+    fn agent_without_proof_counts_as_stranger() {
+        let decision = check(ANNA, &tagged(eves_ticket()), Outcome::Created);
+        assert!(happened(&decision, |what| matches!(what, What::Linked { .. })));
+        let effect = decision.effect.unwrap();
+        assert!(effect.events.iter().all(|event| event.actor == Actor::System));
+        assert_eq!(effect.articles[0].verified, Some(false));
+        let to: Vec<&str> = effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
+        assert_eq!(to, [ANNAS], "the agent alone learns that it was not sent");
+    }
+
+    #[track_caller]
+    fn check_kept_inside(headers: &str, facts: &Facts) {
+        let effect = check(headers, facts, Outcome::FollowUp).effect.unwrap();
+        let to: Vec<&str> = effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
+        assert_eq!(to, [ANNAS], "the agent alone learns that it was not sent");
+        let article = &effect.articles[0];
+        assert!(!article.visible_for_customer && article.author == AuthorKind::Customer);
+        assert_eq!(article.verified, Some(false));
+        assert!(effect.events.iter().all(|event| event.actor == Actor::System));
+        let participants: Vec<&str> =
+            effect.ticket.participants.iter().map(Address::as_str).collect();
+        assert_eq!(participants, ["eve@cust.example"], "it enrols no one");
+    }
+
+    #[test]
+    fn only_a_notification_to_the_agent_proves_the_agent() {
+        let with_cc = format!("{ANNA}\nCc: mallory@evil.example");
+        let facts = |to: &str, purpose| answers(eves_ticket(), to, purpose);
+        for headers in [ANNA, &with_cc] {
+            check_kept_inside(headers, &facts("eve@cust.example", Purpose::Correspondence));
+            check_kept_inside(headers, &facts("eve@cust.example", Purpose::Notification));
+            check_kept_inside(headers, &facts("ben@agents.example", Purpose::Notification));
+            check_kept_inside(headers, &facts(ANNAS, Purpose::Correspondence));
+            check_kept_inside(headers, &facts(ANNAS, Purpose::Information));
+            let mut old = facts(ANNAS, Purpose::Notification);
+            old.keyed[0].id.purpose = Purpose::Unstated;
+            check_kept_inside(headers, &old);
+        }
+        let proven = facts(ANNAS, Purpose::Notification);
+        let effect = check(ANNA, &proven, Outcome::FollowUp).effect.unwrap();
+        assert!(effect.events.iter().all(|event| event.actor == Actor::Agent("anna".into())));
+        assert_eq!(effect.owed[0].recipient, address("eve@cust.example"));
+        assert_eq!(effect.articles[0].verified, Some(true));
+        let machine = format!("{ANNA}\nAuto-Submitted: auto-replied");
+        let machine = check(&machine, &proven, Outcome::FollowUp).effect.unwrap();
         assert!(!machine.articles[0].visible_for_customer && machine.owed.is_empty());
+    }
+
+    #[test]
+    fn proof_counts_on_its_own_ticket_only() {
+        let other = Ticket { id: TicketId(2), number: "other".into(), ..eves_ticket() };
+        let facts = answers(other.clone(), ANNAS, Purpose::Notification);
+        let both = Facts { tagged: Some(eves_ticket()), ..facts };
+        let effect = check(ANNA, &both, Outcome::FollowUp).effect.unwrap();
+        assert_eq!(effect.ticket.id, other.id, "the id comes before the number");
+        let eves = issued(eves_ticket(), "eve@cust.example", Purpose::Correspondence);
+        let mut mixed = answers(other, ANNAS, Purpose::Notification);
+        mixed.keyed.insert(0, eves);
+        check_kept_inside(ANNA, &mixed);
+    }
+
+    #[test]
+    fn proof_expires_after_the_last_change_of_its_ticket() {
+        let aged = |days: i64| {
+            let updated = now() - jiff::SignedDuration::from_hours(24 * days);
+            answers(Ticket { updated, ..eves_ticket() }, ANNAS, Purpose::Notification)
+        };
+        check(ANNA, &aged(90), Outcome::FollowUp).effect.unwrap().owed.iter().for_each(|mail| {
+            assert_eq!(mail.recipient, address("eve@cust.example"));
+        });
+        check_kept_inside(ANNA, &aged(91));
+    }
+
+    #[test]
+    fn notification_that_was_passed_on_proves_nothing_afterwards() {
+        let shared = format!("{ANNA}\nCc: eve@cust.example");
+        let facts = answers(eves_ticket(), ANNAS, Purpose::Notification);
+        let effect = check(&shared, &facts, Outcome::FollowUp).effect.unwrap();
+        assert_eq!(effect.articles[0].verified, Some(true), "the first one is the agent's");
+        check_kept_inside(ANNA, &answers(effect.ticket.clone(), ANNAS, Purpose::Notification));
+        let mut root = answers(effect.ticket.clone(), ANNAS, Purpose::Notification);
+        root.keyed[0].id.mail = None;
+        check_kept_inside(ANNA, &root);
+        let mut later = answers(effect.ticket, ANNAS, Purpose::Notification);
+        later.keyed[0].id.mail = Some(OutgoingId(6));
+        let effect = check(ANNA, &later, Outcome::FollowUp).effect.unwrap();
+        assert_eq!(effect.articles[0].verified, Some(true), "a later notification is not known");
+        let by_eve = check(EVE, &facts, Outcome::FollowUp).effect.unwrap();
+        check_kept_inside(ANNA, &answers(by_eve.ticket, ANNAS, Purpose::Notification));
+    }
+
+    #[test]
+    fn ids_of_a_former_customer_join_nothing() {
+        let mut ticket = eves_ticket();
+        let eve = ticket.customer.clone().unwrap();
+        ticket.hand_over(crate::core::ticket::Customer {
+            address: address("max@cust.example"),
+            ..eve
+        });
+        for headers in [EVE, MALLORY] {
+            let decision = check(headers, &keyed(ticket.clone()), Outcome::Created);
+            assert!(happened(&decision, |what| matches!(what, What::Linked { .. })));
+            check(headers, &tagged(ticket.clone()), Outcome::Created);
+        }
+        let mut root = keyed(ticket.clone());
+        root.keyed[0].id.recipient = None;
+        check(MALLORY, &root, Outcome::Created);
+        let new = answers(ticket.clone(), "max@cust.example", Purpose::Correspondence);
+        check(MALLORY, &new, Outcome::FollowUp);
+        ticket.let_take_part(eve_address());
+        check(EVE, &keyed(ticket), Outcome::FollowUp);
+    }
+
+    fn eve_address() -> Address {
+        address("eve@cust.example")
+    }
+
+    #[track_caller]
+    fn check_enrolled(headers: &str, facts: &Facts, expected: &[&str]) {
+        let decision = check(headers, facts, Outcome::FollowUp);
+        let participants = decision.effect.unwrap().ticket.participants;
+        let participants: Vec<&str> = participants.iter().map(Address::as_str).collect();
+        assert_eq!(participants, expected);
+    }
+
+    #[test]
+    fn unproven_mail_enrols_no_one() {
+        let with_cc = format!("{EVE}\nCc: mallory@evil.example\nReply-To: other@evil.example");
+        check_enrolled(&with_cc, &tagged(eves_ticket()), &["eve@cust.example"]);
+        let referenced = Some(Referenced { message_id: "x".into(), ticket: eves_ticket() });
+        let referenced = Facts { referenced, ..no_facts() };
+        check_enrolled(&with_cc, &referenced, &["eve@cust.example"]);
+        let with_cc = format!("{EVE}\nCc: max@cust.example");
+        let proven = ["eve@cust.example", "max@cust.example"];
+        check_enrolled(&with_cc, &keyed(eves_ticket()), &proven);
+    }
+
+    #[test]
+    fn reply_to_counts_only_with_an_id_issued_to_the_customer() {
+        let elsewhere = format!("{EVE}\nReply-To: mallory@evil.example");
+        let reply_to = |facts: &Facts| {
+            let effect = check(&elsewhere, facts, Outcome::FollowUp).effect.unwrap();
+            effect.ticket.customer.unwrap().reply_to
+        };
+        assert_eq!(reply_to(&tagged(eves_ticket())), None);
+        let boss = answers(eves_ticket(), "boss@cust.example", Purpose::Correspondence);
+        assert_eq!(reply_to(&boss), None);
+        assert_eq!(reply_to(&keyed(eves_ticket())), Some(address("mallory@evil.example")));
     }
 
     #[test]
@@ -602,16 +758,31 @@ mod tests {
     }
 
     #[test]
-    fn reports() {
-        let facts = Facts { bounced: Some(eves_ticket()), ..no_facts() };
+    fn report_marks_the_recipient_of_the_mail_that_came_back() {
+        let bounced = issued(eves_ticket(), "eve@cust.example", Purpose::Correspondence);
+        let facts = Facts { bounced: Some(bounced), ..no_facts() };
         let settle = |mail: &Mail| decide(&config(), &account(), mail, b"", &facts, now());
-        let genuine = settle(&report("eve@cust.example"));
-        assert_eq!(genuine.outcome, Outcome::Bounce);
-        let effect = genuine.effect.unwrap();
-        assert!(effect.ticket.undeliverable.contains(&address("eve@cust.example")));
-        assert_eq!(effect.articles[0].kind, ArticleKind::Bounce);
-        let forged = settle(&report("mallory@evil.example"));
-        assert_eq!(forged.outcome, Outcome::Created);
+        for reported in ["eve@cust.example", "forwarded@elsewhere.example"] {
+            let decision = settle(&report(reported));
+            assert_eq!(decision.outcome, Outcome::Bounce);
+            let effect = decision.effect.unwrap();
+            let marked: Vec<&Address> = effect.ticket.undeliverable.iter().collect();
+            assert_eq!(marked, [&address("eve@cust.example")]);
+            assert_eq!(effect.articles[0].kind, ArticleKind::Bounce);
+        }
+    }
+
+    #[test]
+    fn report_without_an_id_of_ours_marks_nobody_and_joins_nothing() {
+        let mut config = config();
+        for from in [FollowUpFrom::Participants, FollowUpFrom::Anyone] {
+            config.queues.get_mut("support").unwrap().follow_up.from = from;
+            let facts = tagged(eves_ticket());
+            let report = report("eve@cust.example");
+            let decision = decide(&config, &account(), &report, b"", &facts, now());
+            assert_eq!(decision.outcome, Outcome::Created, "{:?}", decision.why);
+            assert!(decision.effect.unwrap().ticket.undeliverable.is_empty());
+        }
     }
 
     #[test]

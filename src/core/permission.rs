@@ -34,6 +34,19 @@ impl Asker<'_> {
         self.role >= Role::User && self.sees(who)
     }
 
+    /// Whether they may see mails as they came or went. Those hold Message-IDs of ours: who has one
+    /// can join its ticket, and with a notification's write as its agent.
+    pub fn sees_source(&self) -> bool {
+        self.role >= Role::Manager
+    }
+
+    /// Whether they may have this attachment: a mail, or its header in a report, is source.
+    pub fn sees_attachment(&self, content_type: &str) -> bool {
+        let content_type = content_type.to_ascii_lowercase();
+        let source = content_type.starts_with("message/") || content_type == "text/rfc822-headers";
+        self.sees_source() || !source
+    }
+
     /// Whether he may see this of a ticket's history: not who else follows it.
     pub fn sees_event(&self, event: &Event) -> bool {
         match &event.what {
@@ -90,6 +103,20 @@ mod tests {
         check(Role::User, Some("alice"), ["sc", "", "sc"]);
         check(Role::Manager, Some("alice"), ["sc", "sc", "sc"]);
         check(Role::Admin, Some("alice"), ["sc", "sc", "sc"]);
+    }
+
+    #[test]
+    fn mails_as_they_came_are_for_managers() {
+        for (role, source) in
+            [(Role::Viewer, false), (Role::User, false), (Role::Manager, true), (Role::Admin, true)]
+        {
+            let asker = Asker { role, user: Some("alice") };
+            assert_eq!(asker.sees_source(), source, "{role:?}");
+            for kind in ["message/rfc822", "Message/Delivery-Status", "text/rfc822-headers"] {
+                assert_eq!(asker.sees_attachment(kind), source, "{role:?} {kind}");
+            }
+            assert!(asker.sees_attachment("application/pdf"), "{role:?}");
+        }
     }
 
     #[test]

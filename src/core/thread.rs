@@ -32,11 +32,80 @@ const TAGS_MAX: usize = 100;
 /// Length of the tag in our Message-IDs: 128 bits.
 const TAG_BYTES: usize = 16;
 /// What is signed stands behind its purpose, so that no signature serves another one.
-const ID: &[u8] = b"postroom message-id ";
 const RECIPIENT: &[u8] = b"postroom recipient ";
-/// Length of the recipient's digest in our Message-IDs. It is keyed: nobody can look for an
-/// address of his own that has the digest of somebody else's.
+/// Ids of version 0.1, which did not say what their mail was for.
+const UNSTATED: &[u8] = b"postroom message-id ";
+/// Length of the recipient's digest in our Message-IDs. It is keyed: an attacker cannot look for
+/// an address of their own that has the digest of another one.
 const RECIPIENT_BYTES: usize = 8;
+/// Stands for the mail in an id that all mails about a ticket to one recipient refer to.
+const ROOT: &str = "root";
+
+/// What the mail with one of our Message-IDs is for. It is part of what is signed: an id of one
+/// purpose never serves another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Notifies an agent of one ticket. The only purpose that proves something: an answer from the
+    /// agent's address is the agent's.
+    Notification,
+    /// For a customer or whomever an agent writes to. It joins the ticket and proves no identity.
+    Correspondence,
+    /// Informs an agent and asks for no answer, such as "your mail was not sent". It proves
+    /// nothing.
+    Information,
+    /// Issued by version 0.1, for a purpose that the id does not name. It proves nothing.
+    Unstated,
+}
+
+/// A Message-ID that this desk issued, as its signature confirms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedId {
+    /// The ticket that the mail was about.
+    pub ticket: TicketId,
+    /// The mail; `None` for the root that all mails about the ticket to one recipient refer to. A
+    /// letter to several recipients has one number in the ids of all of them: the first row's.
+    pub mail: Option<OutgoingId>,
+    /// What the mail is for.
+    pub purpose: Purpose,
+    /// Keyed digest of the recipient; `None` only in roots of version 0.1.
+    pub recipient: Option<String>,
+}
+
+impl Purpose {
+    /// As it stands in an id; `None` for what is not issued any more.
+    fn letter(self) -> Option<&'static str> {
+        match self {
+            Purpose::Notification => Some("n"),
+            Purpose::Correspondence => Some("c"),
+            Purpose::Information => Some("i"),
+            Purpose::Unstated => None,
+        }
+    }
+
+    fn from_letter(letter: &str) -> Option<Purpose> {
+        let all = [Purpose::Notification, Purpose::Correspondence, Purpose::Information];
+        all.into_iter().find(|purpose| purpose.letter() == Some(letter))
+    }
+
+    /// What stands before the signed text.
+    fn key_separator(self) -> &'static [u8] {
+        match self {
+            Purpose::Notification => b"postroom notification id ",
+            Purpose::Correspondence => b"postroom correspondence id ",
+            Purpose::Information => b"postroom information id ",
+            Purpose::Unstated => UNSTATED,
+        }
+    }
+}
+
+impl IssuedId {
+    /// Whether it was issued to this address.
+    pub fn is_for(&self, key: &DeskKey, address: &Address) -> bool {
+        let expected = recipient_digest(key, address);
+        let found = self.recipient.as_deref().unwrap_or("");
+        found.as_bytes().ct_eq(expected.as_bytes()).into()
+    }
+}
 
 /// Number of the next ticket: date, system id, daily counter (at least five digits), check digit.
 pub fn number(desk: &Desk, now: Timestamp, tickets_today: u32) -> String {
@@ -78,50 +147,91 @@ pub fn find_tag(desk: &Desk, text: &str) -> Option<String> {
     other.map(str::to_owned)
 }
 
-/// A Message-ID that proves its reader got our mail: ticket, mail and recipient, signed with the
-/// key of this desk (HMAC-SHA-256 cut to 128 bits).
+/// A Message-ID that only this desk can make: ticket, mail, recipient and purpose, signed with its
+/// key (HMAC-SHA-256 cut to 128 bits).
 ///
-/// All of it is lower-case hexadecimal, so that programs that change the case of an id do no harm.
+/// All of it is lower-case, so that programs that change the case of an id do no harm.
 pub fn message_id(
     key: &DeskKey,
     ticket: TicketId,
     mail: OutgoingId,
     recipient: &Address,
+    purpose: Purpose,
+    domain: &str,
+) -> String {
+    issue(key, ticket, &format!("{:x}", mail.0), recipient, purpose, domain)
+}
+
+/// The id that all mails about a ticket to one recipient refer to, first in References.
+///
+/// Mail programs thread by it. It also says who answers where a relay has replaced our Message-ID,
+/// and is therefore bound to its recipient and purpose like every other.
+pub fn root_id(
+    key: &DeskKey,
+    ticket: TicketId,
+    recipient: &Address,
+    purpose: Purpose,
+    domain: &str,
+) -> String {
+    issue(key, ticket, ROOT, recipient, purpose, domain)
+}
+
+/// The id under which another recipient of the same mail has it: what refers to the mail in their
+/// copy. `None` if it is none of ours, or of version 0.1, which gave all recipients the same one.
+pub fn id_for(key: &DeskKey, message_id: &str, recipient: &Address) -> Option<String> {
+    let issued = verify(key, message_id)?;
+    issued.purpose.letter()?;
+    let (_, domain) = message_id.rsplit_once('@')?;
+    let mail = issued.mail.map_or(ROOT.to_owned(), |mail| format!("{:x}", mail.0));
+    Some(issue(key, issued.ticket, &mail, recipient, issued.purpose, domain))
+}
+
+fn issue(
+    key: &DeskKey,
+    ticket: TicketId,
+    mail: &str,
+    recipient: &Address,
+    purpose: Purpose,
     domain: &str,
 ) -> String {
     let recipient = recipient_digest(key, recipient);
-    let signed = format!("{:x}.{:x}.{recipient}", ticket.0, mail.0);
-    let tag = hex(&signature(key, ID, &signed));
+    let letter = purpose.letter().unwrap_or("");
+    let signed = format!("{:x}.{mail}.{recipient}.{letter}", ticket.0);
+    let tag = hex(&signature(key, purpose.key_separator(), &signed));
     format!("{signed}.{tag}@{domain}")
 }
 
-/// Ticket of a Message-ID that we made, if its signature is genuine.
-pub fn verify(key: &DeskKey, message_id: &str) -> Option<TicketId> {
+/// What a Message-ID says, if its signature is genuine.
+pub fn verify(key: &DeskKey, message_id: &str) -> Option<IssuedId> {
     let (local, _domain) = message_id.rsplit_once('@')?;
     let local = local.to_ascii_lowercase();
     let (signed, tag) = local.rsplit_once('.')?;
-    let ticket = u64::from_str_radix(signed.split('.').next()?, 16).ok()?;
-    let expected = hex(&signature(key, ID, signed));
+    let parts: Vec<&str> = signed.split('.').collect();
+    let (ticket, mail, recipient, purpose) = match parts.as_slice() {
+        [ticket, mail, recipient, purpose] => {
+            (ticket, mail, Some(recipient), Purpose::from_letter(purpose)?)
+        }
+        [ticket, mail, recipient] => (ticket, mail, Some(recipient), Purpose::Unstated),
+        [ticket, mail] => (ticket, mail, None, Purpose::Unstated),
+        _ => return None,
+    };
+    let expected = hex(&signature(key, purpose.key_separator(), signed));
     let genuine: bool = expected.as_bytes().ct_eq(tag.as_bytes()).into();
-    genuine.then_some(TicketId(ticket))
+    if !genuine {
+        return None;
+    }
+    let mail = match *mail {
+        ROOT => None,
+        mail => Some(OutgoingId(u64::from_str_radix(mail, 16).ok()?)),
+    };
+    let ticket = TicketId(u64::from_str_radix(ticket, 16).ok()?);
+    let recipient = recipient.map(|digest| (*digest).to_owned());
+    Some(IssuedId { ticket, mail, purpose, recipient })
 }
 
-/// The id under which all mails of a ticket are threaded.
-///
-/// It is signed as well, but with words that no Message-ID of a mail has: nobody ever receives a
-/// mail with this id, and quoting it in References proves that one of ours was received.
-pub fn root_id(key: &DeskKey, ticket: TicketId, domain: &str) -> String {
-    let signed = format!("{:x}.root", ticket.0);
-    let tag = hex(&signature(key, ID, &signed));
-    format!("{signed}.{tag}@{domain}")
-}
-
-/// Whether a Message-ID is genuine and of a mail that went to this address: whoever refers to it
-/// and writes from there got that mail himself, and not from somebody it was forwarded by.
-pub fn was_sent_to(key: &DeskKey, message_id: &str, recipient: &Address) -> bool {
-    let digest = message_id.split('.').nth(2).unwrap_or("").to_ascii_lowercase();
-    let same = digest.as_bytes().ct_eq(recipient_digest(key, recipient).as_bytes());
-    same.into() && verify(key, message_id).is_some()
+/// Digest under which our Message-IDs name this recipient.
+pub fn recipient_digest(key: &DeskKey, recipient: &Address) -> String {
+    hex(&signature(key, RECIPIENT, recipient.as_str())[..RECIPIENT_BYTES])
 }
 
 /// Numbers in tags with this hook, in their order.
@@ -195,10 +305,6 @@ fn signature(key: &DeskKey, purpose: &[u8], signed: &str) -> [u8; TAG_BYTES] {
     let mut tag = [0; TAG_BYTES];
     tag.copy_from_slice(&full[..TAG_BYTES]);
     tag
-}
-
-fn recipient_digest(key: &DeskKey, recipient: &Address) -> String {
-    hex(&signature(key, RECIPIENT, recipient.as_str())[..RECIPIENT_BYTES])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -302,20 +408,43 @@ mod tests {
         assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
     }
 
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn issued(purpose: Purpose) -> String {
+        let eve = address("eve@cust.example");
+        message_id(&KEY, TicketId(42), OutgoingId(1042), &eve, purpose, "desk.example")
+    }
+
     fn ours() -> String {
-        let eve = Address::parse("eve@cust.example").unwrap();
-        message_id(&KEY, TicketId(42), OutgoingId(1042), &eve, "desk.example")
+        issued(Purpose::Correspondence)
+    }
+
+    /// Ids in the form of version 0.1: with a mail and a recipient, and the root of a ticket.
+    fn old(signed: &str) -> String {
+        format!("{signed}.{}@desk.example", hex(&signature(&KEY, UNSTATED, signed)))
     }
 
     #[test]
-    fn our_ids_are_recognised() {
-        assert_eq!(verify(&KEY, &ours()), Some(TicketId(42)));
-        assert_eq!(verify(&KEY, &ours().to_uppercase()), Some(TicketId(42)));
-        assert_eq!(verify(&KEY, &root_id(&KEY, TicketId(42), "x")), Some(TicketId(42)));
+    fn issued_ids_say_ticket_mail_purpose_and_recipient() {
+        for purpose in [Purpose::Notification, Purpose::Correspondence, Purpose::Information] {
+            for id in [issued(purpose), issued(purpose).to_uppercase()] {
+                let read = verify(&KEY, &id).unwrap();
+                assert_eq!((read.ticket, read.purpose), (TicketId(42), purpose));
+                assert_eq!(read.mail, Some(OutgoingId(1042)));
+                assert!(read.is_for(&KEY, &address("Eve@cust.example")));
+                assert!(!read.is_for(&KEY, &address("anna@agents.example")));
+            }
+            let eve = address("eve@cust.example");
+            let root = verify(&KEY, &root_id(&KEY, TicketId(42), &eve, purpose, "x")).unwrap();
+            assert_eq!((root.ticket, root.mail, root.purpose), (TicketId(42), None, purpose));
+            assert!(root.is_for(&KEY, &eve));
+        }
     }
 
     #[test]
-    fn forged_ids_are_not() {
+    fn forged_ids_are_refused() {
         assert_eq!(verify(&DeskKey([8; 32]), &ours()), None);
         assert_eq!(verify(&KEY, &ours().replacen("2a.", "2b.", 1)), None);
         assert_eq!(verify(&KEY, &ours().replacen(".412.", ".413.", 1)), None);
@@ -327,22 +456,46 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_others_are_not() {
+    fn id_of_one_purpose_serves_no_other() {
+        for letter in ["n", "i"] {
+            assert_eq!(verify(&KEY, &ours().replacen(".c.", &format!(".{letter}."), 1)), None);
+        }
+        assert_eq!(verify(&KEY, &ours().replacen(".c.", ".", 1)), None);
+        let recipient = recipient_digest(&KEY, &address("eve@cust.example"));
+        let id = old(&format!("2a.412.{recipient}"));
+        assert!(verify(&KEY, &id).is_some());
+        assert_eq!(verify(&KEY, &id.replace(&recipient, &format!("{recipient}.n"))), None);
+    }
+
+    #[test]
+    fn ids_of_others_are_refused() {
         for id in ["", "@", "a@b", "2a@desk.example", "2a.1.x.@y", "\u{e9}.\u{e9}@x", "..@.."] {
             assert_eq!(verify(&KEY, id), None, "{id}");
         }
     }
 
     #[test]
-    fn ids_are_bound_to_their_recipient() {
-        let sent_to = |id: &str, to: &str| was_sent_to(&KEY, id, &Address::parse(to).unwrap());
-        assert!(sent_to(&ours(), "eve@cust.example"));
-        assert!(sent_to(&ours().to_uppercase(), "Eve@cust.example"));
-        assert!(!sent_to(&ours(), "anna@agents.example"));
-        assert!(!sent_to(&root_id(&KEY, TicketId(42), "x"), "eve@cust.example"));
-        let forged = ours().replacen("2a.", "2b.", 1);
-        assert!(!sent_to(&forged, "eve@cust.example"));
-        assert!(!sent_to("", "eve@cust.example"));
+    fn ids_of_version_0_1_name_ticket_and_recipient() {
+        let eve = address("eve@cust.example");
+        let read = verify(&KEY, &old(&format!("2a.412.{}", recipient_digest(&KEY, &eve)))).unwrap();
+        assert_eq!((read.ticket, read.mail), (TicketId(42), Some(OutgoingId(1042))));
+        assert!(read.is_for(&KEY, &eve) && read.purpose == Purpose::Unstated);
+        let root = verify(&KEY, &old("2a.root")).unwrap();
+        assert_eq!((root.ticket, root.mail, root.recipient.as_ref()), (TicketId(42), None, None));
+        assert!(!root.is_for(&KEY, &eve));
+    }
+
+    #[test]
+    fn each_recipient_has_an_id_of_their_own() {
+        let boss = address("boss@cust.example");
+        let theirs = id_for(&KEY, &ours(), &boss).unwrap();
+        assert_ne!(theirs, ours());
+        let read = verify(&KEY, &theirs).unwrap();
+        assert_eq!(read.mail, Some(OutgoingId(1042)));
+        assert!(read.is_for(&KEY, &boss));
+        assert_eq!(id_for(&KEY, &theirs, &address("eve@cust.example")), Some(ours()));
+        assert_eq!(id_for(&KEY, &old("2a.root"), &boss), None);
+        assert_eq!(id_for(&KEY, "m1@cust.example", &boss), None);
     }
 
     #[test]

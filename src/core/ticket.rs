@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::mail::{Attachment, HeaderField};
+use super::outgoing::OutgoingId;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -51,6 +52,12 @@ pub struct Ticket {
     pub watchers: BTreeSet<Watcher>,
     /// Recipients to whom mail failed for good.
     pub undeliverable: BTreeSet<Address>,
+    /// Customers whose case it ceased to be. They are strangers, and what was issued to them joins
+    /// nothing.
+    pub former_customers: BTreeSet<Address>,
+    /// By recipient's digest (see [`super::thread::recipient_digest`]), the last notification that
+    /// others may know of: it and earlier ones do not prove an agent any more.
+    pub spent_proofs: BTreeMap<String, OutgoingId>,
     /// Free fields set by filters.
     pub fields: BTreeMap<String, String>,
     /// The ticket it was merged into.
@@ -82,6 +89,37 @@ impl Customer {
     /// Address that answers go to.
     pub fn answer_to(&self) -> &Address {
         self.reply_to.as_ref().unwrap_or(&self.address)
+    }
+}
+
+impl Ticket {
+    /// Makes it another customer's case. The one before them takes part in it no more.
+    pub fn hand_over(&mut self, customer: Customer) {
+        if let Some(old) = self.customer.take() {
+            for address in [Some(old.address), old.reply_to].into_iter().flatten() {
+                self.participants.remove(&address);
+                self.former_customers.insert(address);
+            }
+        }
+        self.let_take_part(customer.address.clone());
+        self.customer = Some(customer);
+    }
+
+    /// Lets an address take part, also one whose case it was.
+    pub fn let_take_part(&mut self, address: Address) {
+        self.former_customers.remove(&address);
+        self.participants.insert(address);
+    }
+
+    /// Takes over from a ticket that is merged into this one whose ids are worth nothing.
+    pub fn take_in_proofs(&mut self, merged: &Ticket) {
+        let customer = self.customer.as_ref().map(|customer| &customer.address);
+        let former = merged.former_customers.iter().filter(|address| Some(*address) != customer);
+        self.former_customers.extend(former.cloned());
+        for (recipient, mail) in &merged.spent_proofs {
+            let last = self.spent_proofs.entry(recipient.clone()).or_insert(*mail);
+            *last = (*last).max(*mail);
+        }
     }
 }
 
@@ -211,6 +249,9 @@ pub struct Article {
     pub subject: String,
     /// Text.
     pub text: String,
+    /// Of a mail with an agent's address in From: whether something proved that the agent wrote it.
+    /// `None` for everything else.
+    pub verified: Option<bool>,
     /// Message-ID without angle brackets; notes have none.
     pub message_id: Option<String>,
     /// Ids it answers, newest last.

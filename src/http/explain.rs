@@ -351,7 +351,7 @@ fn empty_desk() -> Facts {
         tagged: None,
         body_tagged: None,
         referenced: None,
-        keyed: None,
+        keyed: Vec::new(),
         bounced: None,
         answered: Answered::default(),
         threads: Default::default(),

@@ -16,10 +16,12 @@ use super::transaction::Tx;
 use super::{MailId, Rules};
 use crate::core::address::Address;
 use crate::core::config::{Config, Dedupe};
-use crate::core::intake::{Answered, Duplicate, Facts, Judgement, Keys, NextIds, Referenced};
+use crate::core::intake::{
+    Answered, Duplicate, Facts, Judgement, Keyed, Keys, NextIds, Referenced,
+};
 use crate::core::mail::{REFERENCES_MAX, Report};
 use crate::core::render::ARTICLES_COMPARED_MAX;
-use crate::core::ticket::{Article, Ticket, TicketId};
+use crate::core::ticket::{Article, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
@@ -55,7 +57,8 @@ impl Tx<'_> {
         let keyed = self.keyed(subject.rules, &judgement.references)?;
         let (threads, articles) = match judgement.sender.agent {
             Some(_) => {
-                let found = [&referenced, &keyed].into_iter().flatten().map(|found| &found.ticket);
+                let found = referenced.iter().map(|found| &found.ticket);
+                let found = found.chain(keyed.iter().map(|keyed| &keyed.ticket));
                 let named = found.chain(&tagged).chain(&body_tagged).map(|ticket| ticket.id);
                 let mut named: BTreeSet<TicketId> = named.collect();
                 let threads = self.threads(&named)?;
@@ -73,7 +76,7 @@ impl Tx<'_> {
             threads,
             articles,
             bounced: match &judgement.report {
-                Some(report) => self.bounced(subject, report)?,
+                Some(report) => self.bounced(subject.rules, report)?,
                 None => None,
             },
             answered: self.answered(subject.config, judgement, subject.now)?,
@@ -117,7 +120,7 @@ impl Tx<'_> {
     ) -> Result<BTreeSet<TicketId>, Fault> {
         let mut tickets = BTreeSet::new();
         for id in &judgement.references {
-            let signed = (rules.verify)(&self.desk_key, id);
+            let signed = (rules.verify)(&self.desk_key, id).map(|id| id.ticket);
             let stored = self.tables.message_ids.get(&id_key(id))?;
             tickets.extend(signed.into_iter().chain(stored.map(|ticket| TicketId(ticket.value()))));
         }
@@ -179,30 +182,21 @@ impl Tx<'_> {
         Ok(None)
     }
 
-    fn keyed(&self, rules: &Rules, ids: &[String]) -> Result<Option<Referenced>, Fault> {
+    fn keyed(&self, rules: &Rules, ids: &[String]) -> Result<Vec<Keyed>, Fault> {
+        let mut keyed = Vec::new();
         for message_id in ids {
-            let Some(ticket) = (rules.verify)(&self.desk_key, message_id) else { continue };
-            if let Some(ticket) = main(&self.tables.tickets, ticket.0)? {
-                return Ok(Some(Referenced { message_id: message_id.clone(), ticket }));
+            let Some(id) = (rules.verify)(&self.desk_key, message_id) else { continue };
+            if let Some(ticket) = main(&self.tables.tickets, id.ticket.0)? {
+                keyed.push(Keyed { message_id: message_id.clone(), id, ticket });
             }
         }
-        Ok(None)
+        Ok(keyed)
     }
 
-    /// The ticket whose mail bounced: by the id of a mail that we sent, else by the tag in its
-    /// subject. The id of a customer's mail is no proof: anybody may know it.
-    fn bounced(&self, subject: &Subject<'_>, report: &Report) -> Result<Option<Ticket>, Fault> {
-        if let Some(id) = &report.original_message_id {
-            if let Some(ticket) = self.tables.sent_ids.get(&id_key(id))? {
-                return main(&self.tables.tickets, ticket.value());
-            }
-            if let Some(keyed) = self.keyed(subject.rules, std::slice::from_ref(id))? {
-                return Ok(Some(keyed.ticket));
-            }
-        }
-        let tag = report.original_subject.as_deref();
-        let number = tag.and_then(|text| (subject.rules.find_tag)(&subject.config.desk, text));
-        number.map_or(Ok(None), |number| self.main_by_number(&number))
+    /// The mail of ours that came back. Only its signed id tells: numbers are guessed, and ids of
+    /// other mails are known to everybody who got them.
+    fn bounced(&self, rules: &Rules, report: &Report) -> Result<Option<Keyed>, Fault> {
+        Ok(self.keyed(rules, report.original_message_id.as_slice())?.into_iter().next())
     }
 
     fn answered(

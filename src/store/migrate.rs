@@ -3,6 +3,7 @@
 //! Architecture invariant: a step only ever reads what its version wrote. A database of a newer
 //! version is not touched.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
@@ -10,12 +11,12 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use super::StoreError;
 use super::fault::Fault;
 use super::outbox::micros;
-use super::rows::{OutgoingRow, decode};
+use super::rows::{EventRow, OutgoingRow, TicketRow, decode, encode};
 use super::tables::Tables;
 use super::tickets::by_id;
 use super::{customers, places};
 use crate::core::outgoing::Delivery;
-use crate::core::ticket::Ticket;
+use crate::core::ticket::{Event, Ticket, What};
 
 /// Version of the tables that this program writes.
 ///
@@ -26,8 +27,9 @@ use crate::core::ticket::Ticket;
 /// hold theirs themselves. 7: `once`, empty at first. 8: `digest_lines`, empty at first. 9:
 /// `answer_minutes`, of which nothing is known of the hour before. 10: `cases` lists the tickets of
 /// each customer. 11: `once` also holds answers that are not about one ticket. 12: `digest_counts`
-/// counts the lines of each user; `notice_hours` and `full_hours`, empty at first.
-pub(super) const SCHEMA_VERSION: u32 = 12;
+/// counts the lines of each user; `notice_hours` and `full_hours`, empty at first. 13: tickets know
+/// their former customers.
+pub(super) const SCHEMA_VERSION: u32 = 13;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;
@@ -82,6 +84,9 @@ fn carry_out(database: &Database, found: u32) -> Result<(), Fault> {
         if found < 12 {
             count_lines(&mut tables)?;
         }
+        if found < 13 {
+            of_each_ticket(&mut tables, "former customers are being noted", note_former)?;
+        }
         tables.meta.insert("schema", SCHEMA_VERSION.to_be_bytes().as_slice())?;
     }
     transaction.commit()?;
@@ -105,6 +110,29 @@ fn list_owed_mails(tables: &mut Tables<'_>) -> Result<(), Fault> {
             }
         }
     }
+    Ok(())
+}
+
+/// 12 to 13: what was issued to somebody whose case it ceased to be joins nothing.
+fn note_former(tables: &mut Tables<'_>, ticket: &Ticket) -> Result<(), Fault> {
+    let mut former = BTreeSet::new();
+    for row in tables.events.range((ticket.id.0, 0)..=(ticket.id.0, u64::MAX))? {
+        // One that cannot be read is left to `store verify`.
+        let event = decode::<EventRow>(row?.1.value()).and_then(EventRow::event);
+        if let Ok(Event { what: What::Customer { from: Some(from), .. }, .. }) = event {
+            former.insert(from);
+        }
+    }
+    let customer = ticket.customer.as_ref().map(|customer| &customer.address);
+    former.retain(|address| Some(address) != customer);
+    if former.is_empty() {
+        return Ok(());
+    }
+    let mut ticket = ticket.clone();
+    ticket.participants.retain(|address| !former.contains(address));
+    ticket.former_customers = former;
+    let id = ticket.id.0;
+    tables.tickets.insert(id, encode(&TicketRow::from(ticket)).as_slice())?;
     Ok(())
 }
 

@@ -737,12 +737,14 @@ async fn what_strangers_sent_is_never_shown_by_a_browser() {
     assert_eq!(article.attachments[0].name, "page.html");
     let raw = format!("{path}/articles/{}/raw", article.id);
     let part = format!("{path}/articles/{}/attachments/0", article.id);
-    for (path, content_type, expected) in [
-        (raw, "message/rfc822", MAIL),
-        (part, "application/octet-stream", "<script>alert(1)</script>"),
+    assert_eq!(article.message_id, None, "a viewer sees no Message-ID");
+    assert_eq!(desk.status(request(&Method::GET, &raw, Some("viewer-token"))).await, 403);
+    assert_eq!(desk.status(request(&Method::GET, &raw, Some("user-token"))).await, 403);
+    for (path, token, content_type, expected) in [
+        (raw, "manager-token", "message/rfc822", MAIL),
+        (part, "viewer-token", "application/octet-stream", "<script>alert(1)</script>"),
     ] {
-        let (status, headers, body) =
-            desk.ask(request(&Method::GET, &path, Some("viewer-token"))).await;
+        let (status, headers, body) = desk.ask(request(&Method::GET, &path, Some(token))).await;
         assert_eq!(status, 200, "{path}");
         assert_eq!(headers["content-type"], content_type);
         assert!(headers["content-disposition"].starts_with("attachment;"));
@@ -750,7 +752,7 @@ async fn what_strangers_sent_is_never_shown_by_a_browser() {
         assert_eq!(String::from_utf8(body).unwrap().trim_end(), expected.trim_end());
     }
     let other = "/api/v1/tickets/2026112210000018/articles/1/raw";
-    assert_eq!(desk.status(request(&Method::GET, other, Some("viewer-token"))).await, 404);
+    assert_eq!(desk.status(request(&Method::GET, other, Some("manager-token"))).await, 404);
 }
 
 /// Serves a desk on a free port of this machine.

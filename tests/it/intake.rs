@@ -5,6 +5,7 @@
 //! carefully as code. The form of the files is described in [`case`].
 
 mod case;
+mod forging;
 mod quoting;
 mod report;
 mod sent;
@@ -244,7 +245,7 @@ fn run(file: &Path) -> Result<(), String> {
 }
 
 /// The desk of the golden files, but for the sections that the case writes itself.
-fn loaded(yaml: &str) -> Loaded {
+pub fn loaded(yaml: &str) -> Loaded {
     let scratch = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(directory().join("desk")).unwrap() {
         let path = entry.unwrap().path();

@@ -1,5 +1,7 @@
 //! `desk`, `intake`, `limits`.
 
+use std::time::Duration;
+
 use super::value;
 use crate::config::problem::Scope;
 use crate::config::spec::{self, desk};
@@ -25,6 +27,9 @@ pub fn desk(spec: &spec::Desk, scope: &Scope<'_>) -> Desk {
             .unwrap_or(default.time_zone),
     }
 }
+
+/// Shortest time for which an answer to a notification may prove its agent.
+const PROOF_VALID_MIN: Duration = Duration::from_secs(3600);
 
 /// Rules of intake.
 pub fn intake(spec: &spec::Intake, scope: &Scope<'_>) -> Intake {
@@ -56,6 +61,11 @@ pub fn intake(spec: &spec::Intake, scope: &Scope<'_>) -> Intake {
             }
         },
         authserv_id: authserv_id.map(|name| server_name(name, &scope.at("authservId"))),
+        proof_valid_for: spec
+            .proof_valid_for
+            .as_ref()
+            .and_then(|time| value::duration(time, PROOF_VALID_MIN, &scope.at("proofValidFor")))
+            .unwrap_or(default.proof_valid_for),
         internal_marker: match &spec.internal_marker {
             None => default.internal_marker,
             Some(word) if word.is_empty() => None,

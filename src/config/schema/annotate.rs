@@ -77,6 +77,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("pendingTime", "+2h"),
     ("pollInterval", "10m"),
     ("port", "993"),
+    ("proofValidFor", "90d"),
     ("provider", "microsoft"),
     ("queue", "support"),
     ("queues", "[support, sales]"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::text::DigitsText;
+use super::text::{DigitsText, DurationText};
 use super::words::Language;
 
 /// How the desk presents itself.
@@ -43,6 +43,9 @@ pub struct Intake {
     /// it removes this header, with its own name, from mail that comes in. Default: none is
     /// believed.
     pub authserv_id: Option<String>,
+    /// How long after the last change of a ticket an answer to a notification proves that its agent
+    /// wrote it. Later answers stay with the ticket, not verified. Default `90d`.
+    pub proof_valid_for: Option<DurationText>,
     /// An agent's mail that begins with this word is internal: it does not go on to the customer.
     /// The word is cut. Default `"#internal"`; empty: no word does that.
     pub internal_marker: Option<String>,

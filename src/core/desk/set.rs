@@ -116,13 +116,12 @@ impl Work<'_> {
         }
         self.check_outsider(address)?;
         let profile = self.config.customers.get(address);
-        self.ticket.customer = Some(Customer {
+        self.ticket.hand_over(Customer {
             address: address.clone(),
             name: profile.and_then(|profile| profile.name.clone()).unwrap_or_default(),
             company: profile.and_then(|profile| profile.company.clone()),
             reply_to: None,
         });
-        self.ticket.participants.insert(address.clone());
         let watch = old.clone().map(Watcher::Customer);
         let ended = watch.filter(|watch| self.ticket.watchers.remove(watch));
         let why = ended.as_ref().map(|who| format!("the watch of {who} ended"));

@@ -145,7 +145,9 @@ impl Work<'_> {
         let recipients: BTreeSet<Address> =
             owed.iter().map(|mail| mail.recipient.clone()).collect();
         let why = format!("to {}", list(&recipients));
-        self.ticket.participants.extend(recipients);
+        for recipient in recipients {
+            self.ticket.let_take_part(recipient);
+        }
         self.owed.extend(owed);
         self.add(article, why);
         if self.ticket.state == State::New {

@@ -97,8 +97,7 @@ impl Change {
             return;
         }
         let customer = people::described(sitting.config, address.clone(), "", settings);
-        self.ticket.customer = Some(customer);
-        self.ticket.participants.insert(address.clone());
+        self.ticket.hand_over(customer);
         let watch = from.clone().map(Watcher::Customer);
         self.push(sitting.event(What::Customer { from, to: Some(address.clone()) }, BY_FILTER));
         if let Some(who) = watch.filter(|watch| self.ticket.watchers.remove(watch)) {

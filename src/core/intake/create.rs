@@ -6,7 +6,7 @@
 use super::answer::{self, Occasion};
 use super::change::{Change, enter_state, set_fields, set_pending_time};
 use super::settle::Sitting;
-use super::{Decision, Effect, Outcome, people};
+use super::{Decision, Effect, Outcome, kept_inside, people};
 use crate::core::filter::Settings;
 use crate::core::thread;
 use crate::core::ticket::{Event, State, Ticket, What};
@@ -37,6 +37,9 @@ pub(super) fn create(
     let (articles, owed) = (vec![article], Vec::new());
     let (bells, digests) = (Vec::new(), Vec::new());
     let mut effect = Effect { ticket, created: true, articles, events, owed, bells, digests };
+    if named.is_some() {
+        kept_inside::tell(&mut sitting, &mut effect, None, named);
+    }
     let suppressed = answer::answer(&mut sitting, &mut effect, occasion);
     let decision = sitting.announce(Outcome::Created, None, effect, suppressed);
     Decision { linked, ..decision }
@@ -60,6 +63,8 @@ fn new_ticket(sitting: &Sitting<'_>) -> Ticket {
         participants: Default::default(),
         watchers: Default::default(),
         undeliverable: Default::default(),
+        former_customers: Default::default(),
+        spent_proofs: Default::default(),
         fields: Default::default(),
         merged_into: None,
         links: Default::default(),
@@ -79,7 +84,11 @@ fn set_beginning(ticket: &mut Ticket, settings: &Settings, sitting: &Sitting<'_>
         set_pending_time(ticket, when, sitting.now);
     }
     set_fields(ticket, settings);
-    people::join_in(sitting, ticket, true);
+    // Whom the first mail names takes part in its own ticket and in no other. In an agent's name
+    // only the agent lets anybody take part.
+    if sitting.judgement.sender.agent.is_none() || sitting.is_surely_agent() {
+        people::join_in(sitting, ticket);
+    }
     if let Some(customer) = &ticket.customer {
         ticket.participants.insert(customer.address.clone());
     }

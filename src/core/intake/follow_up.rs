@@ -2,7 +2,10 @@
 //!
 //! Architecture invariant: a ticket number or somebody else's Message-ID never suffices to join;
 //! only a Message-ID that this desk signed does, or taking part in the ticket. A stranger changes
-//! nothing on the ticket that he names, and nobody is told.
+//! nothing on the ticket that they name, and nobody is notified. An agent's address in From is a
+//! stranger's until something proves the agent.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -10,7 +13,7 @@ use super::agent_text::AgentText;
 use super::answer::{self, Occasion};
 use super::change::{Change, set_lock, set_state};
 use super::settle::Sitting;
-use super::{Decision, Effect, Judgement, Outcome, create, kept_inside, people};
+use super::{Decision, Effect, Judgement, Keyed, Outcome, create, kept_inside, people, proof};
 use crate::core::config::{FollowUpFrom, FollowUpRules, OnClosed};
 use crate::core::mail::Attachment;
 use crate::core::mail::files::File;
@@ -18,7 +21,7 @@ use crate::core::render::{self, Enclosed, Letter};
 use crate::core::ticket::{State, Ticket, What};
 
 /// What speaks for a mail belonging to a ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Proof {
     /// A Message-ID of ours with a genuine signature.
     Keyed,
@@ -55,44 +58,43 @@ pub(super) struct Found {
     pub(super) refused: Option<Ticket>,
 }
 
-/// Looks for the ticket that a mail belongs to: the number in the subject, then a Message-ID of
-/// ours, then one of a stored article, then the number in the text where the queue wants it.
+/// Looks for the ticket that a mail belongs to: by a Message-ID of ours, then by the number in the
+/// subject, then by a Message-ID of a stored article, then the number in the text where the queue wants it.
 pub(super) fn find(sitting: &mut Sitting<'_>) -> Found {
     let mut found = Found { joins: None, refused: None };
+    let mut steps = Vec::new();
     for (ticket, proof) in candidates(sitting) {
         let number = ticket.number.clone();
         match admitted(sitting, &ticket, proof) {
             Ok(why) => {
-                sitting.note("followUp", format!("{number}: {}, {why}", proof.words()));
+                steps.push(format!("{number}: {}, {why}", proof.words()));
                 found.joins = Some(Joined { ticket, proof });
                 break;
             }
             Err(why) => {
-                sitting.note("followUp", format!("not {number} ({}): {why}", proof.words()));
+                steps.push(format!("not {number} ({}): {why}", proof.words()));
                 found.refused.get_or_insert(ticket);
             }
         }
+    }
+    sitting.identify(found.joins.as_ref().map(|joined| &joined.ticket));
+    for step in steps {
+        sitting.note("followUp", step);
     }
     found
 }
 
 fn candidates(sitting: &Sitting<'_>) -> Vec<(Ticket, Proof)> {
     let facts = sitting.facts;
-    let keyed = facts.keyed.as_ref().map(|keyed| keyed.ticket.clone());
-    let is_keyed = |ticket: &Ticket| keyed.as_ref().is_some_and(|keyed| keyed.id == ticket.id);
-    let tagged = facts.tagged.clone().map(|ticket| {
-        let proof = if is_keyed(&ticket) { Proof::Keyed } else { Proof::Tag };
-        (ticket, proof)
-    });
-    let referenced = facts.referenced.as_ref().map(|found| found.ticket.clone());
-    let body = facts.body_tagged.clone().filter(|ticket| rules(sitting, ticket).search_body);
-    let all = [
-        tagged,
-        keyed.clone().map(|ticket| (ticket, Proof::Keyed)),
-        referenced.map(|ticket| (ticket, Proof::Reference)),
-        body.map(|ticket| (ticket, Proof::Body)),
-    ];
-    all.into_iter().flatten().collect()
+    let keyed = facts.keyed.iter().map(|keyed| (&keyed.ticket, Proof::Keyed));
+    let tagged = facts.tagged.iter().map(|ticket| (ticket, Proof::Tag));
+    let referenced = facts.referenced.iter().map(|found| (&found.ticket, Proof::Reference));
+    let body = facts.body_tagged.iter().filter(|ticket| rules(sitting, ticket).search_body);
+    let all = keyed.chain(tagged).chain(referenced).chain(body.map(|body| (body, Proof::Body)));
+    let mut asked = BTreeSet::new();
+    all.filter(|(ticket, proof)| asked.insert((ticket.id, *proof)))
+        .map(|(ticket, proof)| (ticket.clone(), proof))
+        .collect()
 }
 
 /// Whether the sender may join, and why or why not.
@@ -101,11 +103,16 @@ fn admitted(
     ticket: &Ticket,
     proof: Proof,
 ) -> Result<&'static str, &'static str> {
-    let sender = &sitting.judgement.sender;
-    let anyone = rules(sitting, ticket).from == FollowUpFrom::Anyone;
+    let judgement = sitting.judgement;
+    // A report needs an id of ours, or a sender who takes part: its number alone is guessed.
+    let anyone = rules(sitting, ticket).from == FollowUpFrom::Anyone && judgement.report.is_none();
+    let admits = |keyed: &Keyed| proof::admits(sitting.facts, keyed);
     match proof {
-        Proof::Keyed => Ok("signed by this desk"),
-        Proof::Tag | Proof::Reference | Proof::Body if people::takes_part(ticket, sender) => {
+        Proof::Keyed if proof::ids_about(sitting.facts, ticket).any(admits) => {
+            Ok("signed by this desk")
+        }
+        Proof::Keyed => Err("it was sent to somebody who is not its customer any more"),
+        Proof::Tag | Proof::Reference | Proof::Body if people::takes_part(ticket, judgement) => {
             Ok("the sender takes part in it")
         }
         Proof::Tag | Proof::Reference | Proof::Body if anyone => Ok("its queue lets anyone join"),
@@ -208,17 +215,28 @@ fn follow(
     let locked = change.ticket.locked_since.is_some();
     let words = proof.words();
     change.push(sitting.event(What::FollowedUp { article: id, locked }, words));
-    let proven = proof == Proof::Keyed || sitting.judgement.trusted;
-    let welcome = proven || rules.from == FollowUpFrom::Anyone;
-    people::join_in(&sitting, &mut change.ticket, welcome);
-    people::note_reply_to(sitting.config, &mut change.ticket, sitting.judgement, proven);
+    if is_proven(&sitting, proof) {
+        people::join_in(&sitting, &mut change.ticket);
+    }
+    people::note_reply_to(&sitting, &mut change.ticket);
+    let surely_agent = sitting.is_surely_agent();
+    proof::spend(sitting.facts, sitting.judgement, surely_agent, &mut change.ticket);
     let mut effect = change.effect(sitting.now);
     effect.articles.push(article);
     go_on_to_customer(&mut sitting, &mut effect, &own);
-    kept_inside::tell(&mut sitting, &mut effect, own.withheld);
+    kept_inside::tell(&mut sitting, &mut effect, own.withheld, None);
     let suppressed = answer::answer(&mut sitting, &mut effect, Occasion::FollowUp);
     forget_failure(&mut sitting, &mut effect.ticket);
     sitting.announce(Outcome::FollowUp, Some(&before), effect, suppressed)
+}
+
+/// Whether the mail may let others take part: its sender proved to have seen a mail of ours, or
+/// From is vouched for. In an agent's name only the agent does.
+fn is_proven(sitting: &Sitting<'_>, proof: Proof) -> bool {
+    match sitting.judgement.sender.agent {
+        Some(_) => sitting.is_surely_agent(),
+        None => proof == Proof::Keyed || proof::of_agent_anywhere(sitting.judgement).is_some(),
+    }
 }
 
 /// A `new` ticket stays new, unless it is a rule for closed tickets that speaks.

@@ -78,8 +78,9 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         report: mail.report.clone(),
         article: article(mail, &sender, &filtered.settings, &internal),
         addressed: addressed(config, mail),
+        passed_on: is_passed_on(config, mail, &sender),
         trusted: account.trusted,
-        authenticated: authenticated(config, mail, &sender),
+        authenticated: authenticated(config, mail),
         internal: internal.why,
         quarantine: unknown_sender(config, mail, &sender),
         files: Vec::new(),
@@ -164,9 +165,18 @@ fn unknown_sender(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option
     }
 }
 
-/// How our own mail server knows that an agent wrote it. Of others it does not matter.
-fn authenticated(config: &Config, mail: &Mail, sender: &SenderOfMail) -> Option<&'static str> {
-    sender.agent.as_ref()?;
+/// Whether somebody besides this desk and the sender was addressed. Of an entry without an address
+/// that is not known: it counts as somebody.
+fn is_passed_on(config: &Config, mail: &Mail, sender: &SenderOfMail) -> bool {
+    let known = |address: &Address| {
+        reply::is_ours(config, address) || sender.mailbox.address.as_ref() == Some(address)
+    };
+    let mut all = mail.to.iter().chain(&mail.cc);
+    all.any(|mailbox| mailbox.address.as_ref().is_none_or(|address| !known(address)))
+}
+
+/// How our own mail server knows that From is genuine.
+fn authenticated(config: &Config, mail: &Mail) -> Option<&'static str> {
     authentication::method(mail, config.intake.authserv_id.as_ref()?)
 }
 
@@ -189,6 +199,7 @@ fn article(
         cc: as_written(mail, "Cc"),
         subject: mail.subject.clone(),
         text: internal.text.clone(),
+        verified: None,
         message_id: Some(mail.message_id.clone()),
         references: references.cloned().collect(),
         attachments: mail.attachments.clone(),

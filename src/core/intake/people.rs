@@ -3,7 +3,7 @@
 //! Architecture invariant: only addresses count here, never display names.
 
 use super::settle::Sitting;
-use super::{Judgement, SenderOfMail};
+use super::{Judgement, SenderOfMail, proof};
 use crate::core::address::Address;
 use crate::core::config::{Cc, Config};
 use crate::core::filter::Settings;
@@ -13,28 +13,43 @@ use crate::core::ticket::{Customer, Ticket, Watcher};
 /// Participants of a ticket; later ones may still write, but only by answering a mail of ours.
 const PARTICIPANTS_MAX: usize = 500;
 
-/// Whether the sender takes part in a ticket: its customer, somebody it was Cc'd to, an agent, a
-/// watcher. A sender without an address takes part in nothing.
-pub(super) fn takes_part(ticket: &Ticket, sender: &SenderOfMail) -> bool {
+/// Whether the sender takes part in a ticket: its customer, somebody it was Cc'd to, a watcher, or
+/// an agent if From is vouched for. A sender without an address takes part in nothing.
+pub(super) fn takes_part(ticket: &Ticket, judgement: &Judgement) -> bool {
+    let sender = &judgement.sender;
     let address = sender.mailbox.address.as_ref();
-    sender.agent.is_some() || address.is_some_and(|address| is_participant(ticket, address))
+    let agent = sender.agent.is_some() && proof::of_agent_anywhere(judgement).is_some();
+    agent || address.is_some_and(|address| is_participant(ticket, address))
 }
 
 /// Whether an address takes part in a ticket.
 pub(super) fn is_participant(ticket: &Ticket, address: &Address) -> bool {
     let customer = ticket.customer.as_ref().is_some_and(|customer| customer.address == *address);
+    if ticket.former_customers.contains(address) {
+        return false;
+    }
     customer
         || ticket.participants.contains(address)
         || ticket.watchers.contains(&Watcher::Customer(address.clone()))
 }
 
-/// Lets the sender take part in the ticket from now on, and everybody he wrote to unless the desk
-/// ignores whom customers name; `proven` says whether that counts for his Reply-To, too.
-pub(super) fn join_in(sitting: &Sitting<'_>, ticket: &mut Ticket, proven: bool) {
+/// Everybody whom mails about a ticket went to: customer, participants, watching customers.
+pub(super) fn addresses(ticket: &Ticket) -> impl Iterator<Item = &Address> {
+    let customer = ticket.customer.iter().flat_map(|one| [&one.address, one.answer_to()]);
+    let watching = ticket.watchers.iter().filter_map(|watcher| match watcher {
+        Watcher::Customer(address) => Some(address),
+        Watcher::Agent(_) => None,
+    });
+    customer.chain(&ticket.participants).chain(watching)
+}
+
+/// Lets the sender take part in the ticket from now on, with their Reply-To, and everybody they
+/// wrote to unless the desk ignores whom customers name. For mail that proved something, and for
+/// the one that makes a ticket: it decides about nobody else's.
+pub(super) fn join_in(sitting: &Sitting<'_>, ticket: &mut Ticket) {
     let (config, judgement) = (sitting.config, sitting.judgement);
     let sender = &judgement.sender;
-    let answer_to = sender.answer_to.as_ref().filter(|_| proven);
-    let wrote = sender.mailbox.address.iter().chain(answer_to);
+    let wrote = sender.mailbox.address.iter().chain(&sender.answer_to);
     let named = judgement.addressed.iter().filter(|_| match config.intake.cc {
         Cc::Participants => true,
         Cc::Ignore => sitting.is_surely_agent(),
@@ -43,7 +58,7 @@ pub(super) fn join_in(sitting: &Sitting<'_>, ticket: &mut Ticket, proven: bool) 
         let outside =
             !reply::is_ours(config, address) && reply::agent_with(config, address).is_none();
         if outside && ticket.participants.len() < PARTICIPANTS_MAX {
-            ticket.participants.insert(address.clone());
+            ticket.let_take_part(address.clone());
         }
     }
 }
@@ -59,21 +74,23 @@ pub(super) fn customer(config: &Config, judgement: &Judgement) -> Option<Custome
     Some(Customer { reply_to, ..described(config, address, as_written, &judgement.settings) })
 }
 
-/// Notes where the customer wants answers, as his latest mail says. Only a mail that surely is
-/// his counts: otherwise anybody who knows the number could have the answers sent to himself.
-pub(super) fn note_reply_to(
-    config: &Config,
-    ticket: &mut Ticket,
-    judgement: &Judgement,
-    proven: bool,
-) {
-    let sender = &judgement.sender;
-    let Some(customer) = &mut ticket.customer else { return };
-    if Some(&customer.address) == sender.mailbox.address.as_ref()
+/// Notes where the customer wants answers, as their latest mail says. Only a mail counts that
+/// answers one of ours to the customer, or whose From is vouched for: otherwise anybody who knows
+/// the number could have the answers sent to themselves.
+pub(super) fn note_reply_to(sitting: &Sitting<'_>, ticket: &mut Ticket) {
+    let (judgement, facts) = (sitting.judgement, sitting.facts);
+    let Some(customer) = &ticket.customer else { return };
+    let issued = |address: &Address| proof::is_from(facts, ticket, address);
+    let proven = proof::of_agent_anywhere(judgement).is_some()
+        || issued(&customer.address)
+        || issued(customer.answer_to());
+    let is_customer = Some(&customer.address) == judgement.sender.mailbox.address.as_ref();
+    if let Some(customer) = &mut ticket.customer
+        && is_customer
         && proven
         && judgement.is_by_hand()
     {
-        customer.reply_to = reply_to(config, sender);
+        customer.reply_to = reply_to(sitting.config, &judgement.sender);
     }
 }
 

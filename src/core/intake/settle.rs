@@ -7,11 +7,12 @@
 use jiff::Timestamp;
 
 use super::answer::Occasion;
-use super::{Decision, Effect, Facts, Judgement, NextIds, Outcome, Why, bounce, create, follow_up};
+use super::{
+    Decision, Effect, Facts, Judgement, NextIds, Outcome, Why, bounce, create, follow_up, proof,
+};
 use crate::core::config::{Config, Customers};
 use crate::core::render::{self, Stationery};
 use crate::core::reply::Suppression;
-use crate::core::thread;
 use crate::core::ticket::{
     Actor, Article, ArticleId, ArticleKind, AuthorKind, Event, Ticket, TicketId, What,
 };
@@ -77,15 +78,18 @@ impl<'a> Sitting<'a> {
         facts: &'a Facts,
         now: Timestamp,
     ) -> Sitting<'a> {
-        let (mut why, next) = (judgement.why.clone(), facts.next);
-        let proof = proof_of_agent(judgement, facts);
-        let actor = actor(judgement, proof.is_some());
-        if let Some(agent) = &judgement.sender.agent {
-            let proof =
-                proof.unwrap_or_else(|| "not proven: From can be written by anybody".into());
-            why.push(Why::new("agent", format!("{agent}: {proof}")));
-        }
+        let (why, next) = (judgement.why.clone(), facts.next);
+        let actor = actor(judgement, false);
         Sitting { config, judgement, facts, now, actor, why, next }
+    }
+
+    /// Finds out whether the agent in From wrote it, given the ticket that it joins.
+    pub(super) fn identify(&mut self, joins: Option<&Ticket>) {
+        let Some(agent) = &self.judgement.sender.agent else { return };
+        let proof = proof::of_agent(self.config, self.judgement, self.facts, self.now, joins);
+        self.actor = actor(self.judgement, proof.is_ok());
+        let words = proof.unwrap_or_else(str::to_owned);
+        self.note("agent", format!("{agent}: {words}"));
     }
 
     /// Adds a line to the trace.
@@ -112,7 +116,8 @@ impl<'a> Sitting<'a> {
             && self.judgement.settings.sender_type.is_none()
             && !self.is_surely_agent();
         let author = if claims { AuthorKind::Customer } else { article.author };
-        Article { id, ticket, author, created: self.now, ..article }
+        let verified = self.judgement.sender.agent.as_ref().map(|_| self.is_surely_agent());
+        Article { id, ticket, author, verified, created: self.now, ..article }
     }
 
     /// The identity of the next article.
@@ -173,23 +178,6 @@ impl<'a> Sitting<'a> {
     }
 }
 
-/// Whoever writes an agent's address into From is not taken for him: only a mail that came through
-/// a trusted account, that answers one of ours to that very address, or that our own mail server
-/// authenticated, acts in his name. A customer, too, holds signed ids, but none of a mail to an
-/// agent.
-fn proof_of_agent(judgement: &Judgement, facts: &Facts) -> Option<String> {
-    let address = judgement.sender.mailbox.address.as_ref()?;
-    judgement.sender.agent.as_ref()?;
-    let answers = |id: &String| thread::was_sent_to(&facts.desk_key, id, address);
-    if judgement.trusted {
-        Some("its account is trusted".into())
-    } else if judgement.references.iter().any(answers) {
-        Some("it answers a mail of ours to him".into())
-    } else {
-        judgement.authenticated.map(|method| format!("authenticated by {method}"))
-    }
-}
-
 fn actor(judgement: &Judgement, proven: bool) -> Actor {
     let Some(address) = &judgement.sender.mailbox.address else { return Actor::System };
     match &judgement.sender.agent {
@@ -218,6 +206,7 @@ pub(super) fn automatic_article(
         cc: String::new(),
         subject: String::new(),
         text: String::new(),
+        verified: None,
         message_id: None,
         references: Vec::new(),
         attachments: Vec::new(),

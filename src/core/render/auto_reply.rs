@@ -10,7 +10,7 @@ use super::{
 use crate::core::address::Address;
 use crate::core::config::{AutoReply, Language, User};
 use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
-use crate::core::thread;
+use crate::core::thread::{self, Purpose};
 use crate::core::ticket::{Article, Ticket};
 
 /// An automatic answer: the mail, and its words for the ticket.
@@ -46,8 +46,10 @@ pub fn auto_reply(
     let text = template::fill(in_language(&reply.text, config, language)?, &page).ok()?;
 
     let from_name = config.system_addresses.get(&reply.from).map_or("", |one| one.name.as_str());
-    let message_id = thread::message_id(stationery.key, ticket.id, id, to, id_domain(&reply.from));
-    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
+    let (key, domain) = (stationery.key, id_domain(&reply.from));
+    let purpose = Purpose::Correspondence;
+    let message_id = thread::message_id(key, ticket.id, id, to, purpose, domain);
+    let root = thread::root_id(key, ticket.id, to, purpose, ROOT_DOMAIN);
     let mut references = vec![root.as_str()];
     references.extend(answered.references.iter().map(String::as_str).filter(|id| *id != root));
     references.extend(answered.message_id.as_deref());
@@ -82,13 +84,15 @@ pub fn auto_reply(
 
 /// Tells an agent that their mail was kept inside. `None` if nothing can send it.
 ///
-/// `name` is what it is called among the automatic answers, `article` what became of his mail.
+/// `name` is what it is called among the automatic answers, `purpose` says what an answer to it is
+/// worth. The mail itself is not quoted, not even
+/// its Message-ID: it may be a forger's.
 pub fn kept_inside(
     stationery: Stationery<'_>,
     name: &str,
     user: &User,
     ticket: &Ticket,
-    article: &Article,
+    purpose: Purpose,
     id: OutgoingId,
 ) -> Option<Outgoing> {
     let config = stationery.config;
@@ -97,15 +101,14 @@ pub fn kept_inside(
         name: clean::line(&user.full_name, clean::NAME_CHARS_MAX),
         address: user.email.as_str(),
     };
-    let mut page = page::of(config, user.language, ticket, Some(article), recipient);
+    let mut page = page::of(config, user.language, ticket, None, recipient);
     page.make_harmless();
     let words = |part| template::fill_built_in(&texts::own(user.language, name, part), &page);
     let (subject, text) = (words("subject")?, words("text")?);
     let domain = id_domain(identity.from);
-    let message_id = thread::message_id(stationery.key, ticket.id, id, &user.email, domain);
-    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
-    let mut references = vec![root.as_str()];
-    references.extend(article.message_id.as_deref());
+    let (key, to) = (stationery.key, &user.email);
+    let message_id = thread::message_id(key, ticket.id, id, to, purpose, domain);
+    let root = thread::root_id(key, ticket.id, to, purpose, ROOT_DOMAIN);
     let raw = paper::write(&Draft {
         from: (identity.name, identity.from),
         reply_to: None,
@@ -114,8 +117,8 @@ pub fn kept_inside(
         subject: tagged(config, ticket, &subject),
         date: stationery.now,
         message_id: &message_id,
-        in_reply_to: article.message_id.as_deref(),
-        references,
+        in_reply_to: Some(&root),
+        references: vec![&root],
         files: &[],
         fields: robot_fields("auto-replied", identity.from),
         text,

@@ -13,7 +13,7 @@ use crate::core::digest::{LINES_MAX, Line};
 use crate::core::notify::{Notice, Wait};
 use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
 use crate::core::own_words::SLOT;
-use crate::core::thread;
+use crate::core::thread::{self, Purpose};
 use crate::core::ticket::{Article, Ticket, TicketId};
 
 /// What a digest is called where notifications are counted.
@@ -85,7 +85,12 @@ pub fn mail(
     let fill = |part| template::fill_built_in(&texts::own(user.language, NAME, part), &words);
     let (subject, text) = (fill("subject")?, fill("text")?);
     let domain = id_domain(&identity.from);
-    let message_id = thread::message_id(stationery.key, NO_TICKET, id, &user.email, domain);
+    let (ticket, purpose) = match about(lines, total) {
+        Some(ticket) => (ticket, Purpose::Notification),
+        None => (NO_TICKET, Purpose::Information),
+    };
+    let to = &user.email;
+    let message_id = thread::message_id(stationery.key, ticket, id, to, purpose, domain);
     let raw = paper::write(&Draft {
         from: (&identity.from_name, &identity.from),
         reply_to: None,
@@ -131,6 +136,13 @@ pub(super) fn frames(config: &Config, user: &User, language: Language) -> Vec<St
     };
     let bound = config.limits.notifications_per_hour;
     [None, Some(bound)].into_iter().filter_map(frame).collect()
+}
+
+/// The only ticket that a digest is about, if there is one: an answer to it is about that ticket.
+fn about(lines: &[Line], total: usize) -> Option<TicketId> {
+    let ticket = lines.first()?.ticket;
+    let only = total == lines.len() && lines.iter().all(|line| line.ticket == ticket);
+    only.then_some(ticket)
 }
 
 fn words<'a>(

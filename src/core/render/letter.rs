@@ -10,8 +10,8 @@ use crate::core::config::{Config, Language};
 use crate::core::intake::NextIds;
 use crate::core::mail::Attachment;
 use crate::core::mail::files::File;
-use crate::core::outgoing::{Outgoing, OutgoingKind};
-use crate::core::thread;
+use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
+use crate::core::thread::{self, Purpose};
 use crate::core::ticket::{Article, Ticket};
 
 /// Files that a letter names which does not carry them.
@@ -43,7 +43,8 @@ pub fn letter_from<'a>(config: &'a Config, ticket: &Ticket) -> Option<&'a Addres
     identity::writing(config, ticket).map(|identity| identity.from)
 }
 
-/// An agent's answer: one owed mail per recipient, all with the same bytes and Message-ID.
+/// An agent's answer: one owed mail per recipient, each with a Message-ID of its own, so that what
+/// one recipient passes on is not taken for another's.
 /// Identities are counted up in `next`. Empty if nobody is left to write to, or nothing can send.
 ///
 /// Addresses of ours are left out: what we send to ourselves would come back as a follow-up.
@@ -58,47 +59,75 @@ pub fn letter(
     let mut cc = outsiders(config, letter.cc, &to);
     cc.truncate(LETTER_RECIPIENTS_MAX - to.len());
     let recipients: Vec<&Address> = to.iter().chain(&cc).copied().collect();
-    let (Some(identity), Some(first)) = (identity::writing(config, ticket), recipients.first())
-    else {
-        return Vec::new();
-    };
+    let Some(identity) = identity::writing(config, ticket) else { return Vec::new() };
 
     let from_name = match letter.author {
         "" => config.desk.name.clone(),
         author => format!("{author} via {}", config.desk.name),
     };
-    let domain = id_domain(identity.from);
-    let message_id = thread::message_id(stationery.key, ticket.id, next.outgoing, first, domain);
-    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
-    let mut references = vec![root.as_str()];
-    references.extend(letter.thread.iter().map(String::as_str).filter(|id| *id != root));
-    let raw = paper::write(&Draft {
-        from: (&from_name, identity.from),
-        reply_to: identity.reply_to,
-        to: to.iter().map(|address| ("", *address)).collect(),
-        cc: cc.iter().map(|address| ("", *address)).collect(),
-        subject: tagged(config, ticket, letter.subject),
-        date: stationery.now,
-        message_id: &message_id,
-        in_reply_to: letter.thread.last().map(String::as_str),
-        references,
-        fields: Vec::new(),
-        text: letter.text.into(),
-        files: letter.files,
-    });
-    let owed = |recipient: &&Address| Outgoing {
-        id: next_outgoing(next),
-        ticket: Some(ticket.id),
-        kind: OutgoingKind::Reply,
-        sender: identity.sender.into(),
-        envelope_from: Some(identity.envelope_from.unwrap_or(identity.from).clone()),
-        recipient: (*recipient).clone(),
-        message_id: message_id.clone(),
-        raw: raw.clone(),
-        created: stationery.now,
-        delivery: first_attempt(stationery.now),
-    };
-    recipients.iter().map(owed).collect()
+    let copies = Copies { identity: &identity, from_name, to: &to, cc: &cc, letter, ticket };
+    let first = next.outgoing;
+    recipients
+        .iter()
+        .map(|recipient| copies.owed(stationery, recipient, first, next_outgoing(next)))
+        .collect()
+}
+
+/// What the copies of one letter share.
+struct Copies<'a> {
+    identity: &'a identity::Identity<'a>,
+    from_name: String,
+    to: &'a [&'a Address],
+    cc: &'a [&'a Address],
+    letter: &'a Letter<'a>,
+    ticket: &'a Ticket,
+}
+
+impl Copies<'_> {
+    /// The copy for one recipient. Its ids name nobody else: `first` is the number of the letter
+    /// in the ids of all copies, so that each recipient's later mails can refer to it.
+    fn owed(
+        &self,
+        stationery: Stationery<'_>,
+        recipient: &Address,
+        first: OutgoingId,
+        id: OutgoingId,
+    ) -> Outgoing {
+        let (key, identity, ticket) = (stationery.key, self.identity, self.ticket);
+        let (purpose, domain) = (Purpose::Correspondence, id_domain(identity.from));
+        let message_id = thread::message_id(key, ticket.id, first, recipient, purpose, domain);
+        let root = thread::root_id(key, ticket.id, recipient, purpose, ROOT_DOMAIN);
+        let known = |id: &String| thread::id_for(key, id, recipient).unwrap_or_else(|| id.clone());
+        let earlier: Vec<String> = self.letter.thread.iter().map(known).collect();
+        let mut references = vec![root.as_str()];
+        references.extend(earlier.iter().map(String::as_str).filter(|id| *id != root));
+        let raw = paper::write(&Draft {
+            from: (&self.from_name, identity.from),
+            reply_to: identity.reply_to,
+            to: self.to.iter().map(|address| ("", *address)).collect(),
+            cc: self.cc.iter().map(|address| ("", *address)).collect(),
+            subject: tagged(stationery.config, ticket, self.letter.subject),
+            date: stationery.now,
+            message_id: &message_id,
+            in_reply_to: earlier.last().map(String::as_str),
+            references,
+            fields: Vec::new(),
+            text: self.letter.text.into(),
+            files: self.letter.files,
+        });
+        Outgoing {
+            id,
+            ticket: Some(ticket.id),
+            kind: OutgoingKind::Reply,
+            sender: identity.sender.into(),
+            envelope_from: Some(identity.envelope_from.unwrap_or(identity.from).clone()),
+            recipient: recipient.clone(),
+            message_id,
+            raw,
+            created: stationery.now,
+            delivery: first_attempt(stationery.now),
+        }
+    }
 }
 
 /// The text of an article as a letter that carries these of its files, and names the others but
@@ -146,7 +175,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::reading::read;
-    use super::super::trying::{root, stationery, write_to};
+    use super::super::trying::{root, root_of, stationery, write_to};
     use super::*;
     use crate::core::outgoing::OutgoingId;
     use crate::core::ticket::ArticleKind;
@@ -160,7 +189,14 @@ mod tests {
         let [first, second] = mails.as_slice() else { panic!("two recipients: {mails:?}") };
         assert_eq!((first.id, second.id), (OutgoingId(10), OutgoingId(11)));
         assert_eq!(second.recipient, address("boss@cust.test"));
-        assert_eq!((&first.raw, &first.message_id), (&second.raw, &second.message_id));
+        for (copy, to) in [(first, "eve@cust.test"), (second, "boss@cust.test")] {
+            let issued = thread::verify(&key(), &copy.message_id).unwrap();
+            assert!(issued.is_for(&key(), &address(to)), "each recipient has their own id");
+            assert_eq!((issued.mail, issued.purpose), (Some(first.id), Purpose::Correspondence));
+            let read = read(&copy.raw);
+            assert_eq!(read.field("Message-ID"), format!("<{}>", copy.message_id));
+            assert!(read.field("References").starts_with(&root_of(to, Purpose::Correspondence)));
+        }
         assert_eq!(first.envelope_from, Some(address("support@desk.test")));
         let read = read(&first.raw);
         assert_eq!(read.field("From"), "\"Alice via ACME Helpdesk\" <support@desk.test>");
@@ -173,6 +209,29 @@ mod tests {
         // A person writes: nothing of a robot, and vacation notices may answer.
         assert!(!read.names().iter().any(|name| ["Auto-Submitted", "Precedence"].contains(name)));
         assert_eq!(read.text, "Turn it on.\n");
+    }
+
+    #[test]
+    fn each_copy_refers_to_the_copies_that_its_recipient_has() {
+        let config = config();
+        let (earlier, _) = write_to(&config, &["eve@cust.test", "boss@cust.test"], &[]);
+        let thread = ["m1@cust.test".to_owned(), earlier[0].message_id.clone()];
+        let to = [address("eve@cust.test"), address("boss@cust.test")];
+        let words = Letter {
+            author: "Alice",
+            subject: "x",
+            text: "y",
+            to: &to,
+            cc: &[],
+            thread: &thread,
+            files: &[],
+        };
+        let later = letter(stationery(&config, &key()), &words, &ticket(), &mut next_ids());
+        for (copy, before) in later.iter().zip(&earlier) {
+            let read = read(&copy.raw);
+            assert_eq!(read.field("In-Reply-To"), format!("<{}>", before.message_id));
+            assert!(read.field("References").contains(&before.message_id));
+        }
     }
 
     #[test]

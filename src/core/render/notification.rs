@@ -9,7 +9,7 @@ use super::{
 use crate::core::config::{Config, Texts};
 use crate::core::notify::{Notice, Wait};
 use crate::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
-use crate::core::thread;
+use crate::core::thread::{self, Purpose};
 use crate::core::ticket::{Article, Ticket};
 
 /// A notification to one person, in his language. `None` if there is nobody to send it as.
@@ -34,8 +34,13 @@ pub fn notification(
         Wait::No | Wait::Digest(_) | Wait::FullHour(_) => stationery.now,
     };
     let domain = id_domain(identity.from);
-    let message_id = thread::message_id(stationery.key, ticket.id, id, &notice.address, domain);
-    let root = thread::root_id(stationery.key, ticket.id, ROOT_DOMAIN);
+    let purpose = match notice.customer {
+        true => Purpose::Correspondence,
+        false => Purpose::Notification,
+    };
+    let (key, to) = (stationery.key, &notice.address);
+    let message_id = thread::message_id(key, ticket.id, id, to, purpose, domain);
+    let root = thread::root_id(key, ticket.id, to, purpose, ROOT_DOMAIN);
     let raw = paper::write(&Draft {
         from: (identity.name, identity.from),
         reply_to: None,
@@ -109,7 +114,7 @@ pub(super) fn notification_words(
 #[cfg(test)]
 mod tests {
     use super::super::reading::read;
-    use super::super::trying::{notice, root, stationery};
+    use super::super::trying::{notice, root_of, stationery};
     use super::*;
     use crate::core::config::{Language, NotificationText};
     use crate::core::notify::EventKind;
@@ -133,7 +138,7 @@ mod tests {
         assert_eq!(read.field("To"), "Alice <alice@agents.test>");
         assert_eq!(read.field("Auto-Submitted"), "auto-generated");
         assert!(read.field("Subject").ends_with("] Follow-up: Printer broken"));
-        let root = root();
+        let root = root_of("alice@agents.test", Purpose::Notification);
         assert_eq!(read.field("References"), root);
         assert_eq!(read.field("In-Reply-To"), root);
         for part in ["Hello Alice", "Queue:    support", "State:    open", "> Please help."] {

@@ -63,7 +63,7 @@ pub struct TicketWords<'a> {
 /// What a template can name of an article.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ArticleWords<'a> {
-    /// Who wrote it.
+    /// Who wrote it; says so in words if an agent's address in From is not verified.
     pub from: String,
     /// Its subject.
     pub subject: String,
@@ -115,7 +115,7 @@ pub fn of<'a>(
             name: customer.map_or_else(String::new, |address| customer_name(ticket, address)),
             address: customer.map_or("", Address::as_str),
         },
-        article: article.map(article_words).unwrap_or_default(),
+        article: article.map(|one| article_words(language, one)).unwrap_or_default(),
         desk: DeskWords { name: &config.desk.name },
         recipient,
         role: String::new(),
@@ -124,10 +124,14 @@ pub fn of<'a>(
     }
 }
 
-fn article_words(article: &Article) -> ArticleWords<'_> {
+fn article_words(language: Language, article: &Article) -> ArticleWords<'_> {
     let text = excerpt(&article.text);
+    let mut from = clean::line(&article.from, clean::LINE_CHARS_MAX);
+    if article.verified == Some(false) {
+        from = format!("{from} ({})", texts::not_verified(language));
+    }
     ArticleWords {
-        from: clean::line(&article.from, clean::LINE_CHARS_MAX),
+        from,
         subject: clean::line(&article.subject, clean::LINE_CHARS_MAX),
         quoted: quoted(&text),
         text,

@@ -113,6 +113,14 @@ pub fn own(language: Language, name: &str, part: &str) -> String {
     format!("{language}/{name}/{part}")
 }
 
+/// Stands behind the author of a mail that has an agent's address in From without proof.
+pub fn not_verified(language: Language) -> &'static str {
+    match language {
+        Language::En => "not verified",
+        Language::Ja => "本人未確認",
+    }
+}
+
 /// A state, for people.
 pub fn state(language: Language, state: State) -> &'static str {
     match (language, state) {
@@ -287,14 +295,13 @@ const JA_DIGEST: &str = "{{ recipient.name }} 様
 
 const EN_NOT_PROVEN: &str = "Hello {{ recipient.name }},
 
-your mail about ticket {{ ticket.number }} was kept as an internal note. It was not sent to
+a mail from your address about ticket {{ ticket.number }} was kept on the desk. It was not sent to
 {{ customer.address }}, because nothing proves that you wrote it: anybody can write your address
 into From.
 
-To send it, answer this mail with your text. Answers to notifications are always sent.
-If that mail is not yours, somebody else used your address: tell your administrator.
-
-{{ article.quoted }}
+To send it, answer a notification of this ticket that came to you alone, or write on the page.
+An answer to this mail is not sent to the customer.
+If you did not write that mail, somebody else used your address: tell your administrator.
 
 -- 
 {{ desk.name }}
@@ -350,13 +357,12 @@ const JA_NO_OWN_TEXT: &str = "{{ recipient.name }} 様
 
 const JA_NOT_PROVEN: &str = "{{ recipient.name }} 様
 
-チケット {{ ticket.number }} へのメールは、社内メモとして保管しました。
+チケット {{ ticket.number }} についてあなたのアドレスから届いたメールは、社内に保管しました。
 差出人の欄は誰でも書けるため、ご本人のメールと確認できず、{{ customer.address }} には送信していません。
 
-送信するには、本文を書いてこのメールに返信してください。通知への返信は必ず送信されます。
+送信するには、あなただけに届いたこのチケットの通知に返信するか、画面から書いてください。
+このメールに返信しても、お客様には送信されません。
 お心当たりがない場合は、第三者があなたのアドレスを使用しています。管理者にお知らせください。
-
-{{ article.quoted }}
 
 -- 
 {{ desk.name }}

@@ -6,7 +6,7 @@ use crate::core::config::{AutoReply, Channels, Config, Language, Switch};
 use crate::core::intake::{DeskKey, NextIds};
 use crate::core::notify::{EventKind, Notice, Wait};
 use crate::core::outgoing::{Outgoing, OutgoingId};
-use crate::core::thread;
+use crate::core::thread::{self, Purpose};
 use crate::core::ticket::ArticleKind;
 use crate::core::ticket::samples::{address, article, key, next_ids, now, ticket};
 
@@ -52,9 +52,15 @@ pub fn answer(config: &Config, reply: &AutoReply, language: Option<Language>) ->
     .map(|answer| answer.owed)
 }
 
-/// The id that ties all mails of the ticket together.
+/// The id that ties all mails about the ticket to this recipient together.
+pub fn root_of(recipient: &str, purpose: Purpose) -> String {
+    let id = thread::root_id(&key(), ticket().id, &address(recipient), purpose, ROOT_DOMAIN);
+    format!("<{id}>")
+}
+
+/// The same for the customer.
 pub fn root() -> String {
-    format!("<{}>", thread::root_id(&key(), ticket().id, ROOT_DOMAIN))
+    root_of("eve@cust.test", Purpose::Correspondence)
 }
 
 /// What alice is told as the owner.

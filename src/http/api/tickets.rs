@@ -208,6 +208,16 @@ pub async fn raw(
 /// One attachment of an article.
 pub async fn attachment(
     State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    path: Path<(String, u64, u32)>,
+) -> Result<Response, Problem> {
+    attachment_for(web, caller.asker(), path).await
+}
+
+/// The attachment, if this person may have it.
+pub(in crate::http) async fn attachment_for(
+    web: Web,
+    asker: Asker<'_>,
     Path((number, id, index)): Path<(String, u64, u32)>,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found(format!("attachment {index} of article {id}"));
@@ -215,6 +225,11 @@ pub async fn attachment(
     let (article, raw) = article_bytes(&web, &number, id, 2).await?;
     let part = article.attachments.into_iter().find(|part| part.index == index);
     let part = part.ok_or_else(missing)?;
+    if !asker.sees_attachment(&part.content_type) {
+        let detail =
+            "attached mails and reports are for managers: they hold Message-IDs that prove";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     // Decoding a large mail takes a while: not on a thread that others wait for.
     let decoded = tokio::task::spawn_blocking(move || {
         let bytes = mail::attachment(&raw, index)?;

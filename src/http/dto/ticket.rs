@@ -116,7 +116,11 @@ pub struct ArticleView {
     pub subject: String,
     /// Text.
     pub text: String,
-    /// Message-ID without angle brackets.
+    /// Of a mail with an agent's address in From: whether something proved that the agent wrote
+    /// it. `false` means not verified; absent for everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// Message-ID without angle brackets; only for managers and above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// What is attached.
@@ -357,6 +361,10 @@ impl TicketDetail {
             _ => None,
         });
         let watchers = ticket.watchers.iter().filter(|who| asker.sees(who));
+        let article = |article: &Article| ArticleView {
+            message_id: article.message_id.clone().filter(|_| asker.sees_source()),
+            ..ArticleView::from(article)
+        };
         let history = stored.events.iter().filter(|event| asker.sees_event(event));
         TicketDetail {
             ticket: TicketView::from(ticket),
@@ -366,7 +374,7 @@ impl TicketDetail {
             fields: ticket.fields.clone(),
             merged_into,
             links: links.collect(),
-            articles: stored.articles.iter().map(ArticleView::from).collect(),
+            articles: stored.articles.iter().map(article).collect(),
             events: history.map(EventView::from).collect(),
         }
     }
@@ -406,6 +414,7 @@ impl From<&Article> for ArticleView {
             cc: article.cc.clone(),
             subject: article.subject.clone(),
             text: article.text.clone(),
+            verified: article.verified,
             message_id: article.message_id.clone(),
             attachments: attachments.collect(),
             has_raw: article.raw.is_some(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Row, digest, hex};
 use crate::core::address::Address;
 use crate::core::mail::{Attachment, HeaderField};
+use crate::core::outgoing::OutgoingId;
 use crate::core::ticket::{
     Article, ArticleId, ArticleKind, AuthorKind, Customer, Priority, State, Ticket, TicketId,
     Watcher,
@@ -30,6 +31,10 @@ pub(in crate::store) struct TicketRow {
     pub participants: BTreeSet<Address>,
     pub watchers: Vec<WatcherRow>,
     pub undeliverable: BTreeSet<Address>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub former_customers: BTreeSet<Address>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent_proofs: BTreeMap<String, u64>,
     pub fields: BTreeMap<String, String>,
     pub merged_into: Option<u64>,
     pub links: Vec<u64>,
@@ -67,6 +72,8 @@ pub(in crate::store) struct ArticleRow {
     pub cc: String,
     pub subject: String,
     pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
     pub message_id: Option<String>,
     pub references: Vec<String>,
     pub attachments: Vec<AttachmentRow>,
@@ -131,6 +138,8 @@ impl From<Ticket> for TicketRow {
             participants,
             watchers,
             undeliverable,
+            former_customers,
+            spent_proofs,
             fields,
             merged_into,
             links,
@@ -152,6 +161,8 @@ impl From<Ticket> for TicketRow {
             participants,
             watchers: watchers.into_iter().map(Into::into).collect(),
             undeliverable,
+            former_customers,
+            spent_proofs: spent_proofs.into_iter().map(|(who, mail)| (who, mail.0)).collect(),
             fields,
             merged_into: merged_into.map(|ticket| ticket.0),
             links: links.into_iter().map(|ticket| ticket.0).collect(),
@@ -180,6 +191,8 @@ impl TicketRow {
             participants: self.participants,
             watchers: self.watchers.into_iter().map(Into::into).collect(),
             undeliverable: self.undeliverable,
+            former_customers: self.former_customers,
+            spent_proofs: spent(self.spent_proofs),
             fields: self.fields,
             merged_into: self.merged_into.map(TicketId),
             links: self.links.into_iter().map(TicketId).collect(),
@@ -188,6 +201,10 @@ impl TicketRow {
             closed: self.closed,
         })
     }
+}
+
+fn spent(rows: BTreeMap<String, u64>) -> BTreeMap<String, OutgoingId> {
+    rows.into_iter().map(|(who, mail)| (who, OutgoingId(mail))).collect()
 }
 
 impl From<Article> for ArticleRow {
@@ -203,6 +220,7 @@ impl From<Article> for ArticleRow {
             cc,
             subject,
             text,
+            verified,
             message_id,
             references,
             attachments,
@@ -219,6 +237,7 @@ impl From<Article> for ArticleRow {
             cc,
             subject,
             text,
+            verified,
             message_id,
             references,
             attachments: attachments.into_iter().map(Into::into).collect(),
@@ -243,6 +262,7 @@ impl ArticleRow {
             cc: self.cc,
             subject: self.subject,
             text: self.text,
+            verified: self.verified,
             message_id: self.message_id,
             references: self.references,
             attachments: self.attachments.into_iter().map(Into::into).collect(),

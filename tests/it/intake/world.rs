@@ -7,7 +7,7 @@ use postroom::core::address::Address;
 use postroom::core::config::{Config, Dedupe};
 use postroom::core::desk::{self, DeskFacts};
 use postroom::core::intake::{
-    self, Answered, Decision, DeskKey, Duplicate, Effect, Facts, Judgement, Keys, NextIds,
+    self, Answered, Decision, DeskKey, Duplicate, Effect, Facts, Judgement, Keyed, Keys, NextIds,
     Referenced,
 };
 use postroom::core::mail::{self, Report};
@@ -153,9 +153,9 @@ impl World {
 
     /// A Message-ID of ours by the ticket it belongs to; a ticket's own id is its root.
     pub fn known_id(&self, id: &str) -> Option<String> {
-        let ticket = thread::verify(&self.key, id)?;
-        let root = id.contains(".root.");
-        Some(format!("<{} t{}>", if root { "root of" } else { "ours about" }, ticket.0))
+        let issued = thread::verify(&self.key, id)?;
+        let what = if issued.mail.is_none() { "root of" } else { "ours about" };
+        Some(format!("<{what} t{}>", issued.ticket.0))
     }
 
     fn facts(&self, config: &Config, judgement: &Judgement) -> Facts {
@@ -165,8 +165,8 @@ impl World {
             tagged: by_tag(&judgement.subject_tag),
             body_tagged: by_tag(&judgement.body_tag),
             referenced: judgement.references.iter().find_map(|id| self.referenced(id)),
-            keyed: judgement.references.iter().find_map(|id| self.keyed(id)),
-            bounced: judgement.report.as_ref().and_then(|report| self.bounced(config, report)),
+            keyed: judgement.references.iter().filter_map(|id| self.keyed(id)).collect(),
+            bounced: judgement.report.as_ref().and_then(|report| self.bounced(report)),
             answered: self.answered(judgement.sender.answer_to.as_ref()),
             threads: judgement.sender.agent.iter().flat_map(|_| self.threads()).collect(),
             articles: judgement.sender.agent.iter().flat_map(|_| self.articles.clone()).collect(),
@@ -226,17 +226,14 @@ impl World {
         Some(Referenced { message_id: id.into(), ticket })
     }
 
-    fn keyed(&self, id: &str) -> Option<Referenced> {
-        let ticket = self.main(self.tickets.get(&thread::verify(&self.key, id)?)?);
-        Some(Referenced { message_id: id.into(), ticket })
+    fn keyed(&self, message_id: &str) -> Option<Keyed> {
+        let id = thread::verify(&self.key, message_id)?;
+        let ticket = self.main(self.tickets.get(&id.ticket)?);
+        Some(Keyed { message_id: message_id.into(), id, ticket })
     }
 
-    fn bounced(&self, config: &Config, report: &Report) -> Option<Ticket> {
-        let id = report.original_message_id.as_deref();
-        let by_id = id.and_then(|id| self.keyed(id).or_else(|| self.referenced(id)));
-        let subject = report.original_subject.as_deref();
-        let by_tag = || self.with_number(&thread::find_tag(&config.desk, subject?)?);
-        by_id.map(|found| found.ticket).or_else(by_tag)
+    fn bounced(&self, report: &Report) -> Option<Keyed> {
+        self.keyed(report.original_message_id.as_deref()?)
     }
 
     fn main(&self, ticket: &Ticket) -> Ticket {

@@ -22,6 +22,7 @@ use postroom::core::mail::{Digest, Location, Mailbox};
 use postroom::core::notify::{EventKind, Ring};
 use postroom::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use postroom::core::route::{Route, RoutedBy};
+use postroom::core::thread::{IssuedId, Purpose};
 use postroom::core::ticket::{
     Actor, Article, ArticleId, ArticleKind, AuthorKind, Command, Event, Priority, Refused, State,
     Ticket, TicketId, What,
@@ -41,7 +42,7 @@ pub struct Letter {
 }
 
 pub fn rules() -> Rules {
-    Rules { settle, act, verify, find_tag }
+    Rules { settle, act, verify }
 }
 
 pub fn open(directory: &std::path::Path) -> Result<Store, StoreError> {
@@ -171,6 +172,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
             cc: String::new(),
             subject: subject.to_owned(),
             text: "The printer on floor two is on fire again.".into(),
+            verified: None,
             message_id: Some(message_id),
             references: Vec::new(),
             attachments: Vec::new(),
@@ -179,6 +181,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
             created: at(0),
         },
         addressed: BTreeSet::new(),
+        passed_on: false,
         trusted: false,
         authenticated: None,
         internal: None,
@@ -207,9 +210,10 @@ fn settle(
     if let Some(reason) = &judgement.quarantine {
         return decision(Outcome::Quarantined { reason: reason.clone() }, None, "");
     }
-    let keyed = facts.keyed.as_ref().map(|found| found.ticket.clone());
+    let keyed = facts.keyed.first().map(|found| found.ticket.clone());
     let referenced = facts.referenced.as_ref().map(|found| found.ticket.clone());
-    let found = facts.bounced.clone().or(keyed).or(facts.tagged.clone()).or(referenced);
+    let bounced = facts.bounced.as_ref().map(|found| found.ticket.clone());
+    let found = bounced.or(keyed).or(facts.tagged.clone()).or(referenced);
     let created = found.is_none();
     let day = now.to_zoned(config.desk.time_zone.clone()).strftime("%Y%m%d").to_string();
     let number = format!("{day}10{:05}", facts.next.tickets_today + 1);
@@ -278,6 +282,8 @@ fn ticket(id: TicketId, number: String, title: &str, now: Timestamp) -> Ticket {
         participants: BTreeSet::new(),
         watchers: BTreeSet::new(),
         undeliverable: BTreeSet::new(),
+        former_customers: BTreeSet::new(),
+        spent_proofs: BTreeMap::new(),
         fields: BTreeMap::new(),
         merged_into: None,
         links: BTreeSet::new(),
@@ -362,12 +368,8 @@ fn effect(
     Effect { ticket, created: false, articles, events, owed, bells, digests }
 }
 
-fn verify(_key: &DeskKey, message_id: &str) -> Option<TicketId> {
+fn verify(_key: &DeskKey, message_id: &str) -> Option<IssuedId> {
     let ticket = message_id.strip_prefix("key-")?.strip_suffix("@acme.test")?;
-    ticket.parse().ok().map(TicketId)
-}
-
-fn find_tag(_desk: &postroom::core::config::Desk, text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("[Ticket#")?;
-    rest.split_once(']').map(|(number, _)| number.to_owned())
+    let ticket = TicketId(ticket.parse().ok()?);
+    Some(IssuedId { ticket, mail: None, purpose: Purpose::Correspondence, recipient: None })
 }

@@ -1,6 +1,6 @@
 //! Parts of which there is one, and texts of notifications.
 
-use super::{Both, End, Kind, Start, Told, change, differing};
+use super::{Both, End, Kind, Start, Told, change, differing, time};
 use crate::core::config::{
     Answer, Cc, Customers, Dedupe, Desk, Intake, Limits, NotificationText, Oidc, SignIn, Switch,
 };
@@ -76,6 +76,10 @@ pub(in super::super) fn intake(old: &Intake, new: &Intake) -> Told {
     told.when(old.authserv_id != new.authserv_id, || match &new.authserv_id {
         Some(server) => format!("what {server} says of agents' mail is believed"),
         None => "no server is believed about agents' mail: it is not proved to be theirs".into(),
+    });
+    told.when(old.proof_valid_for != new.proof_valid_for, || {
+        let within = time(new.proof_valid_for);
+        format!("answers to notifications prove their agents for {within} after the last change")
     });
     told.when(old.internal_marker != new.internal_marker, || match &new.internal_marker {
         Some(word) => {

@@ -65,6 +65,9 @@ pub fn card(
                     strong { (plain::person(&article.from, words.doubtful)) }
                     span.row {
                         span.badge { (words_of::kind(reader.language, article.kind)) }
+                        @if article.verified == Some(false) {
+                            span.badge.warn { (words.not_verified) }
+                        }
                         @if !article.visible_for_customer { span.badge.warn { (words.internal) } }
                         a.soft href=(shown("article")) { (layout::time(reader, article.created)) }
                     }
@@ -94,8 +97,10 @@ pub fn card(
                     @else if may_have_html(article) {
                         a href=(shown("html")) { (words.show_html) }
                     }
-                    a href=(format!("{path}/source")) target="_blank" rel="noopener" { (words.source) }
-                    a href=(format!("{path}/raw")) { (words.download) " (.eml)" }
+                    @if reader.asker().sees_source() {
+                        a href=(format!("{path}/source")) target="_blank" rel="noopener" { (words.source) }
+                        a href=(format!("{path}/raw")) { (words.download) " (.eml)" }
+                    }
                 }
             }
         }
@@ -171,8 +176,9 @@ pub async fn download(
 
 /// One attachment.
 pub async fn attachment(
-    web: State<Web>,
+    State(web): State<Web>,
+    reader: SignedIn,
     path: Path<(String, u64, u32)>,
 ) -> Result<Response, Problem> {
-    rules::attachment(web, path).await
+    rules::attachment_for(web, reader.asker(), path).await
 }

@@ -75,6 +75,7 @@ words! {
         subject: "Subject", "件名";
         doubtful: "This address is not what it looks like.", "このアドレスは見た目と異なります。";
         internal: "not for the customer", "社内のみ";
+        not_verified: "not verified", "本人未確認";
         visible: "The customer may see it", "お客様に公開";
         show_html: "Show as HTML", "HTML で表示";
         show_text: "Show as text", "テキストで表示";
