@@ -7,7 +7,8 @@
 //!
 //! Architecture invariant: it goes to the declared address of the agent and nowhere else, quotes
 //! nothing of the mail that it is about, is bounded like automatic answers, and answers no machine.
-//! Its Message-ID proves nothing: an answer to it stays on the desk.
+//! Where nothing proved the agent, its Message-ID proves nothing either: an answer to it stays on
+//! the desk.
 
 use super::Effect;
 use super::agent_text::Withheld;

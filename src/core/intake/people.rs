@@ -57,7 +57,9 @@ pub(super) fn join_in(sitting: &Sitting<'_>, ticket: &mut Ticket) {
     for address in wrote.chain(named) {
         let outside =
             !reply::is_ours(config, address) && reply::agent_with(config, address).is_none();
-        if outside && ticket.participants.len() < PARTICIPANTS_MAX {
+        // Only an agent lets somebody in again whose case it ceased to be.
+        let welcome = sitting.is_surely_agent() || !ticket.former_customers.contains(address);
+        if outside && welcome && ticket.participants.len() < PARTICIPANTS_MAX {
             ticket.let_take_part(address.clone());
         }
     }

@@ -18,7 +18,7 @@ use super::world::World;
 
 const AGENTS: [(&str, &str); 2] = [("anna", "anna@agents.example"), ("ben", "ben@agents.example")];
 const OUTSIDERS: [&str; 3] = ["mia@client.example", "eve@other.example", "mallory@evil.example"];
-const CASES: u32 = 2_000;
+const CASES: u32 = 1_000;
 
 #[derive(Debug, Clone)]
 enum Step {
