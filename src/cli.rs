@@ -13,6 +13,7 @@ mod explain;
 mod git;
 mod graph;
 mod import;
+mod judge_suspect;
 mod log;
 mod mails;
 
@@ -41,6 +42,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Loaded;
 use crate::core::config::Config;
+use crate::run::intake::suspect;
 use crate::secret::Secrets;
 
 /// Where HTTP listens unless told otherwise.
@@ -109,6 +111,9 @@ enum Command {
     Store(store::StoreArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
+    /// Judge a mail on behalf of the daemon, in a process of its own
+    #[command(name = suspect::COMMAND, hide = true)]
+    JudgeSuspect,
 }
 
 /// How a command ends.
@@ -208,6 +213,7 @@ fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Password(args) => password::run(args),
         Command::Store(args) => store::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::JudgeSuspect => judge_suspect::run(),
     }
 }
 
@@ -274,7 +280,7 @@ mod tests {
 
     /// Every command, with the commands beneath it.
     fn all(command: &clap::Command) -> Vec<clap::Command> {
-        let below = command.get_subcommands();
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set());
         below.flat_map(|below| std::iter::once(below.clone()).chain(all(below))).collect()
     }
 

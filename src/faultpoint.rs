@@ -10,6 +10,10 @@
 //! `name=panic` panics there, and says all that is at hand: `faultpoint!("oauth.at_hand", at_hand:
 //! &registration)`. So a test can show that even such a panic tells no secret.
 //!
+//! `name@TEXT` stands for a mail that ends every process that works on it: the place aborts whenever
+//! the bytes at hand hold TEXT, as in `faultpoint!("judge", of: raw)`. `name=allocate@TEXT` takes
+//! memory without end there, and `name=burn@TEXT` computes without end.
+//!
 //! Architecture invariant: a fault point only stops or fails; it never changes a value.
 
 /// Marks a place: `faultpoint!("store.spool.before_commit")` may abort the process;
@@ -22,10 +26,17 @@ macro_rules! faultpoint {
     ($name:expr, at_hand: $state:expr) => {
         $crate::faultpoint::pass_or_panic($name, $state)
     };
+    ($name:expr, of: $bytes:expr) => {
+        $crate::faultpoint::pass_of($name, $bytes)
+    };
     ($name:expr, error) => {
         $crate::faultpoint::pass_or_fail($name)
     };
 }
+
+/// The environment variable that names a place.
+#[cfg(feature = "faultpoints")]
+pub const VARIABLE: &str = "POSTROOM_FAULT";
 
 /// Aborts the process if this place is asked for.
 #[cfg(not(feature = "faultpoints"))]
@@ -44,8 +55,13 @@ pub fn pass_or_fail(_name: &str) -> std::io::Result<()> {
 #[inline(always)]
 pub fn pass_or_panic(_name: &str, _at_hand: &dyn std::fmt::Debug) {}
 
+/// Aborts the process if this place, or this place with these bytes, is asked for.
+#[cfg(not(feature = "faultpoints"))]
+#[inline(always)]
+pub fn pass_of(_name: &str, _bytes: &[u8]) {}
+
 #[cfg(feature = "faultpoints")]
-pub use on::{pass, pass_or_fail, pass_or_panic};
+pub use on::{pass, pass_of, pass_or_fail, pass_or_panic, sticks_to_a_mail};
 
 #[cfg(feature = "faultpoints")]
 mod on {
@@ -73,6 +89,16 @@ mod on {
         Hang(u64),
         /// The task panics at each passing.
         Panic,
+        /// Each passing with bytes that hold this text ends the process, in this way.
+        Poison(Poison, String),
+    }
+
+    /// How a mail ends the process.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Poison {
+        Abort,
+        Allocate,
+        Burn,
     }
 
     static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
@@ -97,9 +123,46 @@ mod on {
             Does::Hang(at) if at == passing => loop {
                 std::thread::park();
             },
-            Does::Abort(_) | Does::Terminate(_) | Does::Fail(_) | Does::Hang(_) | Does::Panic => {
-                Ok(())
+            Does::Abort(_)
+            | Does::Terminate(_)
+            | Does::Fail(_)
+            | Does::Hang(_)
+            | Does::Panic
+            | Does::Poison(..) => Ok(()),
+        }
+    }
+
+    /// Aborts the process if this place, or this place with these bytes, is asked for.
+    pub fn pass_of(name: &str, bytes: &[u8]) {
+        let wanted = wanted().filter(|wanted| wanted.name == name);
+        match wanted.map(|wanted| &wanted.does) {
+            Some(Does::Poison(poison, text)) if holds(bytes, text.as_bytes()) => kill(*poison),
+            Some(_) | None => pass(name),
+        }
+    }
+
+    /// Whether what is asked for depends on the bytes of a mail alone, not on a count of passings.
+    pub fn sticks_to_a_mail() -> bool {
+        wanted().is_some_and(|wanted| matches!(wanted.does, Does::Poison(..)))
+    }
+
+    fn holds(bytes: &[u8], text: &[u8]) -> bool {
+        bytes.windows(text.len().max(1)).any(|window| window == text)
+    }
+
+    fn kill(poison: Poison) {
+        match poison {
+            Poison::Abort => std::process::abort(),
+            Poison::Allocate => {
+                let mut taken: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    // Written, so that it is really there.
+                    taken.push(std::hint::black_box(vec![1; 1 << 20]));
+                }
             }
+            Poison::Burn => loop {
+                std::hint::black_box(());
+            },
         }
     }
 
@@ -118,11 +181,21 @@ mod on {
     }
 
     fn wanted() -> Option<&'static Wanted> {
-        let read = || parse(&std::env::var("POSTROOM_FAULT").ok()?);
+        let read = || parse(&std::env::var(super::VARIABLE).ok()?);
         WANTED.get_or_init(read).as_ref()
     }
 
     fn parse(text: &str) -> Option<Wanted> {
+        if let Some((place, text)) = text.split_once('@') {
+            let (name, poison) = match place.split_once('=') {
+                None => (place, Poison::Abort),
+                Some((name, "allocate")) => (name, Poison::Allocate),
+                Some((name, "burn")) => (name, Poison::Burn),
+                Some(_) => return None,
+            };
+            let does = Does::Poison(poison, text.to_owned());
+            return Some(Wanted { name: name.to_owned(), does });
+        }
         let (text, count) = match text.rsplit_once(':') {
             Some((text, count)) => (text, Some(count.parse().ok()?)),
             None => (text, None),
@@ -157,6 +230,10 @@ mod on {
             check("store.commit=error", "store.commit", Does::Fail(u64::MAX));
             check("store.commit=error:3", "store.commit", Does::Fail(3));
             check("oauth.at_hand=panic", "oauth.at_hand", Does::Panic);
+            let poison = |how| Does::Poison(how, "number 3".into());
+            check("judge@number 3", "judge", poison(Poison::Abort));
+            check("judge=allocate@number 3", "judge", poison(Poison::Allocate));
+            check("settle=burn@number 3", "settle", poison(Poison::Burn));
         }
     }
 }

@@ -41,12 +41,18 @@ pub use serve::{Client, Peer, serve};
 
 use crate::app::Handle;
 use crate::core::mail::Digest;
+use crate::core::ticket::Article;
 use crate::store::{Store, StoreError};
 use auth::LocalToken;
 use mail_memory::{HeldMail, MailMemory, Room};
 use problem::Problem;
 use throttle::Throttle;
 use tokio::sync::Semaphore;
+
+/// Writes the HTML of a mail for its page, and throws it away.
+pub fn mail_page(article: &Article, raw: &[u8]) {
+    let _ = pages::ticket::frame::shown(article, raw);
+}
 
 /// Longest request body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -91,6 +91,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_account_last_success_timestamp_seconds", Gauge, &["account"], "When the mailbox was last looked at without an error"),
     row("postroom_account_poll_interval_seconds", Gauge, &["account"], "Time between two looks into the mailbox as declared"),
     row("postroom_account_consecutive_failures", Gauge, &["account"], "Failed looks into the mailbox since the last success"),
+    row("postroom_account_failing", Gauge, &["account", "reason"], "1 if every look into the mailbox has failed for an hour, with the reason of the last failure as in postroom_poll_errors_total"),
     row("postroom_account_backlog_messages", Gauge, &["account"], "Messages in the mailbox that wait to be taken"),
     row("postroom_account_uidvalidity_changes_total", Counter, &["account"], "How often the mailbox gave all its messages new names"),
     row("postroom_poll_runs_total", Counter, &["account", "result"], "Looks into the mailbox by result"),
@@ -98,6 +99,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_poll_duration_seconds", Histogram(Buckets::Seconds), &["protocol"], "Duration of a look into a mailbox, fetching included"),
     row("postroom_protocol_violations_total", Counter, &["protocol"], "Answers of mail servers that broke the protocol or our limits"),
     row("postroom_intake_messages_total", Counter, &["outcome"], "Mails by what became of them"),
+    row("postroom_intake_suspects_total", Counter, &["result"], "Judgements in a process of its own of a mail that was in hand when the daemon ended, by what they showed: healthy, deadly, unknown"),
     row("postroom_intake_duplicates_total", Counter, &["key"], "Repeated deliveries by the key that told"),
     row("postroom_quarantine_messages", Gauge, &[], "Mails in quarantine that nobody has dealt with"),
     row("postroom_intake_lag_seconds", Histogram(Buckets::Waits), &[], "Time from the arrival of a mail in the mailbox to the commit of its outcome"),
@@ -233,6 +235,20 @@ impl Metrics {
         self.set_account("postroom_account_consecutive_failures", account, &[], failures as f64);
     }
 
+    /// Why an account has failed for an hour; `None`: it does not.
+    pub fn account_failing(
+        &self,
+        account: &str,
+        before: Option<&'static str>,
+        reason: Option<&'static str>,
+    ) {
+        for (word, value) in [(before, 0.0), (reason, 1.0)] {
+            if let Some(word) = word {
+                self.set_account("postroom_account_failing", account, &[word], value);
+            }
+        }
+    }
+
     /// Messages that wait to be taken.
     pub fn account_backlog(&self, account: &str, messages: u64) {
         self.set_account("postroom_account_backlog_messages", account, &[], messages as f64);
@@ -274,6 +290,11 @@ impl Metrics {
     /// A mail's outcome is committed: label of `Outcome`.
     pub fn intake(&self, outcome: &'static str) {
         self.count("postroom_intake_messages_total", &[outcome], 1);
+    }
+
+    /// A suspected mail was judged in a process of its own: `healthy`, `deadly` or `unknown`.
+    pub fn suspect(&self, result: &'static str) {
+        self.count("postroom_intake_suspects_total", &[result], 1);
     }
 
     /// A repeated delivery was recognised by `location`, `bytes` or `content`.

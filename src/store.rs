@@ -61,12 +61,13 @@ pub use mark::Mark;
 pub use rehearse::Tried;
 use rows::{BellRow, decode, encode};
 use search::Search;
+pub use search::article_terms;
 use segments::Segments;
 pub use shapes::{
     AccountState, Bell, Carried, Claim, CommandError, HookCounts, Known, MailId, MailQuery,
     MailRecord, Once, OutboxCounts, OutboxFilter, Owing, Page, QueueCount, Recorded,
     RememberedCustomer, Session, SessionKey, SortBy, Spool, Spooled, StoreError, StoredRevision,
-    TicketCursor, TicketQuery, TicketView, ToRecord,
+    TicketCursor, TicketQuery, TicketView, ToRecord, Unjudged,
 };
 use tables::View;
 use transaction::Tx;

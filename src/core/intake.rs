@@ -41,6 +41,7 @@ mod change;
 mod create;
 pub mod file_texts;
 mod follow_up;
+mod heading;
 mod internal;
 mod judge;
 mod kept_inside;
@@ -68,6 +69,7 @@ use super::route::Route;
 use super::thread::IssuedId;
 use super::ticket::{Article, ArticleId, Event, Ticket, TicketId};
 use file_texts::Content;
+pub use heading::Heading;
 
 /// One step of a decision, in the administrator's words: `queue: support (To: support@acme.example)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

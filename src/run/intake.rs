@@ -9,27 +9,27 @@
 
 mod deadline;
 mod sentence;
+pub mod suspect;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::deadline::Deadline;
-use super::daemon::Daemon;
+use self::suspect::{SUSPECT_AFTER, Suspect, Verdict};
+use super::daemon::{Daemon, Running};
 use crate::core::config::{Account, Config, Oversize, Switch};
-use crate::core::intake::{self, Judgement, Outcome};
+use crate::core::intake::{self, Heading, Judgement, Outcome};
 use crate::core::mail::{self, Digest, Location, Oddity};
 use crate::faultpoint;
-use crate::store::{MailId, Mark, Recorded, Spool, Spooled, StoreError, ToRecord};
+use crate::store::{MailId, Mark, Recorded, Spool, Spooled, StoreError, ToRecord, Tried, Unjudged};
 use crate::threads;
 
-/// A mail that has ended the process this often while it was judged is quarantined without being
-/// parsed again.
-pub const ATTEMPTS_MAX: u32 = 2;
 /// What judging one mail may take; the limits of `core::mail` keep all known ones far below.
 const JUDGED_WITHIN: Deadline = Deadline { tick: Duration::from_secs(1), ticks: 10 };
 
-/// Takes a batch of fetched mails in: both commits. After `Ok` the server may be told.
+/// Takes a batch of fetched mails in: both commits. After `Ok` the server may be told of those that
+/// were recorded; a suspect that could not be judged stays in the spool.
 ///
 /// `turn` ends when the batch before is recorded: batches are made safe and judged side by side,
 /// and recorded in the order of the mailbox. If it ends with an error, so does this.
@@ -88,12 +88,19 @@ pub async fn release(
     location: Location,
     raw: Vec<u8>,
 ) -> Result<Recorded, StoreError> {
-    let config = daemon.running.load().config.clone();
+    let running = daemon.running.load_full();
+    let config = running.config.clone();
     let digest = Digest::of(&raw);
-    let (judged_config, judged_account) = (config.clone(), account.clone());
-    let judgement = threads::STORE
-        .run(move || judge(&judged_config, &judged_account, &raw, false).map(release_judgement))
-        .await;
+    // It may lie there because it ends the process.
+    let suspect = Suspect { account: &account.name, raw: &raw, headers_only: false };
+    let judgement = match suspect::attempt(daemon, &running, suspect, None).await {
+        Verdict::Deadly(unjudged) => Err(unjudged),
+        Verdict::Healthy | Verdict::Unknown(_) => {
+            let (config, account) = (config.clone(), account.clone());
+            let judged = move || judge(&config, &account, &raw, false).map(release_judgement);
+            threads::STORE.run(judged).await
+        }
+    };
     let recorded = daemon
         .store
         .record(vec![ToRecord {
@@ -124,15 +131,20 @@ async fn finish(
     turn: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<Vec<Recorded>, StoreError> {
     // The revision is fixed here: a mail in progress finishes under the one it began with.
-    let config = daemon.running.load().config.clone();
+    let running = daemon.running.load_full();
+    let config = running.config.clone();
     let started = Instant::now();
-    let judged = judge_all(daemon, &config, account, mails).await?;
+    let judged = judge_all(daemon, &running, account, mails).await?;
     daemon.metrics.intake_stage("judge", started.elapsed().as_secs_f64());
     faultpoint!("judged");
     let now = daemon.clock.now();
-    let to_record = judged
-        .into_iter()
-        .map(|(spooled, judgement)| ToRecord {
+    let to_record = |(spooled, judged): (Spooled, Judged)| {
+        let judgement = match judged {
+            Judged::Fit(judgement) => Ok(judgement),
+            Judged::Unfit(unjudged) => Err(unjudged),
+            Judged::Later => return None,
+        };
+        Some(ToRecord {
             config: config.clone(),
             account: account.clone(),
             location: spooled.location,
@@ -141,7 +153,8 @@ async fn finish(
             now,
             released: None,
         })
-        .collect();
+    };
+    let to_record = judged.into_iter().filter_map(to_record).collect();
     turn.await?;
     let started = Instant::now();
     let recorded = daemon.store.record(to_record).await?;
@@ -151,17 +164,109 @@ async fn finish(
 }
 
 type Judgeable = (Spooled, Arc<Vec<u8>>);
-type Judged = Result<Box<Judgement>, String>;
 
-/// Judges mails one after the other on a thread. One that takes too long goes to quarantine, and
-/// those behind it to another thread.
+/// What came of judging one mail.
+enum Judged {
+    /// It can be settled.
+    Fit(Box<Judgement>),
+    /// It is quarantined.
+    Unfit(Unjudged),
+    /// It stays in the spool: see [`Verdict::Unknown`].
+    Later,
+}
+
+/// Judges mails, suspects with care: before and after, in a process of their own.
 async fn judge_all(
     daemon: &Daemon,
-    config: &Arc<Config>,
+    running: &Arc<Running>,
     account: &Arc<Account>,
     mails: Vec<Judgeable>,
 ) -> Result<Vec<(Spooled, Judged)>, StoreError> {
-    let mails: Arc<[Judgeable]> = mails.into();
+    let mut judged: Vec<Option<Judged>> = Vec::with_capacity(mails.len());
+    for mail in &mails {
+        judged.push(match is_suspect(mail) {
+            true => try_suspect(daemon, running, account, mail, None).await,
+            false => None,
+        });
+    }
+    let unjudged = mails.iter().zip(&judged).filter(|(_, judged)| judged.is_none());
+    let unjudged: Arc<[Judgeable]> = unjudged.map(|(mail, _)| mail.clone()).collect();
+    let here = judge_here(daemon, &running.config, account, unjudged).await?;
+    let places = judged.iter_mut().filter(|judged| judged.is_none());
+    places.zip(here).for_each(|(place, judged)| *place = Some(judged));
+    let mut all = Vec::with_capacity(mails.len());
+    for (mail, judged) in mails.into_iter().zip(judged) {
+        let judged = match judged.expect("every mail was judged by now") {
+            Judged::Fit(judgement) if is_suspect(&mail) => {
+                settle_suspect(daemon, running, account, &mail, judgement).await?
+            }
+            judged => judged,
+        };
+        all.push((mail.0, judged));
+    }
+    Ok(all)
+}
+
+fn is_suspect((spooled, _): &Judgeable) -> bool {
+    spooled.attempts >= SUSPECT_AFTER
+}
+
+/// `None` if the mail is healthy.
+async fn try_suspect(
+    daemon: &Daemon,
+    running: &Running,
+    account: &Account,
+    (spooled, raw): &Judgeable,
+    facts: Option<intake::Facts>,
+) -> Option<Judged> {
+    let (mail, attempts) = (spooled.location.0.as_str(), spooled.attempts);
+    let suspect = Suspect { account: &account.name, raw, headers_only: spooled.headers_only };
+    let settles = facts.is_some();
+    let verdict = suspect::attempt(daemon, running, suspect, facts).await;
+    match verdict {
+        Verdict::Healthy if settles => {
+            tracing::info!(
+                account = account.name,
+                mail,
+                attempts,
+                "a mail was in hand at {attempts} ends of the process and is healthy: something \
+                 else ended it"
+            );
+            None
+        }
+        Verdict::Healthy => None,
+        Verdict::Deadly(unjudged) => Some(Judged::Unfit(unjudged)),
+        Verdict::Unknown(_) => Some(Judged::Later),
+    }
+}
+
+/// Tries what becomes of a suspect with what the store knows, as recording it will.
+async fn settle_suspect(
+    daemon: &Daemon,
+    running: &Running,
+    account: &Account,
+    mail: &Judgeable,
+    judgement: Box<Judgement>,
+) -> Result<Judged, StoreError> {
+    let tried = Tried {
+        account: account.name.clone(),
+        judgement: Arc::new((*judgement).clone()),
+        itself: None,
+    };
+    let now = daemon.clock.now();
+    let facts = daemon.store.facts(running.config.clone(), vec![tried], now).await?;
+    let deadly = try_suspect(daemon, running, account, mail, facts.into_iter().next()).await;
+    Ok(deadly.unwrap_or(Judged::Fit(judgement)))
+}
+
+/// Judges mails one after the other on a thread. One that takes too long goes to quarantine, and
+/// those behind it to another thread.
+async fn judge_here(
+    daemon: &Daemon,
+    config: &Arc<Config>,
+    account: &Arc<Account>,
+    mails: Arc<[Judgeable]>,
+) -> Result<Vec<Judged>, StoreError> {
     let mut judged: Vec<Judged> = Vec::with_capacity(mails.len());
     while judged.len() < mails.len() {
         let (first, mark) = (judged.len(), daemon.store.mark()?);
@@ -171,12 +276,12 @@ async fn judge_all(
         for done in deadline::in_order(&threads::STORE, pieces, JUDGED_WITHIN, one).await {
             judged.push(done?);
         }
-        if judged.len() < mails.len() {
-            judged.push(Err(format!("judging it takes more than {} s", JUDGED_WITHIN.ticks)));
+        if let Some((_, raw)) = mails.get(judged.len()) {
+            let reason = format!("judging it takes more than {} s", JUDGED_WITHIN.ticks);
+            judged.push(Judged::Unfit(Unjudged { reason, heading: Heading::as_written(raw) }));
         }
     }
-    let spooled = mails.iter().map(|(spooled, _)| spooled.clone());
-    Ok(spooled.zip(judged).collect())
+    Ok(judged)
 }
 
 fn judge_one(
@@ -185,25 +290,27 @@ fn judge_one(
     mark: &Mark,
     (spooled, raw): &Judgeable,
 ) -> Result<Judged, StoreError> {
-    if spooled.attempts >= ATTEMPTS_MAX {
-        return Ok(Err(format!("judging it ended the process {ATTEMPTS_MAX} times")));
-    }
     mark.set(&spooled.digest)?;
-    faultpoint!("judge");
-    Ok(judge(config, account, raw, spooled.headers_only))
+    Ok(match judge(config, account, raw, spooled.headers_only) {
+        Ok(judgement) => Judged::Fit(judgement),
+        Err(unjudged) => Judged::Unfit(unjudged),
+    })
 }
 
-/// Scans, parses and judges one mail; the error is the reason for its quarantine.
+/// Scans, parses and judges one mail; the error sends it to quarantine.
 fn judge(
     config: &Config,
     account: &Account,
     raw: &[u8],
     headers_only: bool,
-) -> Result<Box<Judgement>, String> {
+) -> Result<Box<Judgement>, Unjudged> {
+    faultpoint!("judge", of: raw);
+    let unjudged = |reason: String| Unjudged { reason, heading: Heading::decoded(raw) };
     if headers_only && account.oversize == Oversize::Quarantine {
-        return Err("it is larger than the account takes; only its header was fetched".to_owned());
+        let reason = "it is larger than the account takes; only its header was fetched";
+        return Err(unjudged(reason.to_owned()));
     }
-    mail::scan(raw).map_err(|refusal| refusal.to_string())?;
+    mail::scan(raw).map_err(|refusal| unjudged(refusal.to_string()))?;
     catch_unwind(AssertUnwindSafe(|| {
         let mut mail = mail::parse(raw);
         if headers_only {
@@ -211,7 +318,7 @@ fn judge(
         }
         Box::new(intake::judge(config, account, &mail).with_files(raw))
     }))
-    .map_err(|_| "the parser failed on it".to_owned())
+    .map_err(|_| unjudged("the parser failed on it".to_owned()))
 }
 
 /// One clear line per mail, and the metrics.

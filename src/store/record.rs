@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::rows::{LedgerState, MailRow, decode, encode};
 use super::transaction::Tx;
 use super::writer::said;
-use super::{MailId, MailRecord, Owing, Recorded, Rules, ToRecord};
+use super::{MailId, MailRecord, Owing, Recorded, Rules, ToRecord, Unjudged};
 use crate::core::intake::{Decision, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
 use crate::faultpoint;
@@ -39,7 +39,7 @@ impl Tx<'_> {
         let judgement = mail.judgement.as_ref();
         let decision = match judgement {
             Ok(judgement) => self.decide(rules, mail, judgement, account, released)?,
-            Err(reason) => quarantined(reason.clone(), None),
+            Err(unjudged) => quarantined(unjudged.reason.clone(), None),
         };
         // Of a mail that was too large we have the header only: the mail itself stays on its
         // server, so the server must never be told of it.
@@ -153,7 +153,7 @@ impl Tx<'_> {
         for _ in 0..NUMBERS_TRIED_MAX {
             self.mark.write(&mail.digest)?;
             let settle = || {
-                faultpoint!("settle");
+                faultpoint!("settle", of: judgement.article.subject.as_bytes());
                 (rules.settle)(&mail.config, &mail.account, judgement, &facts, mail.now)
             };
             let settled = catch_unwind(AssertUnwindSafe(settle));
@@ -206,12 +206,13 @@ impl Tx<'_> {
             if leave { LedgerState::Done { mail: id } } else { LedgerState::Recorded { mail: id } };
         self.set_ledger(account, &mail.location, state)?;
         let judgement = mail.judgement.as_ref().ok();
+        let (from, subject) = heading(mail);
         let created = outcome == Outcome::Created;
         Ok(Recorded {
             mail: MailId(id),
             location: mail.location.clone(),
-            from: judgement.map(|judged| judged.article.from.clone()).unwrap_or_default(),
-            subject: judgement.map(|judged| judged.article.subject.clone()).unwrap_or_default(),
+            from: from.to_owned(),
+            subject: subject.to_owned(),
             ticket,
             queue,
             filters,
@@ -234,16 +235,16 @@ impl Tx<'_> {
         account: u32,
     ) -> Result<(), Fault> {
         let judgement = mail.judgement.as_deref().ok();
-        let text = |of: fn(&Judgement) -> &str| judgement.map(of).unwrap_or_default().to_owned();
+        let (from, subject) = heading(mail);
         let record = MailRecord {
             id,
             account: String::new(),
             location: mail.location.clone(),
             digest: mail.digest,
             bytes: self.raw_bytes(&mail.digest)?,
-            from: text(|judged| &judged.article.from),
-            subject: text(|judged| &judged.article.subject),
-            message_id: text(|judged| &judged.message_id),
+            from: from.to_owned(),
+            subject: subject.to_owned(),
+            message_id: judgement.map(|judged| judged.message_id.clone()).unwrap_or_default(),
             at: mail.now,
             outcome: outcome.clone(),
             ticket,
@@ -296,6 +297,14 @@ impl Tx<'_> {
             self.tables.mails.insert(id.0, encode(&row).as_slice())?;
         }
         Ok(true)
+    }
+}
+
+/// From and Subject, for people.
+fn heading(mail: &ToRecord) -> (&str, &str) {
+    match &mail.judgement {
+        Ok(judgement) => (&judgement.article.from, &judgement.article.subject),
+        Err(Unjudged { heading, .. }) => (&heading.from, &heading.subject),
     }
 }
 

@@ -253,9 +253,14 @@ fn add_ticket(batch: &mut Batch, ticket: &Ticket) {
 
 /// Adds what an article says to a batch.
 fn add_article(batch: &mut Batch, article: &Article) {
+    add(batch, article_terms(article), article.ticket.0);
+}
+
+/// The terms by which an article is found.
+pub fn article_terms(article: &Article) -> BTreeSet<String> {
     let mut terms = BTreeSet::new();
     article_texts(article).iter().for_each(|text| add_terms(text, &mut terms));
-    add(batch, terms, article.ticket.0);
+    terms
 }
 
 fn add(batch: &mut Batch, terms: BTreeSet<String>, ticket: u64) {

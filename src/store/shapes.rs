@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::core::address::Address;
 use crate::core::config::{Account, Config, Language};
-use crate::core::intake::{Effect, Judgement, Outcome, Why};
+use crate::core::intake::{Effect, Heading, Judgement, Outcome, Why};
 use crate::core::mail::{Digest, Location};
 use crate::core::outgoing::OutgoingKind;
 use crate::core::ticket::{Article, Event, Refused, State, Ticket};
@@ -79,11 +79,20 @@ pub struct ToRecord {
     /// Key of its bytes.
     pub digest: Digest,
     /// The judgement, or why there is none: the mail goes to quarantine.
-    pub judgement: Result<Box<Judgement>, String>,
+    pub judgement: Result<Box<Judgement>, Unjudged>,
     /// Now.
     pub now: Timestamp,
     /// Set when a person released this mail from quarantine: it is no duplicate of itself.
     pub released: Option<MailId>,
+}
+
+/// A mail without a judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unjudged {
+    /// Why there is none.
+    pub reason: String,
+    /// Whose mail it is, as far as its header could be read.
+    pub heading: Heading,
 }
 
 /// What was committed for one mail.

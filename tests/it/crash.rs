@@ -1,8 +1,9 @@
 //! The real program dies at any instant: each mail has exactly one effect all the same.
 //!
 //! [`kills`] kills it at random under load, [`signals`] asks it to end and changes its files,
-//! [`points`] (with the feature `faultpoints`) stops it at every step of a mail's path. All of
-//! them start it once more, let it finish, and then count in its store and in the mailboxes.
+//! [`points`] (with the feature `faultpoints`) stops it at every step of a mail's path, [`suspects`]
+//! lets a mail end it again and again. All of them start it once more, let it finish, and then count
+//! in its store and in the mailboxes.
 
 #[cfg(feature = "faultpoints")]
 mod cloud;
@@ -14,6 +15,8 @@ mod scarce;
 #[cfg(feature = "faultpoints")]
 mod sign_in;
 mod signals;
+#[cfg(feature = "faultpoints")]
+mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

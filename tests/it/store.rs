@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex};
 
 use mails::{Letter, address, at, letter, location, open};
 use postroom::core::config::{Config, Dedupe, Moved, MovedKind};
-use postroom::core::intake::Outcome;
+use postroom::core::intake::{Heading, Outcome};
 use postroom::core::mail::{Digest, Location, Report, ReportKind};
 use postroom::core::outgoing::{Delivery, OutgoingId};
 use postroom::core::ticket::{Actor, Command, State, Ticket, TicketId, What};
 use postroom::store::{
     CommandError, Known, Listed, MailId, OutboxCounts, OutboxFilter, Spool, Store, StoreError,
-    StoredRevision, TicketQuery,
+    StoredRevision, TicketQuery, Unjudged,
 };
 use tempfile::TempDir;
 
@@ -281,9 +281,13 @@ async fn a_released_mail_is_no_duplicate_of_itself() {
 async fn a_dropped_mail_stays_dropped() {
     let (_directory, store) = fresh();
     let mut record = letter("support", "fire").to_record();
-    record.judgement = Err("too deep".into());
+    let heading = Heading { from: "ann@cust.test".into(), subject: "Fire".into() };
+    record.judgement = Err(Unjudged { reason: "too deep".into(), heading: heading.clone() });
     let held = store.record(vec![record.clone()]).await.unwrap().remove(0);
     assert_eq!(held.outcome, Outcome::Quarantined { reason: "too deep".into() });
+    let listed = store.mail(held.mail).unwrap().unwrap();
+    assert_eq!(Heading { from: held.from, subject: held.subject }, heading);
+    assert_eq!(Heading { from: listed.from, subject: listed.subject }, heading);
     assert!(store.drop_quarantined(held.mail, at(9)).await.unwrap());
     assert!(!store.drop_quarantined(held.mail, at(9)).await.unwrap());
     record.released = Some(held.mail);

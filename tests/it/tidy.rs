@@ -44,7 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jsonschema::", &["config"]),
     ("notify::", &["config/watch"]),
     ("redb::", &["store"]),
-    ("rustix::", &["http/progress", "regular", "store/file"]),
+    ("rustix::", &["http/progress", "regular", "run/intake/suspect/limits", "store/file"]),
     ("sd_notify::", &["app/manager"]),
     ("async_imap::", &["mailbox/imap"]),
     ("imap_proto::", &["mailbox/imap"]),

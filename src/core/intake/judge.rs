@@ -219,7 +219,8 @@ fn author(mail: &Mail, sender: &SenderOfMail) -> AuthorKind {
     }
 }
 
-fn as_written(mail: &Mail, name: &str) -> String {
+/// A header field for people to read.
+pub(super) fn as_written(mail: &Mail, name: &str) -> String {
     shortened(header::first(mail, name).unwrap_or(""))
 }
 

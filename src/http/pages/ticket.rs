@@ -2,7 +2,7 @@
 
 mod actions;
 mod article;
-mod frame;
+pub mod frame;
 mod panel;
 mod trail;
 

@@ -1,13 +1,14 @@
 //! What is new is fetched and taken in, a batch at a time: while the last ones are made safe, judged
 //! and committed, the next one is fetched.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::JoinHandle;
 
+use super::failing::Doing;
 use super::report::protocol;
 use super::telling::Telling;
 use super::transfer::{SLOW_AFTER, transfer};
@@ -73,6 +74,7 @@ impl Poller {
     async fn judge_missing(&mut self, account: &Account, any_given: bool) -> Result<(), Ended> {
         let missing = std::mem::take(&mut self.missing);
         let Some(given_up) = self.ungiven.missing(&missing, any_given) else {
+            self.failing.broke_at(&account.connection, &missing, Doing::Fetching);
             let message = format!("the server gave none of {} messages", missing.len());
             return Err(MailboxError::Refused { command: "FETCH", message }.into());
         };
@@ -93,9 +95,22 @@ impl Poller {
         // an error the session cannot be trusted.
         let taken = self.take_all(account, mailbox, batches, telling).await?;
         let began_telling = Instant::now();
-        telling.tell(mailbox, &self.stop).await?;
+        self.tell(account, mailbox, telling).await?;
         self.daemon.metrics.intake_stage("done", began_telling.elapsed().as_secs_f64());
         Ok(taken)
+    }
+
+    async fn tell(
+        &mut self,
+        account: &Account,
+        mailbox: &mut dyn Mailbox,
+        telling: &mut Telling,
+    ) -> Result<(), Ended> {
+        let told = telling.tell(mailbox, &self.stop).await;
+        if told.is_err() {
+            self.failing.broke_at(&account.connection, telling.waiting(), Doing::Telling);
+        }
+        told
     }
 
     async fn sort(&self, account: &Account, page: Vec<Entry>) -> Result<Work, Ended> {
@@ -164,7 +179,7 @@ impl Poller {
             under_way.push_back(batch);
             before = Some(recorded);
             if telling.is_full() {
-                telling.tell(mailbox, &self.stop).await?;
+                self.tell(account, mailbox, telling).await?;
             }
             if self.stop.is_cancelled() {
                 break;
@@ -189,10 +204,11 @@ impl Poller {
         self.slow = began.elapsed() >= SLOW_AFTER;
         if let Err(Ended::Mailbox(MailboxError::TooLong { location, at_least })) = &fetched {
             self.sizes.learn(location, Some(*at_least));
-        } else if let Err(Ended::Mailbox(error)) = &fetched
-            && let Some(reason) = self.ungiven.broken(&entries, error)
-        {
-            self.give_up(account, &entries[0], reason).await?;
+        } else if let Err(Ended::Mailbox(error)) = &fetched {
+            self.failing.broke_at(&account.connection, &entries, Doing::Fetching);
+            if let Some(reason) = self.ungiven.broken(&entries, error) {
+                self.give_up(account, &entries[0], reason).await?;
+            }
         }
         let fetched = fetched?;
         self.daemon.metrics.intake_stage("fetch", began.elapsed().as_secs_f64());
@@ -353,7 +369,10 @@ impl InProgress {
         // Of a mail that is too large only its header is ours: it must stay where it is. The ledger
         // says so too.
         let whole = self.entries.into_iter().zip(self.whole).filter(|(_, whole)| *whole);
-        telling.add(whole.map(|(entry, _)| entry));
+        // A mail that was not recorded is ours in the spool alone.
+        let ours: HashSet<&Location> = recorded.iter().map(|mail| &mail.location).collect();
+        let ours = whole.map(|(entry, _)| entry).filter(|entry| ours.contains(&entry.location));
+        telling.add(ours);
         Ok(recorded.len())
     }
 }

@@ -360,33 +360,6 @@ fn rest(scene: &Scene, running: Running, after: &str) {
     }
 }
 
-/// The third of five mails ends the process whenever it comes to this point.
-fn poison(point: &str) {
-    let desk = Desk::with_maildir();
-    let mails: Vec<Mail> = (0..5).map(|number| Mail::new(number, 500)).collect();
-    mails.iter().for_each(|mail| desk.deliver(mail));
-    for _ in 0..2 {
-        let mut running = desk.start(Some(&format!("{point}:3")));
-        until("it to die", || (!running.is_alive()).then_some(()));
-    }
-    // Were the poison judged once more, this would be the fifth.
-    let running = desk.start(Some(&format!("{point}:5")));
-    until("an empty mailbox", || (desk.lying() == 0 && desk.answer_count() == 4).then_some(()));
-    running.terminate();
-    let store = desk.store();
-    let quarantined = store.quarantine(None, 10).unwrap().items;
-    assert_eq!(quarantined.len(), 1);
-    assert!(
-        matches!(&quarantined[0].outcome, Outcome::Quarantined { reason } if reason.contains("2 times")),
-        "{:?}",
-        quarantined[0].outcome
-    );
-    assert!(store.raw(&quarantined[0].digest).unwrap().unwrap() == mails[2].raw, "kept whole");
-    let records = records(&store);
-    let created = records.iter().filter(|record| record.outcome == Outcome::Created);
-    assert_eq!((records.len(), created.count()), (5, 4));
-}
-
 /// A thread cannot be stopped: the mail goes to quarantine, the others to another thread.
 #[test]
 fn a_mail_that_is_judged_for_ever_is_quarantined_alone() {
@@ -403,16 +376,6 @@ fn a_mail_that_is_judged_for_ever_is_quarantined_alone() {
     let why = &quarantined[0].outcome;
     assert!(matches!(why, Outcome::Quarantined { reason } if reason.contains("10 s")), "{why:?}");
     assert_eq!(store.ticket_count().unwrap(), 4);
-}
-
-#[test]
-fn a_mail_that_kills_the_parser_is_quarantined_alone() {
-    poison("judge");
-}
-
-#[test]
-fn a_mail_that_kills_the_settling_is_quarantined_alone() {
-    poison("settle");
 }
 
 #[test]

@@ -71,11 +71,14 @@ pub async fn alone(
 async fn harmless(web: &Web, number: &str, id: u64) -> Result<Option<Written>, Problem> {
     let (article, raw) = rules::article_bytes(web, number, id, COPIES).await?;
     // Decoding a large mail takes a while: not on a thread that others wait for.
-    let written = tokio::task::spawn_blocking(move || {
-        let page = mail::parse(&raw).html?;
-        mail_html::write(&page, &pictures(&article, &raw))
-    });
+    let written = tokio::task::spawn_blocking(move || shown(&article, &raw));
     written.await.map_err(|_| Problem::internal())
+}
+
+/// The HTML of a mail as its page shows it; `None` if it has none that can be shown.
+pub fn shown(article: &Article, raw: &[u8]) -> Option<Written> {
+    let page = mail::parse(raw).html?;
+    mail_html::write(&page, &pictures(article, raw))
 }
 
 fn document(title: &str, content: &Markup, policy: &'static str) -> Response {

@@ -1,0 +1,242 @@
+//! What the daemon and the process that judges a suspect say to each other.
+//!
+//! ```text
+//! stdin    length of the task (8 bytes, big endian), the task as JSON, the mail to the end
+//! stdout   one line for each [`Said`], written before what it announces begins
+//! ```
+//! Architecture invariant: no secret is in a task. The files name secrets and hold none, and the
+//! key of the desk is replaced by zeros.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::core::intake::{Answered, DeskKey, Duplicate, Facts, Heading, NextIds, Referenced};
+use crate::core::notify::hours::{FullHours, Hour};
+use crate::core::outgoing::OutgoingId;
+use crate::core::ticket::{ArticleId, Ticket, TicketId};
+
+/// Longest task that is read. Bytes.
+const TASK_BYTES_MAX: u64 = 1 << 30;
+
+/// What is to be done with the mail.
+#[derive(Serialize, Deserialize)]
+pub(in crate::run::intake) struct Task {
+    /// The files of the revision under which the mail is judged.
+    pub files: Vec<(String, String)>,
+    /// The account it came through.
+    pub account: String,
+    /// Whether the bytes are the header only.
+    pub headers_only: bool,
+    /// When it is settled.
+    pub now: Timestamp,
+    /// What the store knows that bears on it; `None` before it has been judged.
+    pub known: Option<Known>,
+}
+
+/// What the process has come to.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::run::intake) enum Said {
+    /// The limits are set: what happens from now on is the mail's doing.
+    Ready,
+    /// This step begins.
+    Step(Step),
+    /// Whose mail it is.
+    Heading(Heading),
+    /// All steps were done.
+    Healthy,
+}
+
+/// What is done with a mail, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::run::intake) enum Step {
+    /// Its From and Subject are read.
+    Header,
+    /// It is scanned, parsed and judged.
+    Judge,
+    /// What becomes of it is decided, and the mails that are sent for it are written.
+    Settle,
+    /// The terms of the search are taken from it.
+    Index,
+    /// Its HTML is written for the page.
+    Page,
+}
+
+impl Step {
+    /// For people: "while ...".
+    pub fn doing(self) -> &'static str {
+        match self {
+            Step::Header => "its header was read",
+            Step::Judge => "it was parsed and judged",
+            Step::Settle => "its ticket was decided",
+            Step::Index => "it was indexed for the search",
+            Step::Page => "its HTML was prepared for the page",
+        }
+    }
+}
+
+/// [`Facts`] without the key, in a form that can be written down.
+#[derive(Default, Serialize, Deserialize)]
+pub(in crate::run::intake) struct Known {
+    duplicate_of: Option<String>,
+    tagged: Option<Ticket>,
+    body_tagged: Option<Ticket>,
+    referenced: Option<(String, Ticket)>,
+    keyed: Option<(String, Ticket)>,
+    bounced: Option<Ticket>,
+    answered: (u32, u32, Vec<TicketId>, Vec<String>, u32),
+    threads: Vec<(TicketId, Vec<String>)>,
+    full_hours: Vec<(i64, String, u32)>,
+    next: (u64, u64, u64, u32),
+}
+
+impl Known {
+    pub fn of(facts: Facts) -> Known {
+        let Facts {
+            duplicate,
+            tagged,
+            body_tagged,
+            referenced,
+            keyed,
+            bounced,
+            answered,
+            threads,
+            full_hours,
+            desk_key: _,
+            next,
+        } = facts;
+        let Answered { day, three_hours, tickets, subjects, desk } = answered;
+        let pair = |found: Referenced| (found.message_id, found.ticket);
+        let full = full_hours.0.into_iter().map(|((hour, user), mails)| (hour.0, user, mails));
+        Known {
+            duplicate_of: duplicate.map(|duplicate| duplicate.first),
+            tagged,
+            body_tagged,
+            referenced: referenced.map(pair),
+            keyed: keyed.map(pair),
+            bounced,
+            answered: (day, three_hours, tickets, subjects, desk),
+            threads: threads.into_iter().collect(),
+            full_hours: full.collect(),
+            next: (next.ticket.0, next.article.0, next.outgoing.0, next.tickets_today),
+        }
+    }
+
+    pub fn facts(self) -> Facts {
+        let found = |(message_id, ticket)| Referenced { message_id, ticket };
+        let (day, three_hours, tickets, subjects, desk) = self.answered;
+        let (ticket, article, outgoing, tickets_today) = self.next;
+        let full = self.full_hours.into_iter();
+        let full: BTreeMap<_, _> =
+            full.map(|(hour, user, mails)| ((Hour(hour), user), mails)).collect();
+        Facts {
+            duplicate: self.duplicate_of.map(|first| Duplicate { key: "bytes", first }),
+            tagged: self.tagged,
+            body_tagged: self.body_tagged,
+            referenced: self.referenced.map(found),
+            keyed: self.keyed.map(found),
+            bounced: self.bounced,
+            answered: Answered { day, three_hours, tickets, subjects, desk },
+            threads: self.threads.into_iter().collect(),
+            full_hours: FullHours(full),
+            desk_key: DeskKey([0; 32]),
+            next: NextIds {
+                ticket: TicketId(ticket),
+                article: ArticleId(article),
+                outgoing: OutgoingId(outgoing),
+                tickets_today,
+            },
+        }
+    }
+}
+
+/// The task with its length, as it stands before the mail.
+pub(super) fn write(task: &Task) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(task)?;
+    Ok([&(json.len() as u64).to_be_bytes()[..], &json].concat())
+}
+
+/// A task and its mail.
+pub(super) fn read(mut from: impl Read) -> io::Result<(Task, Vec<u8>)> {
+    let mut length = [0; 8];
+    from.read_exact(&mut length)?;
+    let length = u64::from_be_bytes(length);
+    if length > TASK_BYTES_MAX {
+        return Err(io::Error::other("the task is too long"));
+    }
+    let mut json = Vec::new();
+    from.by_ref().take(length).read_to_end(&mut json)?;
+    let mut mail = Vec::new();
+    from.read_to_end(&mut mail)?;
+    Ok((serde_json::from_slice(&json)?, mail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::intake::decide;
+    use crate::core::samples;
+
+    #[test]
+    fn a_task_comes_out_as_it_went_in() {
+        let task = Task {
+            files: vec![("desk.yaml".into(), "version: 1".into())],
+            account: "box".into(),
+            headers_only: true,
+            now: Timestamp::UNIX_EPOCH,
+            known: Some(Known::default()),
+        };
+        let mail = b"Subject: x\r\n\r\n\0\xff";
+        let (read, raw) = read(&[&write(&task).unwrap()[..], mail].concat()[..]).unwrap();
+        assert_eq!(raw, mail);
+        assert_eq!((read.files, read.account), (task.files, task.account));
+        assert!(read.headers_only && read.known.is_some());
+    }
+
+    #[test]
+    fn a_torn_task_is_an_error() {
+        assert!(read(&b"\0\0"[..]).is_err());
+        assert!(read(&[0xff; 20][..]).is_err());
+        assert!(read(&b"\0\0\0\0\0\0\0\x09{\"files\""[..]).is_err());
+    }
+
+    #[test]
+    fn facts_lose_only_the_key() {
+        let (config, account) = (samples::config(), samples::account());
+        let mail =
+            samples::mail("From: ann@customer.example\nTo: support@acme.example\nSubject: x");
+        let nothing = Known::default().facts();
+        let decision = decide(&config, &account, &mail, b"", &nothing, Timestamp::UNIX_EPOCH);
+        let ticket = decision.effect.unwrap().ticket;
+        let found = Some(Referenced { message_id: "a@b".into(), ticket: ticket.clone() });
+        let facts = Facts {
+            duplicate: Some(Duplicate { key: "bytes", first: "mail 1".into() }),
+            tagged: Some(ticket.clone()),
+            body_tagged: Some(ticket.clone()),
+            referenced: found.clone(),
+            keyed: found,
+            bounced: Some(ticket),
+            answered: Answered {
+                day: 1,
+                three_hours: 2,
+                tickets: vec![TicketId(3)],
+                subjects: vec!["four".into()],
+                desk: 5,
+            },
+            threads: BTreeMap::from([(TicketId(6), vec!["c@d".into()])]),
+            full_hours: FullHours(BTreeMap::from([((Hour(7), "ann".into()), 8)])),
+            desk_key: DeskKey([9; 32]),
+            next: NextIds {
+                ticket: TicketId(10),
+                article: ArticleId(11),
+                outgoing: OutgoingId(12),
+                tickets_today: 13,
+            },
+        };
+        let json = serde_json::to_vec(&Known::of(facts.clone())).unwrap();
+        let read = serde_json::from_slice::<Known>(&json).unwrap().facts();
+        assert_eq!(read, Facts { desk_key: DeskKey([0; 32]), ..facts });
+    }
+}
