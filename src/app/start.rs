@@ -275,6 +275,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                     warned_of_marked: false,
                     missing: Vec::new(),
                     failures: 0,
+                    failing: Default::default(),
                     slow: false,
                     opened: None,
                     stop,

@@ -10,6 +10,7 @@
 //! ```
 //! A slow or broken account delays nobody: each has its own task, and every step its deadline.
 
+mod failing;
 mod link;
 mod opening;
 mod pace;
@@ -39,6 +40,7 @@ use crate::faultpoint;
 use crate::mailbox::{self, Entry, Mailbox, MailboxError, Scope, Woken};
 use crate::store::{Listed, StoreError};
 
+pub use failing::{Failing, LONG_AFTER};
 use opening::{LATE_AFTER, opening};
 use pace::wait_at_most;
 use report::protocol;
@@ -66,6 +68,8 @@ pub struct Poller {
     pub missing: Vec<Entry>,
     /// Sessions that failed since the last one that did not.
     pub failures: u32,
+    /// For how long that has been so, and at which mail.
+    pub failing: Failing,
     /// Whether the last transfer was slow.
     pub slow: bool,
     /// How long the server took to let us in the last time; `None` before the first time.
@@ -92,6 +96,7 @@ pub async fn run(mut poller: Box<Poller>) {
     while !poller.stop.is_cancelled() {
         let account = poller.declared.begin();
         let began = Instant::now();
+        poller.failing.begin();
         let result = poller.turn(&account).await;
         if matches!(result, Err(Ended::Mailbox(MailboxError::Login(_)))) {
             poller.distrust_token(&account).await;

@@ -30,9 +30,11 @@ impl Poller {
         }
     }
 
-    pub(super) fn note_success(&self, account: &Account, pause: Option<Duration>) {
+    pub(super) fn note_success(&mut self, account: &Account, pause: Option<Duration>) {
         let now = self.daemon.clock.now();
+        let was_shown = self.failing.ended();
         let metrics = &self.daemon.metrics;
+        metrics.account_failing(&account.name, was_shown, None);
         metrics.account_up(&account.name, true);
         metrics.account_authenticated(&account.name, true);
         metrics.account_last_success(&account.name, now.as_second() as f64);
@@ -54,8 +56,9 @@ impl Poller {
         });
     }
 
-    pub(super) fn note_failure(&self, account: &Account, error: &Ended, pause: Duration) {
+    pub(super) fn note_failure(&mut self, account: &Account, error: &Ended, pause: Duration) {
         let (now, failures) = (self.daemon.clock.now(), self.failures);
+        let message = self.trouble(account, error);
         let metrics = &self.daemon.metrics;
         metrics.account_up(&account.name, false);
         if let Some(taken) = login_taken(error) {
@@ -66,10 +69,31 @@ impl Poller {
         metrics.poll_error(protocol(account), reason(error));
         tracing::warn!(account = account.name, failures, retry_secs = pause.as_secs(), %error, "could not read mailbox");
         self.daemon.board.update(Kind::MailAccount, &account.name, |status| {
-            conditions_of(status, error, now);
+            conditions_of(status, error, &message, now);
             status.next_poll = now.checked_add(pause).ok();
             status.consecutive_failures = failures;
         });
+    }
+
+    /// What the status says of an error: more, once the account has failed for long.
+    fn trouble(&mut self, account: &Account, error: &Ended) -> String {
+        let (text, reason) = (error.to_string(), reason(error));
+        let Some(long) = self.failing.failed() else { return text };
+        let was_shown = self.failing.shown.replace(reason);
+        self.daemon.metrics.account_failing(&account.name, was_shown, Some(reason));
+        let message = long.message(&text);
+        if long.remind {
+            let at = long.at.as_deref().unwrap_or("-");
+            tracing::warn!(
+                account = account.name,
+                reason,
+                minutes = long.minutes,
+                at,
+                "mail account {} needs a person: {message}",
+                account.name
+            );
+        }
+        message
     }
 }
 
@@ -103,7 +127,7 @@ fn login_taken(error: &Ended) -> Option<bool> {
     }
 }
 
-fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
+fn conditions_of(status: &mut ObjectStatus, error: &Ended, message: &str, now: Timestamp) {
     let (reachable, authenticated, word) = match error {
         Ended::Mailbox(MailboxError::Connect(_)) => (Some(false), None, "ConnectFailed"),
         Ended::Mailbox(MailboxError::Tls { .. }) => (Some(false), None, "TlsFailed"),
@@ -122,8 +146,7 @@ fn conditions_of(status: &mut ObjectStatus, error: &Ended, now: Timestamp) {
         Ended::Token(error) => (None, Some(false), error.why.reason()),
         Ended::Stopped => (None, None, "Stopped"),
     };
-    let message = error.to_string();
-    status.set(ConditionKind::Reachable, reachable, word, &message, now);
-    status.set(ConditionKind::Authenticated, authenticated, word, &message, now);
-    status.set(ConditionKind::Ready, Some(false), word, &message, now);
+    status.set(ConditionKind::Reachable, reachable, word, message, now);
+    status.set(ConditionKind::Authenticated, authenticated, word, message, now);
+    status.set(ConditionKind::Ready, Some(false), word, message, now);
 }

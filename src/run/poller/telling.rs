@@ -33,6 +33,11 @@ impl Telling {
         }
     }
 
+    /// Mails of which the server has not been told yet.
+    pub(super) fn waiting(&self) -> &[Entry] {
+        &self.waiting
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= DONE_MAILS_MAX
     }

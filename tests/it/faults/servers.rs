@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use postroom::app::Released;
 use postroom::core::intake::Outcome;
 use postroom::run::board::ConditionKind;
+use postroom::run::poller;
 
 use super::{condition, desk, mail, metric, of, records};
 use crate::daemon::{Daemon, until};
@@ -815,4 +816,51 @@ async fn sizes_that_are_wrong_keep_no_mail_from_its_ticket() {
     let handle = daemon.app().handle();
     assert_eq!(handle.store.quarantine_count().unwrap(), 0);
     assert_eq!(handle.store.verify().unwrap(), Vec::<String>::new());
+}
+
+/// The hour passes on the monotonic clock of the poller; the server and its sockets are real.
+#[tokio::test]
+async fn an_account_that_fails_for_an_hour_names_the_mail_and_the_answer() {
+    let ill = imap::proper()
+        .but("UID FETCH 11:12", say("* 2 FETCH (((\r\n%T OK\r\n"))
+        .but("UID FETCH 11 ", say("* 1 FETCH (((\r\n%T OK\r\n"));
+    let mut ward = Ward::new();
+    ward.admit("ill", "imap", imap::proper(), ill).await;
+    ward.admit_imap("locked", "LOGIN", say("%T NO [AUTHENTICATIONFAILED] who are you?\r\n")).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let handle = daemon.app().handle();
+    let said = |name: &str| {
+        condition(&daemon, name, ConditionKind::Ready).map(|(_, _, said)| said).unwrap_or_default()
+    };
+    let failing = |name: &str, reason: &str| {
+        let series = format!("postroom_account_failing{{account=\"{name}\",reason=\"{reason}\"}}");
+        metric(&daemon, &series)
+    };
+    for name in ["ill", "locked"] {
+        until("a failure", || is_ill(&daemon, name).then_some(())).await;
+        assert!(!said(name).contains("every look has failed"), "{}", said(name));
+    }
+    assert_eq!(failing("ill", "protocol"), None);
+    tokio::time::pause();
+    tokio::time::advance(poller::LONG_AFTER).await;
+    tokio::time::resume();
+    handle.fetch_now("ill").await;
+    handle.fetch_now("locked").await;
+    until("the words of both", || {
+        let mail =
+            said("ill").contains("mail UID 1") && said("ill").contains("while it was fetched");
+        (mail && said("locked").contains("every look has failed for 6")).then_some(())
+    })
+    .await;
+    assert!(said("ill").contains("every look has failed for 6"), "{}", said("ill"));
+    assert!(said("locked").contains("who are you?"), "{}", said("locked"));
+    assert_eq!((failing("ill", "protocol"), failing("locked", "login")), (Some(1.0), Some(1.0)));
+    ward.heal();
+    handle.fetch_now("ill").await;
+    handle.fetch_now("locked").await;
+    until("both to be well", || {
+        (is_ready(&daemon, "ill") && is_ready(&daemon, "locked")).then_some(())
+    })
+    .await;
+    assert_eq!((failing("ill", "protocol"), failing("locked", "login")), (Some(0.0), Some(0.0)));
 }
