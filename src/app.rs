@@ -45,6 +45,8 @@ pub struct Options {
     pub secrets_dir: Option<PathBuf>,
     /// Base of links in mails and redirects.
     pub external_url: Option<String>,
+    /// Programs that may be run to send mail.
+    pub allow_sendmail: Vec<PathBuf>,
     /// Proxies that say for whom they ask, and are believed.
     pub trusted_proxies: Vec<Network>,
     /// What time it is.

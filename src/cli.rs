@@ -25,6 +25,7 @@ mod password;
 mod plan;
 mod probe;
 mod quarantine;
+mod redact;
 mod reload;
 mod replay;
 mod report;
@@ -44,6 +45,7 @@ use crate::config::Loaded;
 use crate::core::config::Config;
 use crate::run::intake::suspect;
 use crate::secret::Secrets;
+use crate::transport::programs::Programs;
 
 /// Where HTTP listens unless told otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8025";
@@ -159,6 +161,27 @@ pub struct FilesArgs {
     /// Directory in which `{secret: NAME}` is looked for
     #[arg(long, value_name = "DIR", env = "POSTROOM_SECRETS_DIR")]
     pub secrets_dir: Option<PathBuf>,
+}
+
+/// Which programs may run.
+#[derive(Args)]
+pub struct ProgramsArgs {
+    /// Program that `type: sendmail` may run; may be repeated. Without it none runs, and its mail
+    /// waits in the outbox
+    #[arg(
+        long = "allow-sendmail",
+        value_name = "PATH",
+        env = "POSTROOM_ALLOW_SENDMAIL",
+        value_delimiter = ','
+    )]
+    pub allow_sendmail: Vec<PathBuf>,
+}
+
+impl ProgramsArgs {
+    /// The programs, as they are found now.
+    pub fn permitted(&self) -> Programs {
+        Programs::allow(&self.allow_sendmail)
+    }
 }
 
 /// Where the store is.

@@ -14,6 +14,7 @@ pub mod places;
 pub mod problem;
 pub mod read;
 pub mod reference;
+pub mod root;
 pub mod rule;
 pub mod schema;
 pub mod spec;
@@ -22,7 +23,8 @@ pub mod watch;
 pub mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -107,32 +109,33 @@ pub struct DeclaredTest {
     pub document: usize,
     /// Its index among the tests of that document, from 0.
     pub index: usize,
+    /// What bounds the files that it names; `None` in a set that was saved.
+    pub root: Option<Arc<root::Root>>,
 }
 
-/// Where the mail of a test is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MailSource {
-    /// In a file, relative to the working directory.
-    File(PathBuf),
-    /// In the YAML itself.
-    Text(String),
-}
+/// Largest mail of a test that stands in a file of its own. Bytes.
+const TEST_MAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl DeclaredTest {
-    /// Where a mail of this test is.
-    pub fn source(&self, mail: &spec::test::TestMail) -> MailSource {
-        let beside = std::path::Path::new(&self.file).parent().map(PathBuf::from);
-        match (&mail.text, &mail.file) {
-            (Some(text), _) => MailSource::Text(text.clone()),
-            (None, Some(file)) => MailSource::File(beside.unwrap_or_default().join(file)),
-            (None, None) => MailSource::Text(String::new()),
-        }
-    }
-
-    /// All of its mails.
-    pub fn mails(&self) -> Vec<MailSource> {
-        let steps = self.test.steps.iter().filter_map(|step| step.mail.as_ref());
-        self.test.mail.iter().chain(steps).map(|mail| self.source(mail)).collect()
+    /// The bytes of one of its mails. `Err` says why there are none.
+    pub fn mail(&self, mail: &spec::test::TestMail) -> Result<Vec<u8>, String> {
+        let Some(file) = &mail.file else {
+            let text = mail.text.as_deref().unwrap_or_default();
+            // RFC 5322 section 2.3: lines end with CR and LF.
+            return Ok(text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes());
+        };
+        let Some(root) = &self.root else {
+            return Err(format!("mail {file} is not among the saved files"));
+        };
+        let beside = Path::new(&self.file);
+        root.read_beside(beside, file, TEST_MAIL_BYTES_MAX).map_err(|refused| {
+            let path = beside.parent().unwrap_or(Path::new("")).join(file);
+            let hint = match refused.hint_beside() {
+                "" => String::new(),
+                hint => format!("; {hint}"),
+            };
+            format!("mail {} {refused}{hint}", path.display())
+        })
     }
 
     /// Its path within its document.
@@ -326,8 +329,14 @@ fn place(
 fn declared_tests(united: &United<'_>, homes: &[Home], files: &Files) -> Vec<DeclaredTest> {
     let declared = |(document, index, test): &(usize, usize, &Test)| {
         let Home { file, number } = homes[*document];
-        let file = files.yaml[file].name.clone();
-        DeclaredTest { test: (*test).clone(), file, document: number, index: *index }
+        let yaml = &files.yaml[file];
+        DeclaredTest {
+            test: (*test).clone(),
+            file: yaml.name.clone(),
+            document: number,
+            index: *index,
+            root: yaml.root.clone(),
+        }
     };
     united.tests.iter().map(declared).collect()
 }

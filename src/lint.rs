@@ -16,6 +16,7 @@ mod mail_loop;
 mod near_end;
 mod never_matches;
 pub mod page;
+mod runs_program;
 mod same_folder;
 mod secret;
 mod sender_without_server;
@@ -69,6 +70,7 @@ pub const RULES: &[&Rule] = &[
     &near_end::RULE,
     &never_matches::RULE,
     &found_by_compile::NO_SENDER,
+    &runs_program::RULE,
     &same_folder::RULE,
     &secret::MISSING,
     &secret::READABLE,

@@ -33,7 +33,8 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unread> {
     read_opened(file, bytes_max)
 }
 
-fn read_opened(file: File, bytes_max: u64) -> Result<Vec<u8>, Unread> {
+/// What is in an opened file, if it is regular and has at most so many bytes.
+pub fn read_opened(file: File, bytes_max: u64) -> Result<Vec<u8>, Unread> {
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(Unread::Kind(kind(found.file_type())));

@@ -5,6 +5,7 @@
 
 mod file;
 mod graph;
+pub mod programs;
 mod sendmail;
 mod smtp;
 
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use crate::core::config::{SmtpRoute, SmtpServer};
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::secret::Secrets;
+use programs::Programs;
 
 /// Longest text of a server that we keep, in characters. Enough for the longest real refusals
 /// with their links; what is longer is noise or hostile.
@@ -31,10 +33,11 @@ enum Way {
 }
 
 /// Opens a way to a server; the `Err` is always [`Attempt::ServerDown`]. `token` is the access
-/// token of a server that wants a login with OAuth2.
+/// token of a server that wants a login with OAuth2; `programs` are those that may run.
 pub async fn open(
     server: &SmtpServer,
     secrets: &Secrets,
+    programs: &Programs,
     token: Option<&SecretString>,
 ) -> Result<Connection, Attempt> {
     let way = match &server.route {
@@ -45,7 +48,9 @@ pub async fn open(
             Way::Graph(Box::new(graph::Mailbox::open(endpoint, login.mailbox(), secrets, token)?))
         }
         SmtpRoute::File { directory } => Way::File(file::Folder::open(directory).await?),
-        SmtpRoute::Sendmail { command } => Way::Sendmail(sendmail::Program::new(command)),
+        SmtpRoute::Sendmail { command } => {
+            Way::Sendmail(sendmail::Program::open(command, programs)?)
+        }
     };
     Ok(Connection(way))
 }

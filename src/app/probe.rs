@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::run::clock::Clock;
 use crate::run::tokens::{Holder, TokenParts, Tokens};
 use crate::secret::Secrets;
-use crate::transport;
+use crate::transport::{self, programs::Programs};
 
 /// What came of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,6 +80,8 @@ pub struct Means {
     pub config: Arc<Config>,
     /// Where passwords are read.
     pub secrets: Secrets,
+    /// Programs that may be run.
+    pub programs: Programs,
     /// Where access tokens come from.
     pub tokens: Tokens,
 }
@@ -87,14 +89,14 @@ pub struct Means {
 impl Means {
     /// For a command, beside a daemon that may be running: it gets tokens of client credentials.
     /// Those of people are in the daemon's hands; a second one who refreshes would take them away.
-    pub fn of_command(config: Config, secrets: Secrets) -> Means {
+    pub fn of_command(config: Config, secrets: Secrets, programs: Programs) -> Means {
         let tokens = Tokens::new(TokenParts {
             store: None,
             secrets: secrets.clone(),
             metrics: Metrics::default(),
             clock: Clock::real(),
         });
-        Means { config: Arc::new(config), secrets, tokens }
+        Means { config: Arc::new(config), secrets, programs, tokens }
     }
 
     /// An access token, for one that logs in with it.
@@ -188,7 +190,7 @@ async fn try_server(
     let token = means.token(Holder::of_server(server), steps).await?;
     let place = Place::of_server(server);
     place.walk_to(means, steps).await?;
-    let opened = transport::open(server, &means.secrets, token.as_ref()).await;
+    let opened = transport::open(server, &means.secrets, &means.programs, token.as_ref()).await;
     let mut connection = opened.map_err(|attempt| {
         let failed = of_attempt(&attempt, token.is_some());
         steps.extend(place.passed_before(failed.step));

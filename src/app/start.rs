@@ -34,6 +34,7 @@ use crate::run::{backoff, clockwork, webhooks};
 use crate::secret::Secrets;
 use crate::store::Store;
 use crate::threads;
+use crate::transport::programs::Programs;
 
 /// The files are looked at this often even if nobody reports a change, give or take a half.
 pub const CONTENT_CHECK: Duration = Duration::from_secs(30);
@@ -217,6 +218,7 @@ fn handle(options: &Options, store: Store, reloads: mpsc::Sender<ReloadRequest>)
         board: Arc::default(),
         metrics,
         secrets,
+        programs: Programs::allow(&options.allow_sendmail),
         clock,
         tokens,
     });
@@ -310,6 +312,7 @@ fn outbox_parts(desk: &Daemon) -> OutboxParts {
             (running.revision.clone(), running.config.clone())
         }),
         secrets: desk.secrets.clone(),
+        programs: desk.programs.clone(),
         tokens: desk.tokens.clone(),
         board: desk.board.clone(),
         metrics: desk.metrics.clone(),

@@ -10,7 +10,7 @@ use hyper::Method;
 use jiff::Timestamp;
 
 use super::client::{Client, ServerArgs, segment};
-use super::{Exit, Failure, FilesArgs, output, wait_for};
+use super::{Exit, Failure, FilesArgs, ProgramsArgs, output, wait_for};
 use crate::app::probe::{self, Means};
 use crate::core::address::Address;
 use crate::core::config::Config;
@@ -49,6 +49,8 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "DIR", env = "POSTROOM_SECRETS_DIR")]
     secrets_dir: Option<PathBuf>,
     #[command(flatten)]
+    programs: ProgramsArgs,
+    #[command(flatten)]
     server: ServerArgs,
 }
 
@@ -63,7 +65,7 @@ pub fn run(args: ProbeArgs) -> Result<Exit, Failure> {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };
-    let means = Means::of_command(config.clone(), files.secrets());
+    let means = Means::of_command(config.clone(), files.secrets(), args.programs.permitted());
     if let Some(account) = config.accounts.get(&args.name) {
         if args.send.is_some() {
             let message = format!("{:?} is a mail account; --send needs an SMTP server", args.name);

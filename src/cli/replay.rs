@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::against::{self, Against};
 use super::client::ServerArgs;
+use super::redact::{Redaction, ShowArgs};
 use super::report::{Form, markdown};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
 use crate::core::number::counted;
@@ -38,6 +39,8 @@ pub struct ReplayArgs {
     last: usize,
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Form,
@@ -74,6 +77,7 @@ pub fn run(args: ReplayArgs) -> Result<Exit, Failure> {
         }
         Err(failure) => return Err(failure),
     };
+    let view = Redaction::of(after, args.show).replay(view);
     output::print(&match args.format {
         Form::Json => output::json_text(&view),
         Form::Human => lines(&view, &from),

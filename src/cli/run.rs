@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::log::{self, LogArgs};
-use super::{DEFAULT_ADDRESS, DEFAULT_DATA, DataArgs, Exit, Failure, FilesArgs, output};
+use super::{
+    DEFAULT_ADDRESS, DEFAULT_DATA, DataArgs, Exit, Failure, FilesArgs, ProgramsArgs, output,
+};
 use crate::app::{self, OnInvalid, Options, StartError};
 use crate::http::proxy::Network;
 use crate::run::clock::Clock;
@@ -36,6 +38,8 @@ pub struct RunArgs {
     /// Let a revision remove more than half of the accounts
     #[arg(long)]
     allow_mass_delete: bool,
+    #[command(flatten)]
+    programs: ProgramsArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -131,6 +135,7 @@ fn options(args: RunArgs) -> Options {
         listen: args.listen,
         secrets_dir: args.files.secrets_dir,
         external_url: args.external_url,
+        allow_sendmail: args.programs.allow_sendmail,
         trusted_proxies: args.trusted_proxies,
         clock: Clock::real(),
         on_invalid: match args.on_invalid {

@@ -5,6 +5,7 @@ mod trial;
 mod update;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,9 +14,12 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::output::{clean, paint};
+use super::redact::{Redaction, ShowArgs};
 use super::report::junit::{self, Case};
 use super::report::{github, markdown};
 use super::{Exit, Failure, FilesArgs, output, wait_for};
+use crate::config::files::FILE_BYTES_MAX;
+use crate::config::root::Root;
 use crate::config::{DeclaredTest, Problem, Severity};
 use crate::core::number::counted;
 use trial::Checked;
@@ -40,6 +44,8 @@ pub struct TestArgs {
     /// Write what was observed into the files instead of failing; comments are kept
     #[arg(long)]
     update: bool,
+    #[command(flatten)]
+    show: ShowArgs,
     /// How to write the results
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: TestFormat,
@@ -69,6 +75,8 @@ struct Ran {
     failures: Vec<String>,
     seconds: f64,
     #[serde(skip)]
+    root: Option<Arc<Root>>,
+    #[serde(skip)]
     edits: Vec<Edit>,
 }
 
@@ -79,13 +87,15 @@ pub fn run(args: TestArgs) -> Result<Exit, Failure> {
         output::problems(&loaded.problems);
         return Ok(Exit::Problems);
     };
+    let redaction = Redaction::of(&config, args.show);
     let config = Arc::new(config);
     let wanted = loaded.tests.iter().filter(|it| it.test.name.contains(&args.only));
     let mut all = Vec::new();
     for declared in wanted {
         let begun = Instant::now();
         let checked = wait_for(async { Ok(trial::run(&config, declared).await) })?;
-        all.push(ran(declared, checked, &loaded.files, begun.elapsed().as_secs_f64()));
+        let seconds = begun.elapsed().as_secs_f64();
+        all.push(ran(declared, checked, &loaded.files, &redaction, seconds));
     }
     if args.update {
         write_back(&mut all)?;
@@ -105,19 +115,20 @@ fn ran(
     declared: &DeclaredTest,
     checked: Result<Vec<Checked>, String>,
     files: &[(String, String)],
+    redaction: &Redaction,
     seconds: f64,
 ) -> Ran {
     let several = !declared.test.steps.is_empty();
     let (failures, edits) = match checked {
         Ok(checked) => {
-            let failures = checked.iter().flat_map(|it| compare::sentences(it, several));
+            let failures = checked.iter().flat_map(|it| compare::sentences(it, redaction, several));
             (failures.collect(), checked.iter().flat_map(|it| edits(declared, it)).collect())
         }
         Err(reason) => (vec![reason], Vec::new()),
     };
     let (line, column) = declared.place(files);
     let (name, file) = (declared.test.name.clone(), declared.file.clone());
-    Ran { name, file, line, column, failures, seconds, edits }
+    Ran { name, file, line, column, failures, seconds, root: declared.root.clone(), edits }
 }
 
 fn edits(declared: &DeclaredTest, checked: &Checked) -> Vec<Edit> {
@@ -138,9 +149,12 @@ fn write_back(all: &mut [Ran]) -> Result<(), Failure> {
         by_file.entry(ran.file.clone()).or_default().push(index);
     }
     for (file, indices) in by_file {
-        let failed =
-            |error: std::io::Error| Failure::new(format!("could not rewrite {file}: {error}"));
-        let mut text = std::fs::read_to_string(&file).map_err(failed)?;
+        let failed = |why: String| Failure::new(format!("could not rewrite {file}: {why}"));
+        let root = indices.first().and_then(|index| all[*index].root.clone());
+        let root = root.ok_or_else(|| failed("it is not among the files here".into()))?;
+        let read = root.read(Path::new(&file), FILE_BYTES_MAX);
+        let bytes = read.map_err(|refused| failed(refused.to_string()).hint(refused.hint()))?;
+        let mut text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".into()))?;
         for index in indices {
             let ran = &mut all[index];
             let (new, refused) = update::edited(&text, &ran.edits);
@@ -150,18 +164,24 @@ fn write_back(all: &mut [Ran]) -> Result<(), Failure> {
                 .map(|path| format!("could not rewrite {}: change it by hand", path.join(".")))
                 .collect();
         }
-        replace(Path::new(&file), &text).map_err(failed)?;
+        let real = root.resolve(Path::new(&file)).map_err(|refused| failed(refused.to_string()))?;
+        replace(&real, &text).map_err(|error| failed(error.to_string()))?;
         output::print(&format!("wrote {file}\n"));
     }
     Ok(())
 }
 
-/// Whoever reads at the same time sees the old file or the new one. A link stays a link.
+/// A reader sees the old file or the new one. The path has no link, so a link to it stays one.
 fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let file = std::fs::canonicalize(file)?;
-    let permissions = std::fs::metadata(&file)?.permissions();
+    let permissions = std::fs::metadata(file)?.permissions();
     let beside = file.with_extension("yaml.postroom-new");
-    std::fs::write(&beside, text)?;
+    // Left by an attempt that was interrupted; a link there would be written through.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut new = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    new.write_all(text.as_bytes())?;
     std::fs::set_permissions(&beside, permissions)?;
     std::fs::rename(beside, file)
 }

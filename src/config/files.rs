@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::root::{Refused, Root};
 use super::{Problem, Severity};
-use crate::regular;
 
 /// Largest YAML file. Bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -32,8 +32,6 @@ pub struct Files {
     pub texts: BTreeMap<String, String>,
     /// What could not be read.
     pub problems: Vec<Problem>,
-    /// Whether texts are taken from `texts` alone, as they were saved.
-    saved: bool,
     spent_bytes: u64,
     known: BTreeSet<PathBuf>,
 }
@@ -45,8 +43,8 @@ pub struct YamlFile {
     pub name: String,
     /// What is in it.
     pub text: String,
-    /// The folder that texts must not leave.
-    root: PathBuf,
+    /// What bounds the files that it names; `None` in a set that was saved.
+    pub root: Option<Arc<Root>>,
 }
 
 impl Files {
@@ -56,13 +54,16 @@ impl Files {
         let mut paths = paths.to_vec();
         paths.sort();
         for path in &paths {
-            match fs::metadata(path) {
-                Ok(found) if found.is_dir() => files.directory(path, path, &mut Vec::new()),
+            let found = fs::metadata(path).and_then(|found| Ok((found, Arc::new(Root::of(path)?))));
+            match found {
+                Ok((found, root)) if found.is_dir() => {
+                    files.directory(&root, path, &mut Vec::new());
+                }
                 Ok(_) if !is_yaml(path) => {
                     files.problem(path, "is not a .yaml or .yml file", "rename it");
                 }
-                Ok(_) => files.file(path, path.parent().unwrap_or(Path::new("."))),
-                Err(error) => files.unread(path, &Unread::from(error)),
+                Ok((_, root)) => files.file(path, &root),
+                Err(error) => files.unread(path, &Unread::from(Refused::from(error))),
             }
         }
         files.yaml.sort_by(|a, b| a.name.cmp(&b.name));
@@ -79,11 +80,11 @@ impl Files {
 
     /// A set as it was saved: names and contents, texts included.
     pub fn saved(contents: &[(String, String)]) -> Files {
-        let mut files = Files { saved: true, ..Files::default() };
+        let mut files = Files::default();
         for (name, text) in contents {
             let (name, text) = (name.clone(), text.clone());
             if is_yaml(Path::new(&name)) {
-                files.yaml.push(YamlFile { name, text, root: PathBuf::new() });
+                files.yaml.push(YamlFile { name, text, root: None });
             } else {
                 files.texts.insert(name, text);
             }
@@ -91,8 +92,9 @@ impl Files {
         files
     }
 
-    /// Reads a text file that a YAML file refers to. `Err` says why it may or can not be read.
-    pub fn text(&mut self, yaml: usize, written: &str) -> Result<String, String> {
+    /// Reads a text file that a YAML file refers to. `Err` says why it may or can not be read, and
+    /// what to do about it.
+    pub fn text(&mut self, yaml: usize, written: &str) -> Result<String, Unread> {
         let file = &self.yaml[yaml];
         let beside = Path::new(&file.name).parent().unwrap_or(Path::new("."));
         let path = beside.join(written);
@@ -100,27 +102,22 @@ impl Files {
         if let Some(text) = self.texts.get(&name) {
             return Ok(text.clone());
         }
-        if self.saved {
+        let Some(root) = &file.root else {
             // A set that was not read by us names its files in the shortest way.
             if let Some(text) = self.texts.get(&shortest(&path)) {
                 return Ok(text.clone());
             }
-            return Err("is not among the saved files".into());
-        }
-        if Path::new(written).is_absolute() {
-            return Err("must be a path relative to this file".into());
-        }
-        let real =
-            fs::canonicalize(&path).map_err(|error| format!("could not be read: {error}"))?;
-        let root = fs::canonicalize(or_here(&file.root))
-            .map_err(|error| format!("could not be read: {error}"))?;
-        if !real.starts_with(&root) {
-            return Err("lies outside the configuration directory".into());
-        }
-        let text = read_text(&real, TEXT_BYTES_MAX).map_err(|unread| unread.message)?;
+            return Err("is not among the saved files".to_owned().into());
+        };
+        let read = root.read_beside(Path::new(&file.name), written, TEXT_BYTES_MAX);
+        let read = read.map_err(|refused| Unread {
+            message: refused.to_string(),
+            hint: refused.hint_beside(),
+        });
+        let text = decode(read?)?;
         self.spent_bytes += text.len() as u64;
         if self.spent_bytes > SET_BYTES_MAX {
-            return Err("all files together are larger than 16 MiB".into());
+            return Err("all files together are larger than 16 MiB".to_owned().into());
         }
         self.texts.insert(name, text.clone());
         Ok(text)
@@ -135,10 +132,10 @@ impl Files {
         all
     }
 
-    fn directory(&mut self, root: &Path, folder: &Path, above: &mut Vec<PathBuf>) {
-        let real = match fs::canonicalize(folder) {
+    fn directory(&mut self, root: &Arc<Root>, folder: &Path, above: &mut Vec<PathBuf>) {
+        let real = match root.resolve(folder) {
             Ok(real) => real,
-            Err(error) => return self.unread(folder, &Unread::from(error)),
+            Err(refused) => return self.unread(folder, &refused.into()),
         };
         // A link to a folder above us would lead in a circle.
         if above.contains(&real) {
@@ -147,9 +144,9 @@ impl Files {
         if above.len() >= FOLDER_LEVELS_MAX {
             return self.problem(folder, "lies too deep", "at most 16 levels of folders are read");
         }
-        let entries = match fs::read_dir(folder) {
+        let entries = match fs::read_dir(&real) {
             Ok(entries) => entries,
-            Err(error) => return self.unread(folder, &Unread::from(error)),
+            Err(error) => return self.unread(folder, &Refused::from(error).into()),
         };
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
@@ -165,15 +162,15 @@ impl Files {
                 Ok(found) if found.is_dir() => self.directory(root, &path, above),
                 Ok(_) if is_yaml(&path) => self.file(&path, root),
                 Ok(_) => {}
-                Err(error) if is_yaml(&path) => self.unread(&path, &Unread::from(error)),
+                Err(error) if is_yaml(&path) => self.unread(&path, &Refused::from(error).into()),
                 Err(_) => {}
             }
         }
         above.pop();
     }
 
-    fn file(&mut self, path: &Path, root: &Path) {
-        if let Ok(real) = fs::canonicalize(path) {
+    fn file(&mut self, path: &Path, root: &Arc<Root>) {
+        if let Ok(real) = root.resolve(path) {
             // The same file by two ways is one file.
             if !self.known.insert(real) {
                 return;
@@ -182,11 +179,12 @@ impl Files {
         if self.yaml.len() >= FILES_MAX || self.spent_bytes > SET_BYTES_MAX {
             return;
         }
-        match read_text(path, FILE_BYTES_MAX) {
+        let read = root.read(path, FILE_BYTES_MAX).map_err(Unread::from);
+        match read.and_then(|bytes| Ok(decode(bytes)?)) {
             Ok(text) => {
                 self.spent_bytes += text.len() as u64;
                 let name = path.display().to_string();
-                self.yaml.push(YamlFile { name, text, root: root.to_owned() });
+                self.yaml.push(YamlFile { name, text, root: Some(root.clone()) });
             }
             Err(unread) => self.unread(path, &unread),
         }
@@ -239,14 +237,13 @@ fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-fn or_here(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
-}
-
 /// Why there is no text of a file, and what to do about it.
-struct Unread {
-    message: String,
-    hint: &'static str,
+#[derive(Debug)]
+pub struct Unread {
+    /// In words; reads after the name of the file.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: &'static str,
 }
 
 impl From<String> for Unread {
@@ -255,28 +252,9 @@ impl From<String> for Unread {
     }
 }
 
-impl From<io::Error> for Unread {
-    fn from(error: io::Error) -> Unread {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                "is the path right? One that does not begin with / is looked for where the command \
-                 was started"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "let the user that runs Postroom read it, and enter the folders above it"
-            }
-            _ => "",
-        };
-        Unread { message: format!("could not be read: {error}"), hint }
-    }
-}
-
-/// Reads a regular file of UTF-8 text, at most so many bytes of it.
-fn read_text(path: &Path, bytes_max: u64) -> Result<String, Unread> {
-    match regular::read(path, bytes_max) {
-        Ok(bytes) => Ok(decode(bytes)?),
-        Err(regular::Unread::Io(error)) => Err(error.into()),
-        Err(unread) => Err(unread.to_string().into()),
+impl From<Refused> for Unread {
+    fn from(refused: Refused) -> Unread {
+        Unread { message: refused.to_string(), hint: refused.hint() }
     }
 }
 
@@ -301,22 +279,4 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
 
 fn line_of(bytes: &[u8], at: usize) -> usize {
     1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(kind: io::ErrorKind, expected: &str) {
-        let hint = Unread::from(io::Error::from(kind)).hint;
-        assert!(hint.contains(expected) && hint.is_empty() == expected.is_empty(), "{hint}");
-    }
-
-    #[test]
-    fn what_to_do_about_a_file_that_cannot_be_read() {
-        check(io::ErrorKind::NotFound, "is the path right?");
-        check(io::ErrorKind::PermissionDenied, "let the user that runs Postroom read it");
-        check(io::ErrorKind::InvalidData, "");
-    }
 }

@@ -103,14 +103,14 @@ fn folders(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
     for path in paths {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let real = follow(&path, &mut found);
-        walk(&real, &mut found, &mut walked);
+        walk(&real, &real, &mut found, &mut walked);
     }
     found
 }
 
 /// Notes the folder of a file; of a folder, itself and all beneath it, as the reader of files
-/// would go.
-fn walk(real: &Path, found: &mut BTreeSet<PathBuf>, walked: &mut BTreeSet<PathBuf>) {
+/// would go: it leaves the root by no link.
+fn walk(root: &Path, real: &Path, found: &mut BTreeSet<PathBuf>, walked: &mut BTreeSet<PathBuf>) {
     if !real.is_dir() {
         found.insert(real.parent().unwrap_or(real).to_owned());
         return;
@@ -125,7 +125,9 @@ fn walk(real: &Path, found: &mut BTreeSet<PathBuf>, walked: &mut BTreeSet<PathBu
         let Ok(kind) = entry.file_type() else { continue };
         if !hidden && (kind.is_symlink() || kind.is_dir()) {
             let real = follow(&entry.path(), found);
-            walk(&real, found, walked);
+            if real.starts_with(root) {
+                walk(root, &real, found, walked);
+            }
         }
     }
 }

@@ -151,7 +151,7 @@ async fn chunk(
     }
     let [before, after] = fates;
     for ((record, _), (before, after)) in judged.iter().zip(before.into_iter().zip(after)) {
-        let changes = changes(&before, &after);
+        let changes = changes(&before, &after, &str::to_owned);
         if changes.is_empty() {
             continue;
         }
@@ -248,25 +248,38 @@ fn fate(decision: &Decision) -> Fate {
     }
 }
 
-/// What differs, in words; filters alone are no difference.
-fn changes(before: &Fate, after: &Fate) -> Vec<String> {
+/// What differs, in words; filters alone are no difference. Names of people and their addresses are
+/// written as `show` has them, after they were compared.
+pub fn changes(before: &Fate, after: &Fate, show: &dyn Fn(&str) -> String) -> Vec<String> {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+    let person = |name: &Option<String>| name.as_deref().map_or("none".to_owned(), show);
     let list = |names: &[String]| {
-        if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+        let shown: Vec<String> = names.iter().map(|name| show(name)).collect();
+        if names.is_empty() { "nobody".to_owned() } else { shown.join(", ") }
     };
     let both = |of: &dyn Fn(&Fate) -> String| (of(before), of(after));
+    let differ = [
+        before.outcome != after.outcome,
+        before.queue != after.queue,
+        before.priority != after.priority,
+        before.state != after.state,
+        before.owner != after.owner,
+        before.customer != after.customer,
+        before.auto_reply != after.auto_reply,
+        before.notified != after.notified,
+    ];
     let parts = [
         ("outcome", both(&|it| it.outcome.clone())),
         ("queue", both(&|it| or_none(&it.queue))),
         ("priority", both(&|it| or_none(&it.priority))),
         ("state", both(&|it| or_none(&it.state))),
-        ("owner", both(&|it| or_none(&it.owner))),
-        ("customer", both(&|it| or_none(&it.customer))),
+        ("owner", both(&|it| person(&it.owner))),
+        ("customer", both(&|it| person(&it.customer))),
         ("autoReply", both(&|it| or_none(&it.auto_reply))),
         ("notified", both(&|it| list(&it.notified))),
     ];
-    let differ = parts.into_iter().filter(|(_, (before, after))| before != after);
-    differ.map(|(what, (before, after))| format!("{what}: {before} -> {after}")).collect()
+    let differing = parts.into_iter().zip(differ).filter(|(_, differs)| *differs);
+    differing.map(|((what, (before, after)), _)| format!("{what}: {before} -> {after}")).collect()
 }
 
 #[cfg(test)]
@@ -280,7 +293,7 @@ mod tests {
 
     #[track_caller]
     fn check(before: Fate, after: Fate, expected: &[&str]) {
-        assert_eq!(changes(&before, &after), expected);
+        assert_eq!(changes(&before, &after, &str::to_owned), expected);
     }
 
     #[test]

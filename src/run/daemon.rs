@@ -15,6 +15,7 @@ use crate::core::plan::Change;
 use crate::metrics::Metrics;
 use crate::secret::Secrets;
 use crate::store::Store;
+use crate::transport::programs::Programs;
 
 /// What the tasks share; clones share it, too.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where secrets are found.
     pub secrets: Secrets,
+    /// Programs that may be run.
+    pub programs: Programs,
     /// What time it is.
     pub clock: Clock,
     /// Access tokens of those who log in with OAuth2.

@@ -34,6 +34,7 @@ use crate::run::clock::Clock;
 use crate::run::tokens::{Holder, TokenError, Tokens, Why};
 use crate::secret::Secrets;
 use crate::store::{CommandError, OutboxFilter, Store, StoreError};
+use crate::transport::programs::Programs;
 use crate::transport::{self, Connection};
 use assign::{Assignment, Pair, View, anybody_can_send, assign, pair};
 use lane::Lane;
@@ -71,6 +72,8 @@ pub struct OutboxParts {
     pub running: Arc<dyn Fn() -> (Arc<str>, Arc<Config>) + Send + Sync>,
     /// Where passwords are read.
     pub secrets: Secrets,
+    /// Programs that may be run.
+    pub programs: Programs,
     /// Where access tokens come from.
     pub tokens: Tokens,
     /// Where the condition of each server is shown.
@@ -245,6 +248,7 @@ impl Outbox {
         let opener = Opener {
             config: self.config.clone(),
             secrets: self.parts.secrets.clone(),
+            programs: self.parts.programs.clone(),
             tokens: self.parts.tokens.clone(),
         };
         let stop = self.stop.clone();
@@ -573,22 +577,23 @@ impl Outbox {
 struct Opener {
     config: Arc<Config>,
     secrets: Secrets,
+    programs: Programs,
     tokens: Tokens,
 }
 
 impl Opener {
     /// Opens a connection. A refused access token is replaced once before the refusal counts.
     async fn open(&self, server: &SmtpServer) -> Result<Connection, Attempt> {
-        let Opener { config, secrets, tokens } = self;
+        let Opener { config, secrets, programs, tokens } = self;
         let Some(holder) = Holder::of_server(server) else {
-            return transport::open(server, secrets, None).await;
+            return transport::open(server, secrets, programs, None).await;
         };
         let token = tokens.access(config, &holder).await.map_err(no_token)?;
-        let mut opened = transport::open(server, secrets, Some(&token)).await;
+        let mut opened = transport::open(server, secrets, programs, Some(&token)).await;
         if matches!(opened, Err(Attempt::ServerDown { cause: "auth", .. })) {
             let another = tokens.instead_of(config, &holder, &token).await.map_err(no_token)?;
             if another.expose_secret() != token.expose_secret() {
-                opened = transport::open(server, secrets, Some(&another)).await;
+                opened = transport::open(server, secrets, programs, Some(&another)).await;
             }
         }
         if opened.is_ok() {

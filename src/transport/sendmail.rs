@@ -1,8 +1,8 @@
 //! Hands mails to the local `sendmail` command.
 //!
 //! Architecture invariant: nothing from a mail is taken for an option (`--` stands before the
-//! recipient, and there is no shell), and the command sees none of our environment, where
-//! secrets may be.
+//! recipient, and there is no shell), the command sees none of our environment, where secrets may
+//! be, and only what the operator allows is run.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::programs::{Forbidden, Programs};
 use super::{clean, down};
 use crate::core::outgoing::{Attempt, Outgoing};
 
@@ -23,27 +24,56 @@ const RUN_SECS_MAX: u64 = 120;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The command.
-pub struct Program(PathBuf);
+pub struct Program {
+    /// As it is written in the configuration.
+    command: PathBuf,
+    programs: Programs,
+}
 
 impl Program {
-    /// Nothing is run before the first mail.
-    pub fn new(command: &Path) -> Program {
-        Program(command.to_owned())
+    /// Refuses a program that is not allowed. Nothing is run before the first mail.
+    pub fn open(command: &Path, programs: &Programs) -> Result<Program, Attempt> {
+        let program = Program { command: command.to_owned(), programs: programs.clone() };
+        match program.permitted() {
+            Err(forbidden @ Attempt::ServerDown { cause: "forbidden", .. }) => Err(forbidden),
+            // A program that is not there is told when a mail is at hand.
+            Ok(_) | Err(_) => Ok(program),
+        }
+    }
+
+    /// The path to run. Asked for each mail: a link may have been replaced.
+    fn permitted(&self) -> Result<PathBuf, Attempt> {
+        self.programs.permitted(&self.command).map_err(|error| match error {
+            Forbidden::Io(error) => {
+                down("connect", format!("could not run {}: {error}", self.command.display()))
+            }
+            Forbidden::NotAllowed(_) | Forbidden::Replaced(_) => {
+                down("forbidden", format!("{} {error}", self.command.display()))
+            }
+        })
     }
 
     /// Runs the command for one mail.
     pub async fn run(&self, mail: &Outgoing) -> Attempt {
-        match timeout(Duration::from_secs(RUN_SECS_MAX), self.hand_over(mail)).await {
+        let permitted = match self.permitted() {
+            Ok(permitted) => permitted,
+            Err(refused) => return refused,
+        };
+        match timeout(Duration::from_secs(RUN_SECS_MAX), self.hand_over(&permitted, mail)).await {
             Ok(Ok(output)) => judge(output.status.code(), &output.stderr),
             Ok(Err(error)) => {
-                down("connect", format!("could not run {}: {error}", self.0.display()))
+                down("connect", format!("could not run {}: {error}", self.command.display()))
             }
-            Err(_) => down("timeout", format!("{} took over {RUN_SECS_MAX} s", self.0.display())),
+            Err(_) => {
+                down("timeout", format!("{} took over {RUN_SECS_MAX} s", self.command.display()))
+            }
         }
     }
 
-    async fn hand_over(&self, mail: &Outgoing) -> io::Result<Output> {
-        let mut child = Command::new(&self.0)
+    async fn hand_over(&self, permitted: &Path, mail: &Outgoing) -> io::Result<Output> {
+        let mut child = Command::new(permitted)
+            // Programs that stand in for several look at the name by which they are called.
+            .arg0(&self.command)
             .arg("-i") // A line with a single dot does not end the mail.
             .arg("-f")
             .arg(mail.envelope_from.as_ref().map_or("<>", |address| address.as_str()))

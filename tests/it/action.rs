@@ -56,8 +56,7 @@ fn review(folder: &Path) -> (i32, String, String) {
 
 /// The same, with more of its environment.
 fn review_with(folder: &Path, more: &[(&str, &str)]) -> (i32, String, String) {
-    let known =
-        ["POSTROOM", "CONFIG", "AGAINST", "STRICT", "DAEMON", "POSTROOM_TOKEN", "LAST", "REPORTS"];
+    let known = ["POSTROOM", "CONFIG", "AGAINST", "STRICT", "REPORTS"];
     let mut command = bash(&step(0, &known), folder);
     command
         .env("GITHUB_OUTPUT", folder.join("output"))
@@ -70,6 +69,72 @@ fn review_with(folder: &Path, more: &[(&str, &str)]) -> (i32, String, String) {
         .envs(more.iter().copied());
     let (exit, said) = ended(command);
     (exit, said, std::fs::read_to_string(folder.join("reports/report.md")).unwrap())
+}
+
+/// The second step, with what the action gives it.
+fn replay(folder: &Path, token: &str, url: &str) -> (i32, String, String) {
+    let known = ["POSTROOM", "CONFIG", "AGAINST", "DAEMON", "POSTROOM_TOKEN", "LAST", "REPORT"];
+    let report = folder.join("reports/report.md");
+    let mut command = bash(&step(1, &known), folder);
+    command
+        .env("GITHUB_STEP_SUMMARY", folder.join("summary"))
+        .env("POSTROOM", env!("CARGO_BIN_EXE_postroom"))
+        .env("CONFIG", "config\n")
+        .env("AGAINST", "before")
+        .env("DAEMON", url)
+        .env("POSTROOM_TOKEN", token)
+        .env("LAST", "10")
+        .env("REPORT", &report);
+    let (exit, said) = ended(command);
+    (exit, said, std::fs::read_to_string(report).unwrap())
+}
+
+/// A program that notes the environment it is run with, and that of the process that ran it.
+const SPY: &str = "#!/usr/bin/env bash\n\
+    tr '\\0' '\\n' </proc/self/environ >>\"${0%/*}/own-$1\"\n\
+    tr '\\0' '\\n' <\"/proc/$PPID/environ\" >>\"${0%/*}/parent-$1\"\n";
+
+#[test]
+fn token_is_seen_by_replay_alone() {
+    let folder = desk();
+    write(folder.path(), "spy", SPY);
+    let runs = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path().join("spy"), runs).unwrap();
+    let spy = folder.path().join("spy");
+    let mut first =
+        bash(&step(0, &["POSTROOM", "CONFIG", "AGAINST", "STRICT", "REPORTS"]), folder.path());
+    first.env("POSTROOM", &spy).env("REPORTS", folder.path().join("reports"));
+    // What a workflow may have in its own environment.
+    first.env("DEPLOY_KEY", "canary");
+    assert_eq!(ended(first).0, 0);
+    let seen = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    for command in ["check", "test", "plan"] {
+        let (own, parent) = (seen(&format!("own-{command}")), seen(&format!("parent-{command}")));
+        assert!(own.contains("PATH=") && !own.contains("canary"), "{own}");
+        assert!(parent.contains("canary") && !parent.contains("TOKEN"), "{parent}");
+    }
+    let mut second = bash(
+        &step(1, &["POSTROOM", "CONFIG", "AGAINST", "DAEMON", "POSTROOM_TOKEN", "LAST", "REPORT"]),
+        folder.path(),
+    );
+    second.env("POSTROOM", &spy).env("DAEMON", "http://127.0.0.1:9").env("POSTROOM_TOKEN", "t0ken");
+    second.env("REPORT", folder.path().join("reports/report.md"));
+    assert_eq!(ended(second).0, 0);
+    assert!(seen("own-replay").contains("POSTROOM_TOKEN=t0ken"));
+}
+
+/// What a stranger proposes: the directory itself is a link to somewhere else.
+#[test]
+fn config_that_leads_out_of_the_checkout_is_refused() {
+    let folder = desk();
+    let outside = desk();
+    for (link, target) in [("up", ".."), ("root", "/"), ("other", outside.path().to_str().unwrap())]
+    {
+        std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+        let (exit, said, report) = review_with(folder.path(), &[("CONFIG", link)]);
+        assert_eq!((exit, report.as_str()), (1, ""), "{said}");
+        assert!(said.contains("leads out of the checkout"), "{said}");
+    }
 }
 
 #[test]
@@ -109,7 +174,7 @@ fn the_first_step_reviews() {
 
 /// With a daemon the report names the stored mail that would go elsewhere.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_step_replays_what_a_daemon_has() {
+async fn the_second_step_replays_what_a_daemon_has() {
     let repository = Repository::new();
     mail(&repository, "one", "Eve <eve@cust.example>", "Printer is broken");
     mail(&repository, "two", "Mia <mia@cust.example>", "Offer: ten printers");
@@ -120,9 +185,11 @@ async fn the_first_step_replays_what_a_daemon_has() {
     repository.write("config/rules/offers.yaml", offers);
     let url = format!("http://{}", app.addr());
     let step = |token: &str, url: &str| {
-        let more =
-            [("DAEMON", url), ("POSTROOM_TOKEN", token), ("LAST", "10"), ("STRICT", "false")];
-        tokio::task::block_in_place(|| review_with(repository.path(), &more))
+        tokio::task::block_in_place(|| {
+            let (exit, said, _) = review_with(repository.path(), &[("STRICT", "false")]);
+            assert_eq!(exit, 0, "{said}");
+            replay(repository.path(), token, url)
+        })
     };
     let (exit, said, report) = step(token.trim(), &url);
     assert_eq!(exit, 0, "{said}\n{report}");
@@ -130,11 +197,12 @@ async fn the_first_step_replays_what_a_daemon_has() {
         "### Postroom: 1 change\n",
         "`filters.offers`",
         "### Postroom: 1 stored mail would fare differently\n",
-        "Offer: ten printers",
+        "| (from the mail) | `inbox` |",
         "queue: support -&gt; vip",
     ] {
         assert!(report.contains(words), "{words:?} in {report}");
     }
+    assert!(!report.contains("printers") && !report.contains("mia"), "{report}");
     assert!(!report.contains("Printer is broken") && !said.contains(token.trim()), "{report}");
     // A token that is none, and a daemon that is none, fail the review and say so.
     let (exit, said, _) = step("nonsense", &url);
@@ -167,11 +235,11 @@ impl Request {
         Some(Request { folder })
     }
 
-    /// The second step; what it asked, what it wrote, and what it said.
+    /// The third step; what it asked, what it wrote, and what it said.
     #[track_caller]
     fn comment(&self, token: &str) -> (Vec<String>, String, String) {
         let folder = self.folder.path();
-        let script = step(1, &["GH_TOKEN", "NUMBER", "REPORT", "CONFIG"]);
+        let script = step(2, &["GH_TOKEN", "NUMBER", "REPORT", "CONFIG"]);
         let mut command = bash(&script, folder);
         let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
         command
@@ -197,7 +265,7 @@ impl Request {
 const CREATE: &str = "api --method POST repos/acme/desk/issues/7/comments";
 
 #[test]
-fn the_second_step_keeps_one_comment() {
+fn the_third_step_keeps_one_comment() {
     let Some(request) = Request::new("### Report of 日本\n", &json!([])) else { return };
     let (asked, written, said) = request.comment("t0ken");
     assert_eq!(asked, [CREATE], "{said}");

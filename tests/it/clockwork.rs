@@ -64,6 +64,7 @@ impl Desk {
             board: Default::default(),
             metrics: Metrics::default(),
             secrets: Secrets::default(),
+            programs: Default::default(),
             clock: self.clock.clone(),
             tokens: Default::default(),
         }));

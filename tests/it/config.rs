@@ -104,9 +104,9 @@ fn example_is_valid() {
     let config = loaded.config.unwrap();
     assert!(config.accounts.len() >= 10 && config.smtp.len() >= 5 && !loaded.tests.is_empty());
     for test in &loaded.tests {
-        for mail in test.mails() {
-            let config::MailSource::File(path) = mail else { continue };
-            assert!(path.is_file(), "{}", path.display());
+        let steps = test.test.steps.iter().filter_map(|step| step.mail.as_ref());
+        for mail in test.test.mail.iter().chain(steps) {
+            assert_eq!(test.mail(mail).err(), None);
         }
     }
     let again = config::load_saved(&loaded.files);
@@ -278,6 +278,34 @@ fn a_named_pipe_keeps_nobody_waiting() {
     pipe("t.txt");
     let loaded = config::load(&[file]);
     assert!(loaded.problems[0].message.contains("is a named pipe"), "{}", loaded.problems[0]);
+}
+
+#[test]
+fn no_link_leads_out_of_the_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("conf");
+    write(&directory, "a.yaml", "version: 1\n");
+    write(&folder.path().join("other"), "b.yaml", "version: 1\nx: canary\n");
+    let link = |target: &str| {
+        let _ = fs::remove_file(directory.join("link.yaml"));
+        std::os::unix::fs::symlink(target, directory.join("link.yaml")).unwrap();
+        config::load(std::slice::from_ref(&directory)).problems
+    };
+    for target in ["../other/b.yaml", "/proc/self/environ", "../other", "/dev/zero", "/"] {
+        let problems = link(target);
+        let [problem] = &problems[..] else { panic!("{target}: {problems:?}") };
+        let words = "lies outside the configuration directory";
+        assert!(problem.message.contains(words) && problem.hint.contains("-c"), "{problem}");
+        assert!(problem.file.ends_with("link.yaml"), "{problem}");
+    }
+    assert_eq!(link("a.yaml"), []);
+    // Each file is bounded by the root that it came from, whatever else is given.
+    let _ = link("../other/b.yaml");
+    let both = config::load(&[directory.clone(), folder.path().join("other")]);
+    assert!(both.problems.iter().any(|it| it.message.contains("lies outside")));
+    // Of a file it is the directory.
+    let alone = config::load(&[directory.join("link.yaml")]);
+    assert!(alone.problems[0].message.contains("lies outside"), "{}", alone.problems[0]);
 }
 
 #[test]

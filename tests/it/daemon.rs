@@ -112,6 +112,7 @@ impl Daemon {
             listen: ([127, 0, 0, 1], 0).into(),
             secrets_dir: Some(self.path("secrets")),
             external_url: None,
+            allow_sendmail: Vec::new(),
             trusted_proxies: Vec::new(),
             clock: self.clock.clone(),
             on_invalid: OnInvalid::LastGood,

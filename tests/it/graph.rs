@@ -11,6 +11,7 @@ use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, Outgoing
 use postroom::mailbox::{self, Fetched, Mailbox, MailboxError};
 use postroom::secret::Secrets;
 use postroom::transport;
+use postroom::transport::programs::Programs;
 use secrecy::SecretString;
 
 use crate::daemon::{Daemon, until};
@@ -79,7 +80,13 @@ impl World {
 
     async fn send(&self, mail: &Outgoing) -> Attempt {
         let token = SecretString::from(TOKEN.to_owned());
-        let opened = transport::open(&self.server(), &Secrets::default(), Some(&token)).await;
+        let opened = transport::open(
+            &self.server(),
+            &Secrets::default(),
+            &Programs::default(),
+            Some(&token),
+        )
+        .await;
         let mut connection = opened.unwrap_or_else(|attempt| panic!("{attempt:?}"));
         let attempt = connection.send(mail).await;
         let down = matches!(attempt, Attempt::ServerDown { .. });

@@ -128,6 +128,7 @@ impl Desk {
             board: Default::default(),
             metrics: Metrics::default(),
             secrets: Secrets::default(),
+            programs: Default::default(),
             clock,
             tokens: Default::default(),
         });

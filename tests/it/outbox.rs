@@ -76,6 +76,7 @@ impl Desk {
             store: self.store.clone(),
             running: Arc::new(move || ("r1".into(), config.lock().unwrap().clone())),
             secrets: self.secrets.clone(),
+            programs: Default::default(),
             tokens: self.tokens.clone(),
             board: self.board.clone(),
             metrics: self.metrics.clone(),

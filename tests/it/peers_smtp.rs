@@ -8,6 +8,7 @@ use postroom::core::config::{Login, Security, SmtpRoute, SmtpServer, Switch, Tex
 use postroom::core::outgoing::{Attempt, Outgoing};
 use postroom::secret::Secrets;
 use postroom::transport;
+use postroom::transport::programs::Programs;
 use tokio::process::{Child, Command};
 
 use crate::needed;
@@ -88,7 +89,10 @@ fn smtp_server_with_login_and_tls() {
         run(async move {
             let Some(peer) = peer(name, &[]) else { return };
             let server = peer.server(security, "right");
-            let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
+            let mut connection =
+                transport::open(&server, &Secrets::default(), &Programs::default(), None)
+                    .await
+                    .unwrap();
             let unknown = connection.send(&mail_to("unknown@customer.test")).await;
             assert_eq!(shown(&unknown), "permanent: 550 no such user");
             let dots = Outgoing {
@@ -105,7 +109,10 @@ fn smtp_server_with_login_and_tls() {
             assert_eq!(peer.node.until_said(1).await, [expected]);
 
             let wrong = peer.server(security, "wrong");
-            let refused = transport::open(&wrong, &Secrets::default(), None).await.err().unwrap();
+            let refused = transport::open(&wrong, &Secrets::default(), &Programs::default(), None)
+                .await
+                .err()
+                .unwrap();
             assert!(shown(&refused).starts_with("auth: "), "{refused:?}");
         });
     }
@@ -120,7 +127,10 @@ fn smtp_sink() {
     run(async {
         let (port, mut sink) = start_sink().await;
         let server = local(port, Security::Plain, TlsOptions::default(), Login::None);
-        let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
+        let mut connection =
+            transport::open(&server, &Secrets::default(), &Programs::default(), None)
+                .await
+                .unwrap();
         for _ in 0..100 {
             assert_eq!(connection.send(&mail_to("eve@customer.test")).await, Attempt::Sent);
         }

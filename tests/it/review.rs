@@ -186,6 +186,7 @@ async fn run_desk(repository: &Repository, desk: &str, mails: usize) -> App {
         listen: "127.0.0.1:0".parse().unwrap(),
         secrets_dir: None,
         external_url: None,
+        allow_sendmail: Vec::new(),
         trusted_proxies: Vec::new(),
         clock: Clock::real(),
         on_invalid: OnInvalid::Exit,
@@ -225,8 +226,9 @@ async fn the_comment_names_the_mail_that_would_go_elsewhere() {
     repository.write("config/rules/filters.yaml", &format!("{FILTERS}{offers}"));
     repository.commit();
     let markdown = [&asked[..], &["--format", "markdown"]].concat();
+    let with_mails = [&markdown[..], &["--show-mails"]].concat();
     let said = replay(
-        &markdown,
+        &with_mails,
         2,
         &[
             "### Postroom: 1 stored mail would fare differently\n",
@@ -234,6 +236,11 @@ async fn the_comment_names_the_mail_that_would_go_elsewhere() {
         ],
     );
     assert!(!said.contains("Printer") && !said.contains("Call me"), "{said}");
+    // Strangers read the comment: what it says of the mail is its number.
+    for form in ["human", "json", "markdown"] {
+        let said = replay(&[&asked[..], &["--format", form]].concat(), 2, &["(from the mail)"]);
+        assert!(!said.contains("Offer") && !said.contains("cust.example"), "{said}");
+    }
     // Compared with what runs it is the same; nothing was recorded by any of it.
     let store = app.handle().store.clone();
     let running = ["replay", "-c", "config", "--data", "data", "--url", &url];
@@ -406,7 +413,18 @@ async fn every_mail_is_judged_once() {
     let app = take_in(&repository, 45).await;
     let url = format!("http://{}", app.addr());
     repository.write("config/rules/filters.yaml", "version: 1\n");
-    let command = ["replay", "-c", "config", "--data", "data", "--url", &url, "--format", "json"];
+    let command = [
+        "replay",
+        "-c",
+        "config",
+        "--data",
+        "data",
+        "--url",
+        &url,
+        "--format",
+        "json",
+        "--show-mails",
+    ];
     let replay = |last: &str| -> Value {
         let command = [&command[..], &["--last", last]].concat();
         let said = tokio::task::block_in_place(|| repository.check(&command, 2, &[]));

@@ -44,7 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jsonschema::", &["config"]),
     ("notify::", &["config/watch"]),
     ("redb::", &["store"]),
-    ("rustix::", &["http/progress", "regular", "run/intake/suspect/limits", "store/file"]),
+    ("rustix::", &["config/root", "http/progress", "regular", "run/intake/suspect/limits", "store/file"]),
     ("sd_notify::", &["app/manager"]),
     ("async_imap::", &["mailbox/imap"]),
     ("imap_proto::", &["mailbox/imap"]),
@@ -119,6 +119,22 @@ fn neighbours_do_not_know_each_other() {
     }
 }
 
+/// Files that belong to the configuration are opened in one place, which bounds them.
+#[test]
+fn files_of_the_configuration_have_one_door() {
+    let words = ["fs::read(", "fs::read_to_string(", "File::open(", "regular::read(", "openat("];
+    for file in sources() {
+        let reads_it = file.is_in("config") || file.is_in("cli/test") || file.is_in("cli/check");
+        for word in words {
+            assert!(
+                !reads_it || file.place == "config/root" || !file.text_uses(word),
+                "src/{} names {word}: files of the configuration are opened by config/root",
+                file.place
+            );
+        }
+    }
+}
+
 #[test]
 fn only_run_and_app_start_tasks() {
     for file in sources() {
@@ -164,6 +180,11 @@ impl Source {
                 !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
             })
         })
+    }
+
+    /// Whether the code contains these characters anywhere, also behind a path.
+    fn text_uses(&self, word: &str) -> bool {
+        self.text.split("#[cfg(test)]").next().unwrap_or_default().contains(word)
     }
 
     fn is_in(&self, module: &str) -> bool {

@@ -10,6 +10,7 @@ use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, Outgoing
 use postroom::core::ticket::TicketId;
 use postroom::secret::Secrets;
 use postroom::transport;
+use postroom::transport::programs::Programs;
 
 use crate::sink::{Do, Script, Sink, password_from};
 
@@ -52,7 +53,14 @@ pub fn shown(attempt: &Attempt) -> String {
 }
 
 async fn send(server: &SmtpServer, mail: &Outgoing) -> Attempt {
-    match transport::open(server, &Secrets::default(), None).await {
+    // All of them are programs of the tests' own.
+    let programs = match &server.route {
+        SmtpRoute::Sendmail { command } => Programs::allow(std::slice::from_ref(command)),
+        SmtpRoute::Smtp { .. } | SmtpRoute::Graph { .. } | SmtpRoute::File { .. } => {
+            Programs::default()
+        }
+    };
+    match transport::open(server, &Secrets::default(), &programs, None).await {
         Ok(mut connection) => {
             let attempt = connection.send(mail).await;
             connection.close().await;
@@ -218,7 +226,10 @@ fn a_refusal_does_not_spoil_the_connection() {
             let script = Script { offers, rules: vec![refuse], ..Script::default() };
             let sink = Sink::start(script).await;
             let server = sink.server("relay");
-            let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
+            let mut connection =
+                transport::open(&server, &Secrets::default(), &Programs::default(), None)
+                    .await
+                    .unwrap();
             for _ in 0..3 {
                 let bad = connection.send(&mail_to("bad@customer.test")).await;
                 assert_eq!(shown(&bad), "permanent: 550 5.1.1 no such user");
@@ -239,7 +250,10 @@ fn nobodys_mail_is_not_begun() {
         let script = rules(&[("RCPT", Do::Say("550 no")), ("DATA", Do::Say("354 go on"))]);
         let sink = Sink::start(script).await;
         let server = sink.server("relay");
-        let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
+        let mut connection =
+            transport::open(&server, &Secrets::default(), &Programs::default(), None)
+                .await
+                .unwrap();
         let attempt = connection.send(&mail_to("eve@customer.test")).await;
         assert_eq!(shown(&attempt), "permanent: 550 no");
         assert!(!connection.usable());
@@ -266,7 +280,10 @@ fn no_line_of_a_mail_can_end_it() {
     run(async move {
         let sink = Sink::start(Script::default()).await;
         let server = sink.server("relay");
-        let mut connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
+        let mut connection =
+            transport::open(&server, &Secrets::default(), &Programs::default(), None)
+                .await
+                .unwrap();
         for (count, body) in bodies.iter().enumerate() {
             let mail = Outgoing { raw: body.clone(), ..mail_to("eve@customer.test") };
             assert_eq!(connection.send(&mail).await, Attempt::Sent);
@@ -482,7 +499,9 @@ fn the_certificate_can_be_looked_at() {
     run(async {
         let sink = Sink::start(Script { security: Security::Tls, ..Script::default() }).await;
         let server = sink.server("relay");
-        let connection = transport::open(&server, &Secrets::default(), None).await.unwrap();
+        let connection = transport::open(&server, &Secrets::default(), &Programs::default(), None)
+            .await
+            .unwrap();
         assert!(connection.peer_certificate().is_some());
     });
 }
@@ -557,6 +576,43 @@ fn a_mail_through_sendmail() {
         let expected = format!("{MAIL}.\r\nafter the dot\r\n").replace("\r\n", "\n");
         assert_eq!(noted("input"), expected);
         assert!(!noted("environment").contains("CARGO"), "{}", noted("environment"));
+    });
+}
+
+#[test]
+fn sendmail_that_is_not_allowed_does_not_run() {
+    run(async {
+        let scratch = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let server = sendmail(scratch.path(), 0);
+        let command = scratch.path().join("sendmail");
+        let ran = || scratch.path().join("input").exists() || other.path().join("input").exists();
+        let open = |programs: Programs| {
+            let server = server.clone();
+            async move { transport::open(&server, &Secrets::default(), &programs, None).await }
+        };
+        let elsewhere = sendmail(other.path(), 0);
+        let SmtpRoute::Sendmail { command: allowed } = &elsewhere.route else { panic!("sendmail") };
+        for programs in [Programs::default(), Programs::allow(std::slice::from_ref(allowed))] {
+            let refused = open(programs).await.err().expect("it is refused");
+            let words = format!("--allow-sendmail {}", command.display());
+            assert!(shown(&refused).starts_with("forbidden: "), "{refused:?}");
+            assert!(shown(&refused).contains(&words), "{refused:?}");
+        }
+        assert!(!ran());
+        // What was allowed was a link, which leads to another program by the next mail.
+        let real = scratch.path().join("real");
+        std::fs::rename(&command, &real).unwrap();
+        std::os::unix::fs::symlink(&real, &command).unwrap();
+        let mut connection = open(Programs::allow(std::slice::from_ref(&command))).await.unwrap();
+        assert_eq!(connection.send(&mail_to("eve@customer.test")).await, Attempt::Sent);
+        std::fs::remove_file(scratch.path().join("input")).unwrap();
+        std::fs::remove_file(&command).unwrap();
+        std::os::unix::fs::symlink(other.path().join("sendmail"), &command).unwrap();
+        let refused = connection.send(&mail_to("eve@customer.test")).await;
+        assert!(shown(&refused).starts_with("forbidden: "), "{refused:?}");
+        assert!(shown(&refused).contains("leads to"), "{refused:?}");
+        assert!(!ran());
     });
 }
 

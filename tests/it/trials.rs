@@ -249,6 +249,105 @@ fn what_fails_is_told_with_its_step() {
     check(folder.path(), &["--format", "json"], 4, &["\"line\": 4"]);
 }
 
+/// Formats of the results; all of them end up where strangers read them.
+const FORMATS: [&str; 5] = ["human", "json", "junit", "github", "markdown"];
+
+/// Proposes a test whose mail is a file, with an expectation that fails for any mail.
+fn propose(folder: &Path, file: &str) {
+    let test = format!(
+        "version: 1\ntests:\n- name: proposed\n  mail: {{account: inbox, file: {file}}}\n\
+         \x20 expect: {{queue: Raw, owed: [], notified: [], due: [], suppressed: x, outcome: ignored}}\n"
+    );
+    write(folder, "config/desk_test.yaml", &test);
+}
+
+#[test]
+fn mail_of_a_test_stays_beneath_the_configuration() {
+    let folder = desk();
+    let path = folder.path();
+    write(path, "secret", "From: canary <canary@secret.example>\nSubject: canary\n\ncanary\n");
+    write(path, "config/.git/config", "From: canary <canary@secret.example>\n\ncanary\n");
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, path.join("config").join(name)).unwrap();
+    };
+    link("/proc/self/environ", "environ.eml");
+    link("../secret", "relative.eml");
+    link("environ.eml", "twice.eml");
+    link("..", "up");
+    let absolute = path.join("secret").display().to_string();
+    let outside = "lies outside the configuration directory";
+    for (file, words) in [
+        ("../secret", outside),
+        ("environ.eml", outside),
+        ("relative.eml", outside),
+        ("twice.eml", outside),
+        ("/proc/self/environ", "must be a path relative to this file"),
+        (&absolute, "must be a path relative to this file"),
+        (".git/config", "lies in a directory .git"),
+        ("up/secret", outside),
+    ] {
+        propose(path, file);
+        // A link to a folder outside is told by all commands, wherever it is used.
+        if file == "up/secret" {
+            let said = check(path, &[], 3, &["up", outside]);
+            assert!(!said.contains("canary"), "{said}");
+            continue;
+        }
+        let _ = std::fs::remove_file(path.join("config/up"));
+        for format in FORMATS {
+            let said = check(path, &["--format", format], 4, &[words]);
+            assert!(!said.contains("canary") && !said.contains("PATH="), "{said}");
+        }
+        link("..", "up");
+    }
+}
+
+#[test]
+fn results_show_nothing_of_a_mail_unless_asked() {
+    let folder = desk();
+    let path = folder.path();
+    let boss = "From: Canary <canary@cust.example>\nTo: support@desk.example\n\
+        Cc: canary2@cust.example\nSubject: canary\nMessage-ID: <canary@cust.example>\n\ncanary\n";
+    write(path, "config/boss.eml", boss);
+    propose(path, "boss.eml");
+    for format in FORMATS {
+        let said = check(path, &["--format", format], 4, &["(from the mail)", "queue is support"]);
+        assert!(!said.to_lowercase().contains("canary"), "{said}");
+        // An address of the configuration stays.
+        assert!(
+            said.contains("alice@agents.example") || said.contains("alice&#64;agents"),
+            "{said}"
+        );
+        let said = check(path, &["--format", format, "--show-mails"], 4, &["canary"]);
+        assert!(!said.contains("(from the mail)"), "{said}");
+    }
+    // What is expected is written in the files anyway.
+    edit(path, "config/desk_test.yaml", "owed: []", "owed: [autoReply to canary@cust.example]");
+    check(path, &[], 4, &["owed is [autoReply to canary@cust.example, notification to alice"]);
+    // What is written back is as it was observed.
+    check(path, &["--update"], 0, &[]);
+    let written = std::fs::read_to_string(path.join("config/desk_test.yaml")).unwrap();
+    assert!(written.contains("due: [autoReply to canary@cust.example"), "{written}");
+}
+
+#[test]
+fn update_writes_through_no_link() {
+    let folder = desk();
+    let path = folder.path();
+    write(path, "victim", "untouched");
+    write(path, "config/shared/a_test.yaml", STEPS);
+    std::fs::remove_file(path.join("config/desk_test.yaml")).unwrap();
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, path.join(name)).unwrap();
+    };
+    link("shared/a_test.yaml", "config/desk_test.yaml");
+    link("../../victim", "config/shared/a_test.yaml.postroom-new");
+    edit(path, "config/desk.yaml", "closed: reopen", "closed: newTicket");
+    check(path, &["--update"], 0, &["wrote"]);
+    assert_eq!(std::fs::read_to_string(path.join("victim")).unwrap(), "untouched");
+    check(path, &[], 0, &[]);
+}
+
 #[test]
 fn observed_is_written_in_the_place_of_expected() {
     let folder = desk();
@@ -272,7 +371,7 @@ fn steps_that_cannot_be_carried_out() {
     edit(folder.path(), "config/desk_test.yaml", "agent: alice,", "agent: alice, ticket: 7,");
     check(folder.path(), &[], 4, &["step 2: there is no ticket 7 yet"]);
     edit(folder.path(), "config/desk_test.yaml", "boss.eml", "nowhere.eml");
-    check(folder.path(), &[], 4, &["could not read mail config/nowhere.eml"]);
+    check(folder.path(), &[], 4, &["mail config/nowhere.eml could not be read"]);
 }
 
 /// The hooks of pre-commit, run as it would run them.

@@ -76,6 +76,7 @@ pub(super) fn of_server(cause: &str, message: &str, token: bool) -> (&'static st
         "auth" if token => ("login", "may this token send? Compare `auth.username` and the scopes"),
         "auth" => ("login", "are `auth.username` and the secret behind `auth.password` right?"),
         "disk" => ("folder", "may we write there?"),
+        "forbidden" => ("program", "the operator allows a program with --allow-sendmail PATH"),
         "timeout" | "protocol" => ("protocol", TYPE),
         "unavailable" | "throttled" => ("protocol", "it is tried again by itself"),
         _ => ("protocol", ""),

@@ -1,5 +1,6 @@
 //! What is expected beside what was observed.
 
+use super::super::redact::Redaction;
 use super::trial::{Checked, Observed};
 use crate::config::spec::test::{Expectation, Outcome};
 use crate::http::explain::OwedMail;
@@ -71,8 +72,8 @@ pub fn differences(expected: &Expectation, observed: &Observed) -> Vec<Differenc
     all.into_iter().filter_map(differs).collect()
 }
 
-/// Sentences about one step.
-pub fn sentences(checked: &Checked, several: bool) -> Vec<String> {
+/// Sentences about one step, without what comes from mails.
+pub fn sentences(checked: &Checked, redaction: &Redaction, several: bool) -> Vec<String> {
     let step = match checked.path.get(1).and_then(|index| index.parse::<usize>().ok()) {
         Some(index) if several => format!("step {}: ", index + 1),
         Some(_) | None => String::new(),
@@ -85,7 +86,8 @@ pub fn sentences(checked: &Checked, several: bool) -> Vec<String> {
     let mut told: Vec<String> = differences
         .iter()
         .map(|it| {
-            format!("{step}{} is {}, not {}", it.key, it.observed.shown(), it.expected.shown())
+            let observed = it.observed.redacted(redaction, &it.expected);
+            format!("{step}{} is {observed}, not {}", it.key, it.expected.shown())
         })
         .collect();
     let held_back = observed.said.as_ref().and_then(|said| said.suppressed.as_ref());
@@ -96,6 +98,26 @@ pub fn sentences(checked: &Checked, several: bool) -> Vec<String> {
 }
 
 impl Value {
+    /// What was observed as it may be shown beside what was expected, which is written in a file.
+    fn redacted(&self, redaction: &Redaction, expected: &Value) -> String {
+        let known = match expected {
+            Value::Word(word) => std::slice::from_ref(word),
+            Value::List(words) => words,
+            Value::Truth(_) => &[],
+        };
+        let hide = |word: &String| match word.split_once(" to ") {
+            _ if known.contains(word) => word.clone(),
+            Some((kind, to)) => format!("{kind} to {}", redaction.name(to)),
+            None => redaction.name(word),
+        };
+        match self {
+            Value::Word(word) => Value::Word(hide(word)),
+            Value::List(words) => Value::List(words.iter().map(hide).collect()),
+            Value::Truth(truth) => Value::Truth(*truth),
+        }
+        .shown()
+    }
+
     fn shown(&self) -> String {
         match self {
             Value::Word(word) => word.clone(),

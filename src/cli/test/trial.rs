@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::DeclaredTest;
 use crate::config::compile::filter::read_pending_time;
 use crate::config::compile::value::read_duration;
 use crate::config::spec::test::{Expectation, TestAction, TestMail, TestStep};
-use crate::config::{DeclaredTest, MailSource};
 use crate::core::config::{Config, When};
 use crate::core::intake;
 use crate::core::mail::{self, Digest, Location};
@@ -167,7 +167,7 @@ impl Trial {
         let name = &mail.account;
         let account = self.config.accounts.get(name);
         let account = account.ok_or_else(|| format!("there is no mail account {name:?}"))?.clone();
-        let raw = self.filled(bytes(mail, declared)?)?;
+        let raw = self.filled(declared.mail(mail)?)?;
         mail::scan(&raw).map_err(|refusal| format!("the mail is refused: {refusal}"))?;
         let parsed = mail::parse(&raw);
         let judgement = intake::judge(&self.config, &account, &parsed);
@@ -310,17 +310,6 @@ impl Trial {
         }
         self.tickets.push(number);
         self.tickets.len()
-    }
-}
-
-fn bytes(mail: &TestMail, declared: &DeclaredTest) -> Result<Vec<u8>, String> {
-    match declared.source(mail) {
-        // RFC 5322 section 2.3: lines end with CR and LF.
-        MailSource::Text(text) => Ok(text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes()),
-        MailSource::File(path) => {
-            let failed = |error| format!("could not read mail {}: {error}", path.display());
-            std::fs::read(&path).map_err(failed)
-        }
     }
 }
 

@@ -30,10 +30,10 @@ pub fn read(united: &United<'_>, homes: &[Home], files: &mut Files, findings: &F
                 Ok(text) => {
                     texts.insert((document, file.file.clone()), text);
                 }
-                Err(message) => {
+                Err(unread) => {
                     let (section, name) = (top.at(section), name);
                     let (object, language) = (section.at(name), label(*language));
-                    object.at(key).at(language).at("file").error(message, "");
+                    object.at(key).at(language).at("file").error(unread.message, unread.hint);
                 }
             }
         }

@@ -42,6 +42,7 @@ fn means(web: &Web) -> Means {
     Means {
         config: web.handle.running.load().config.clone(),
         secrets: web.handle.secrets.clone(),
+        programs: web.handle.programs.clone(),
         tokens: web.handle.tokens.clone(),
     }
 }

@@ -263,9 +263,21 @@ fn server_begins(both: Both<'_>, server: &SmtpServer, start: Start) -> String {
             format!("takes mail of sender{} {}", plural(some.len()), names(some.iter().copied()))
         }
     };
+    let takes = match &server.route {
+        SmtpRoute::Sendmail { command } => format!("{takes}; {}", runs(command)),
+        SmtpRoute::Smtp { .. } | SmtpRoute::Graph { .. } | SmtpRoute::File { .. } => takes,
+    };
     let person = needs_person(both.new, server_login(server), "smtp", &server.name);
     let person = person.filter(|_| start == Start::New);
     person.map_or(takes.clone(), |words| format!("{takes}; {words}"))
+}
+
+/// What somebody must know who reviews the change, and do who operates the daemon.
+fn runs(command: &std::path::Path) -> String {
+    let command = command.display();
+    format!(
+        "RUNS {command} as the user of the daemon, which must be allowed with --allow-sendmail {command}"
+    )
 }
 
 /// Where the mail of its senders goes instead.
@@ -336,6 +348,9 @@ fn server(both: Both<'_>, old: &SmtpServer, new: &SmtpServer) -> Told {
             "{change}: owed mail goes by new connections; what is being sent ends on the old one"
         )
     });
+    if let SmtpRoute::Sendmail { command } = &new.route {
+        told.when(old.route != new.route, || runs(command));
+    }
     told.sentences.extend(exposed(server_endpoint(old), server_endpoint(new)));
     let (before, after) = (server_login(old), server_login(new));
     told.sentences.extend(wants_sign_in(both, before, after, "smtp", &new.name));
