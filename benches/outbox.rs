@@ -62,6 +62,7 @@ async fn drain(port: u16, connections: usize) -> f64 {
         store: store.clone(),
         running: Arc::new(move || ("r1".into(), config.clone())),
         secrets: Secrets::default(),
+        programs: Default::default(),
         tokens: Default::default(),
         board: Arc::default(),
         metrics: Metrics::default(),

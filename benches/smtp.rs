@@ -17,6 +17,7 @@ use postroom::core::config::{
 use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind};
 use postroom::secret::Secrets;
 use postroom::transport;
+use postroom::transport::programs::Programs;
 use support::Bound;
 use support::smtp_sink::Peer;
 
@@ -58,7 +59,10 @@ async fn measure(port: u16, connections: usize) -> f64 {
 async fn send_until(port: u16, until: Instant) -> u64 {
     let server = server(port);
     let mail = mail();
-    let mut connection = transport::open(&server, &Secrets::default(), None).await.ok().unwrap();
+    let mut connection = transport::open(&server, &Secrets::default(), &Programs::default(), None)
+        .await
+        .ok()
+        .unwrap();
     let mut sent = 0;
     while Instant::now() < until {
         assert_eq!(connection.send(&mail).await, Attempt::Sent);
