@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::intake::{Answered, DeskKey, Duplicate, Facts, Heading, NextIds, Referenced};
 use crate::core::notify::hours::{FullHours, Hour};
 use crate::core::outgoing::OutgoingId;
-use crate::core::ticket::{ArticleId, Ticket, TicketId};
+use crate::core::ticket::{Article, ArticleId, Ticket, TicketId};
 
 /// Longest task that is read. Bytes.
 const TASK_BYTES_MAX: u64 = 1 << 30;
@@ -88,6 +88,7 @@ pub(in crate::run::intake) struct Known {
     bounced: Option<Ticket>,
     answered: (u32, u32, Vec<TicketId>, Vec<String>, u32),
     threads: Vec<(TicketId, Vec<String>)>,
+    articles: Vec<Article>,
     full_hours: Vec<(i64, String, u32)>,
     next: (u64, u64, u64, u32),
 }
@@ -103,6 +104,7 @@ impl Known {
             bounced,
             answered,
             threads,
+            articles,
             full_hours,
             desk_key: _,
             next,
@@ -119,6 +121,7 @@ impl Known {
             bounced,
             answered: (day, three_hours, tickets, subjects, desk),
             threads: threads.into_iter().collect(),
+            articles,
             full_hours: full.collect(),
             next: (next.ticket.0, next.article.0, next.outgoing.0, next.tickets_today),
         }
@@ -140,6 +143,7 @@ impl Known {
             bounced: self.bounced,
             answered: Answered { day, three_hours, tickets, subjects, desk },
             threads: self.threads.into_iter().collect(),
+            articles: self.articles,
             full_hours: FullHours(full),
             desk_key: DeskKey([0; 32]),
             next: NextIds {
@@ -209,7 +213,8 @@ mod tests {
             samples::mail("From: ann@customer.example\nTo: support@acme.example\nSubject: x");
         let nothing = Known::default().facts();
         let decision = decide(&config, &account, &mail, b"", &nothing, Timestamp::UNIX_EPOCH);
-        let ticket = decision.effect.unwrap().ticket;
+        let effect = decision.effect.unwrap();
+        let (ticket, articles) = (effect.ticket, effect.articles);
         let found = Some(Referenced { message_id: "a@b".into(), ticket: ticket.clone() });
         let facts = Facts {
             duplicate: Some(Duplicate { key: "bytes", first: "mail 1".into() }),
@@ -226,6 +231,7 @@ mod tests {
                 desk: 5,
             },
             threads: BTreeMap::from([(TicketId(6), vec!["c@d".into()])]),
+            articles,
             full_hours: FullHours(BTreeMap::from([((Hour(7), "ann".into()), 8)])),
             desk_key: DeskKey([9; 32]),
             next: NextIds {
