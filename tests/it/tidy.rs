@@ -44,7 +44,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jsonschema::", &["config"]),
     ("notify::", &["config/watch"]),
     ("redb::", &["store"]),
-    ("rustix::", &["config/root", "http/progress", "regular", "run/intake/suspect/limits", "store/file"]),
+    (
+        "rustix::",
+        &["config/root", "http/progress", "regular", "run/intake/suspect/limits", "store/file"],
+    ),
     ("sd_notify::", &["app/manager"]),
     ("async_imap::", &["mailbox/imap"]),
     ("imap_proto::", &["mailbox/imap"]),
