@@ -174,7 +174,7 @@ mod tests {
         let one = entry("INBOX;7;12", Some(1469));
         check(
             &imap,
-            &[one.clone()],
+            std::slice::from_ref(&one),
             Doing::Fetching,
             "mail UID 12 (1469 bytes), while it was fetched",
         );
