@@ -198,7 +198,7 @@ pub struct Duplicate {
 }
 
 /// A ticket found by a reference.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Referenced {
     /// The id that told.
     pub message_id: String,
@@ -207,7 +207,7 @@ pub struct Referenced {
 }
 
 /// A Message-ID that this desk issued, with the ticket that it is about.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Keyed {
     /// As the mail has it.
     pub message_id: String,

@@ -10,6 +10,7 @@
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -43,7 +44,7 @@ const ROOT: &str = "root";
 
 /// What the mail with one of our Message-IDs is for. It is part of what is signed: an id of one
 /// purpose never serves another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// Notifies an agent of one ticket. The only purpose that proves something: an answer from the
     /// agent's address is the agent's.
@@ -58,7 +59,7 @@ pub enum Purpose {
 }
 
 /// A Message-ID that this desk issued, as its signature confirms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuedId {
     /// The ticket that the mail was about.
     pub ticket: TicketId,

@@ -13,7 +13,9 @@ use std::io::{self, Read};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::intake::{Answered, DeskKey, Duplicate, Facts, Heading, NextIds, Referenced};
+use crate::core::intake::{
+    Answered, DeskKey, Duplicate, Facts, Heading, Keyed, NextIds, Referenced,
+};
 use crate::core::notify::hours::{FullHours, Hour};
 use crate::core::outgoing::OutgoingId;
 use crate::core::ticket::{Article, ArticleId, Ticket, TicketId};
@@ -83,9 +85,9 @@ pub(in crate::run::intake) struct Known {
     duplicate_of: Option<String>,
     tagged: Option<Ticket>,
     body_tagged: Option<Ticket>,
-    referenced: Option<(String, Ticket)>,
-    keyed: Option<(String, Ticket)>,
-    bounced: Option<Ticket>,
+    referenced: Option<Referenced>,
+    keyed: Vec<Keyed>,
+    bounced: Option<Keyed>,
     answered: (u32, u32, Vec<TicketId>, Vec<String>, u32),
     threads: Vec<(TicketId, Vec<String>)>,
     articles: Vec<Article>,
@@ -110,14 +112,13 @@ impl Known {
             next,
         } = facts;
         let Answered { day, three_hours, tickets, subjects, desk } = answered;
-        let pair = |found: Referenced| (found.message_id, found.ticket);
         let full = full_hours.0.into_iter().map(|((hour, user), mails)| (hour.0, user, mails));
         Known {
             duplicate_of: duplicate.map(|duplicate| duplicate.first),
             tagged,
             body_tagged,
-            referenced: referenced.map(pair),
-            keyed: keyed.map(pair),
+            referenced,
+            keyed,
             bounced,
             answered: (day, three_hours, tickets, subjects, desk),
             threads: threads.into_iter().collect(),
@@ -128,7 +129,6 @@ impl Known {
     }
 
     pub fn facts(self) -> Facts {
-        let found = |(message_id, ticket)| Referenced { message_id, ticket };
         let (day, three_hours, tickets, subjects, desk) = self.answered;
         let (ticket, article, outgoing, tickets_today) = self.next;
         let full = self.full_hours.into_iter();
@@ -138,8 +138,8 @@ impl Known {
             duplicate: self.duplicate_of.map(|first| Duplicate { key: "bytes", first }),
             tagged: self.tagged,
             body_tagged: self.body_tagged,
-            referenced: self.referenced.map(found),
-            keyed: self.keyed.map(found),
+            referenced: self.referenced,
+            keyed: self.keyed,
             bounced: self.bounced,
             answered: Answered { day, three_hours, tickets, subjects, desk },
             threads: self.threads.into_iter().collect(),
@@ -182,6 +182,7 @@ mod tests {
     use super::*;
     use crate::core::intake::decide;
     use crate::core::samples;
+    use crate::core::thread::{IssuedId, Purpose};
 
     #[test]
     fn a_task_comes_out_as_it_went_in() {
@@ -215,14 +216,20 @@ mod tests {
         let decision = decide(&config, &account, &mail, b"", &nothing, Timestamp::UNIX_EPOCH);
         let effect = decision.effect.unwrap();
         let (ticket, articles) = (effect.ticket, effect.articles);
-        let found = Some(Referenced { message_id: "a@b".into(), ticket: ticket.clone() });
+        let id = IssuedId {
+            ticket: ticket.id,
+            mail: Some(OutgoingId(4)),
+            purpose: Purpose::Notification,
+            recipient: Some("digest".into()),
+        };
+        let keyed = Keyed { message_id: "c@d".into(), id, ticket: ticket.clone() };
         let facts = Facts {
             duplicate: Some(Duplicate { key: "bytes", first: "mail 1".into() }),
             tagged: Some(ticket.clone()),
             body_tagged: Some(ticket.clone()),
-            referenced: found.clone(),
-            keyed: found,
-            bounced: Some(ticket),
+            referenced: Some(Referenced { message_id: "a@b".into(), ticket }),
+            keyed: vec![keyed.clone()],
+            bounced: Some(keyed),
             answered: Answered {
                 day: 1,
                 three_hours: 2,
