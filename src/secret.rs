@@ -16,7 +16,7 @@ use crate::regular::{self, Unread};
 /// Largest secret we read. Longer files are refused: they are hardly meant.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// How often the file of a named secret is looked for before it is said to be missing.
-const LOOKS_MAX: usize = 10;
+const LOOKS_MAX: usize = 100;
 
 /// Where secrets are found.
 #[derive(Debug, Clone, Default)]

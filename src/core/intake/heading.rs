@@ -53,7 +53,8 @@ fn section(raw: &[u8]) -> &[u8] {
 
 /// The value of the first field with this name, unfolded (RFC 5322 section 2.2.3).
 fn value(section: &[u8], name: &[u8]) -> String {
-    let mut lines = section.split(|byte| *byte == b'\n').skip_while(|line| {
+    let lines = section.split(|byte| *byte == b'\n');
+    let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).skip_while(|line| {
         !line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
     });
     let mut value = lines.next().map(|line| line[name.len()..].to_vec()).unwrap_or_default();

@@ -123,9 +123,23 @@ fn name(source: &Source, location: &Location) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::samples::account;
+    use crate::core::config::{Endpoint, Login, SecretRef, Security, Text, TlsOptions};
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn imap() -> Source {
+        let endpoint = Endpoint {
+            host: Text::Plain("mx.example".into()),
+            port: 993,
+            security: Security::Tls,
+            tls: TlsOptions::default(),
+            connect_timeout: MINUTE,
+            timeout: MINUTE,
+        };
+        let username = Text::Plain("desk".into());
+        let login = Login::Password { username, password: SecretRef::Named("imap".into()) };
+        Source::Imap { endpoint, login, folder: "INBOX".into() }
+    }
 
     fn entry(location: &str, size_bytes: Option<u64>) -> Entry {
         let location = Location(location.to_owned());
@@ -170,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_mail_has_the_name_that_its_protocol_gives_it() {
-        let imap = account().connection;
+        let imap = imap();
         let one = entry("INBOX;7;12", Some(1469));
         check(
             &imap,
