@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::config::Config;
 use super::intake::{DeskKey, Effect, NextIds};
+use super::mail::Remarks;
 use super::notify::hours::FullHours;
 use super::outgoing::Outgoing;
 use super::render::{self, Stationery};
@@ -197,6 +198,7 @@ impl<'a> Work<'a> {
             references: Vec::new(),
             attachments: Vec::new(),
             headers: Vec::new(),
+            remarks: Remarks::default(),
             raw: None,
             created: self.now,
         }

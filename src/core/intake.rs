@@ -141,6 +141,8 @@ pub struct Keys {
     /// SHA-256 of Message-ID and content; `None` without a Message-ID, so that mails that carry
     /// neither id nor date are never taken for each other.
     pub content: Option<Digest>,
+    /// The same as version 0.1 took it; mails are recorded under it, and no more are.
+    pub first_content: Option<Digest>,
 }
 
 /// Who wrote a mail.

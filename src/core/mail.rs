@@ -14,7 +14,11 @@ mod addresses;
 mod attachments;
 mod body;
 mod charset;
+mod cms;
+mod code_pages;
 mod date;
+mod detect;
+mod event;
 pub mod files;
 mod flowed;
 mod header;
@@ -22,8 +26,13 @@ mod html;
 mod iso2022;
 mod lines;
 mod report;
+mod rtf;
+mod seven_bit;
 mod structure;
+mod tnef;
 mod transfer;
+mod unpack;
+mod uuencode;
 mod words;
 
 use std::collections::BTreeSet;
@@ -32,8 +41,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::charset::Hint;
 use self::structure::Structure;
 use super::address::Address;
+use super::config::Language;
 
 /// SHA-256 of something.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,8 +69,11 @@ impl Location {
 pub struct Mail {
     /// SHA-256 of the raw bytes.
     pub digest: Digest,
-    /// SHA-256 of what a person sees (From, Date, Subject, text, attachments), trace headers left out.
+    /// SHA-256 of what a person sees (From, To, Date, Subject, text, HTML, attachments and their
+    /// names), trace headers left out.
     pub content_digest: Digest,
+    /// The same as version 0.1 took it: without To, HTML and names. Mails are recorded under it.
+    pub first_content_digest: Digest,
     /// Length of the raw bytes.
     pub raw_bytes: u64,
     /// All header fields in order, names as written, values unfolded and decoded.
@@ -98,16 +112,34 @@ pub struct Mail {
     pub report: Option<Report>,
     /// What was strange.
     pub oddities: Vec<Oddity>,
+    /// What a reader should know about what is shown.
+    pub remarks: Remarks,
+}
+
+/// What a reader should know about what is shown of a mail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remarks {
+    /// Attachments beyond [`ATTACHMENTS_MAX`], which are only in the raw mail.
+    pub attachments_left_out: u32,
+    /// The text is longer than [`BODY_BYTES_MAX`]: only its beginning is shown.
+    pub text_cut: bool,
+    /// The text or a file stood within a signature (S/MIME) that was opened and not verified.
+    pub signature_unverified: bool,
+}
+
+impl Remarks {
+    /// Whether there is nothing to know.
+    pub fn is_empty(&self) -> bool {
+        *self == Remarks::default()
+    }
 }
 
 /// References looked at; older ones are cut.
 pub const REFERENCES_MAX: usize = 100;
 /// Characters of a subject that are kept.
 pub const SUBJECT_CHARS_MAX: usize = 1_000;
-/// Multiparts within each other that are opened. A deeper one stays closed, as an attachment.
-pub const MIME_DEPTH_MAX: usize = 64;
 /// Multiparts and enclosed mails within each other beyond which a mail is refused. Enclosed mails
-/// are attachments to us and never opened, so this only bounds what others would have to open.
+/// are attachments to us and never opened, but for others they count.
 pub const LEVELS_MAX: usize = 1_000;
 /// Parts beyond which a mail is refused.
 pub const PARTS_MAX: usize = 10_000;
@@ -275,57 +307,81 @@ impl Oddity {
 /// 2,000 parts and 300 levels pass and become a ticket; see [`PARTS_MAX`], [`LEVELS_MAX`] and
 /// [`HEADER_REFUSED_BYTES`] for what does not.
 pub fn scan(raw: &[u8]) -> Result<(), Refusal> {
-    structure::scan(&lines::normalize(raw))
+    structure::scan(raw)
+}
+
+/// Reads a mail for a desk without a language of its own; see [`parse_for`].
+pub fn parse(raw: &[u8]) -> Mail {
+    parse_for(Language::default(), raw)
 }
 
 /// Reads a mail. Never fails and never panics.
 ///
-/// A mail that [`scan`] refuses is read as far as the limits go.
-pub fn parse(raw: &[u8]) -> Mail {
+/// The language of the desk decides what bytes mean that come without a charset. A mail that
+/// [`scan`] refuses is read as far as the limits go.
+pub fn parse_for(language: Language, raw: &[u8]) -> Mail {
     // Our code is meant never to panic. Should a decoder of a library do so on bytes nobody has
     // thought of, the mail still becomes a ticket that shows its source.
-    catch_unwind(AssertUnwindSafe(|| read(raw))).unwrap_or_else(|_| as_source(raw))
+    catch_unwind(AssertUnwindSafe(|| read(raw, language))).unwrap_or_else(|_| as_source(raw))
 }
 
-/// Decoded bytes of one attachment, read again from the raw mail.
+/// Decoded bytes of one attachment, read again from the raw mail. First come the parts of the
+/// mail, in their order, then what was unpacked from the text and from them.
 pub fn attachment(raw: &[u8], index: u32) -> Option<Vec<u8>> {
-    let raw = lines::normalize(raw);
-    let structure = structure::read(&raw);
+    let (raw, structure) = structure::read(raw);
     let roles = body::roles(&structure);
     let attached = structure.parts.iter().zip(&roles).filter(|(_, role)| role.is_attachment());
-    let (part, _) = attached.into_iter().nth(usize::try_from(index).ok()?)?;
-    Some(part.content.transfer.decode(&raw[part.body.clone()]))
+    let mut index = usize::try_from(index).ok()?;
+    for (part, _) in attached {
+        if index == 0 {
+            return Some(part.content.transfer.decode(&raw[part.body.clone()]));
+        }
+        index -= 1;
+    }
+    let language = Language::default();
+    let text = body::read(&raw, &structure, &roles, language, &mut BTreeSet::new()).text;
+    let unpacked = unpack::read(&raw, &structure, &roles, &text, language);
+    unpacked.files.into_iter().nth(index).map(|file| file.bytes)
 }
 
-fn read(original: &[u8]) -> Mail {
-    let raw = lines::normalize(original);
-    let structure = structure::read(&raw);
+fn read(original: &[u8], language: Language) -> Mail {
+    let (raw, structure) = structure::read(original);
     let mut mail = empty(original);
     let mut oddities = BTreeSet::new();
     let root = &structure.parts[0];
-    let hint = root.content.charset();
-    read_header(&mut mail, &raw[root.header.clone()], hint.as_deref(), &mut oddities);
-    note_structure(&structure, &mut oddities);
     let roles = body::roles(&structure);
-    let body = body::read(&raw, &structure, &roles, &mut oddities);
-    let listed = attachments::list(&raw, &structure, &roles, &mut oddities);
-    (mail.text, mail.html, mail.attachments) = (body.text, body.html, listed.attachments);
+    let charset = body::charset(&raw, &structure, &roles, language);
+    let hint = Hint { charset: charset.as_deref(), language };
+    read_header(&mut mail, &raw[root.header.clone()], hint, &mut oddities);
+    note_structure(&structure, &mut oddities);
+    let body = body::read(&raw, &structure, &roles, language, &mut oddities);
+    let mut listed = attachments::list(&raw, &structure, &roles, hint, &mut oddities);
+    mail.text = body.text;
+    mail.html = body.html;
     mail.report = report::read(&raw, &structure, &mail);
-    let mut hashes = listed.hashes;
+    let mut hashes = listed.hashes.clone();
     // Of these the text shows the beginning only; two mails that differ later are two mails.
     hashes.extend(body.cut.iter().map(|at| Digest::of(&raw[structure.parts[*at].body.clone()])));
-    mail.content_digest = content_digest(&mail, &hashes);
+    mail.first_content_digest = first_content_digest(&mail, &hashes);
+    mail.content_digest = content_digest(&mail, &body.alternative, &listed.given, &hashes);
+    // What is unpacked follows from what both digests are of.
+    let unpacked = unpack::read(&raw, &structure, &roles, &mail.text, language);
+    unpacked.files.iter().for_each(|file| listed.add(file, &mut oddities));
+    mail.remarks = Remarks {
+        attachments_left_out: listed.left_out(),
+        text_cut: !body.cut.is_empty(),
+        signature_unverified: unpacked.signature_unverified,
+    };
+    unpacked.show(&mut mail.text, &mut mail.html);
+    mail.attachments = listed.attachments;
     mail.oddities = oddities.into_iter().collect();
     mail
 }
 
 fn note_structure(structure: &Structure, oddities: &mut BTreeSet<Oddity>) {
     let childless = |part: &structure::Part| part.content.is_multipart() && !part.has_parts;
-    if structure.broken || !structure.too_deep && structure.parts.iter().any(childless) {
+    if structure.broken || structure.parts.iter().any(childless) {
         oddities.insert(Oddity::BrokenStructure);
-    }
-    if structure.too_deep {
-        oddities.insert(Oddity::Truncated);
     }
 }
 
@@ -348,6 +404,7 @@ fn empty(raw: &[u8]) -> Mail {
     Mail {
         digest,
         content_digest: digest,
+        first_content_digest: digest,
         raw_bytes: raw.len() as u64,
         headers: Vec::new(),
         message_id: format!("{}@{DERIVED_ID_DOMAIN}", &digest.hex()[..DERIVED_ID_DIGITS]),
@@ -367,6 +424,7 @@ fn empty(raw: &[u8]) -> Mail {
         attachments: Vec::new(),
         report: None,
         oddities: Vec::new(),
+        remarks: Remarks::default(),
     }
 }
 
@@ -379,7 +437,7 @@ fn as_source(raw: &[u8]) -> Mail {
     Mail { text, oddities, ..empty(raw) }
 }
 
-fn read_header(mail: &mut Mail, block: &[u8], hint: Option<&str>, oddities: &mut BTreeSet<Oddity>) {
+fn read_header(mail: &mut Mail, block: &[u8], hint: Hint<'_>, oddities: &mut BTreeSet<Oddity>) {
     let mut reader = HeaderReader { mail, hint, oddities, seen: BTreeSet::new(), bytes: 0 };
     for field in header::fields(block) {
         reader.keep(&field);
@@ -394,7 +452,8 @@ fn read_header(mail: &mut Mail, block: &[u8], hint: Option<&str>, oddities: &mut
 }
 
 /// Fields that RFC 5322 section 3.6 allows once. Of several the first counts: it is what most
-/// mail programs show, and what a sender can put behind it must not change who wrote.
+/// mail programs show, and what a sender can put behind it must not change who wrote. Of
+/// [`LIST_FIELDS`] all are read: some programs write one field for each address.
 const SINGLE_FIELDS: [&str; 11] = [
     "from",
     "sender",
@@ -409,9 +468,12 @@ const SINGLE_FIELDS: [&str; 11] = [
     "return-path",
 ];
 
+/// Lists that go on in the next field of the name.
+const LIST_FIELDS: [&str; 3] = ["to", "cc", "references"];
+
 struct HeaderReader<'a> {
     mail: &'a mut Mail,
-    hint: Option<&'a str>,
+    hint: Hint<'a>,
     oddities: &'a mut BTreeSet<Oddity>,
     seen: BTreeSet<&'static str>,
     bytes: usize,
@@ -454,20 +516,34 @@ impl HeaderReader<'_> {
         if !self.seen.insert(name) {
             // Every hop may add a Return-Path (RFC 5321 section 4.4).
             self.note(*name != "return-path", Oddity::DuplicateHeader);
-            return;
+            if !LIST_FIELDS.contains(name) {
+                return;
+            }
         }
         let value = field.value();
         match *name {
             "from" => self.mail.from = self.addresses(&value),
             "sender" => self.mail.sender = self.addresses(&value),
             "reply-to" => self.mail.reply_to = self.addresses(&value),
-            "to" => self.mail.to = self.addresses(&value),
-            "cc" => self.mail.cc = self.addresses(&value),
+            "to" => {
+                let more = self.addresses(&value);
+                let cut = append_addresses(&mut self.mail.to, more);
+                self.note(cut, Oddity::Truncated);
+            }
+            "cc" => {
+                let more = self.addresses(&value);
+                let cut = append_addresses(&mut self.mail.cc, more);
+                self.note(cut, Oddity::Truncated);
+            }
             "subject" => self.subject(field),
             "date" => self.mail.date = date::read(&value),
             "return-path" => self.mail.return_path = addresses::path(&value),
             "in-reply-to" => self.mail.in_reply_to = header::in_reply_to(&value),
-            "references" => self.mail.references = header::references(&value),
+            "references" => {
+                let references = &mut self.mail.references;
+                references.extend(header::references(&value));
+                references.drain(..references.len().saturating_sub(REFERENCES_MAX));
+            }
             "message-id" => {
                 if let Some(id) = header::message_id(&value) {
                     self.note(id.contains(char::REPLACEMENT_CHARACTER), Oddity::ControlCharacters);
@@ -494,30 +570,66 @@ impl HeaderReader<'_> {
     }
 }
 
-/// SHA-256 of what a person sees: From, Date, Subject, text and attachments. Blanks and line ends
-/// do not count, and neither does how anything is encoded: servers that render a mail anew change
-/// them.
-fn content_digest(mail: &Mail, attachments: &[Digest]) -> Digest {
+/// Adds the addresses of one more field; `true` if they are too many.
+fn append_addresses(all: &mut Vec<Mailbox>, more: Vec<Mailbox>) -> bool {
+    all.extend(more);
+    let cut = all.len() > addresses::ADDRESSES_MAX;
+    all.truncate(addresses::ADDRESSES_MAX);
+    cut
+}
+
+/// What the digest of the content begins with since there is a second kind of it.
+const CONTENT_DIGEST_VERSION: &[u8] = b"2\n";
+
+/// SHA-256 of what a person sees: From, Date, Subject, text and attachments, and To, the HTML
+/// beside the text, and the names of the attachments. Blanks and line ends do not count, and
+/// neither does how anything is encoded: servers that render a mail anew change them.
+fn content_digest(
+    mail: &Mail,
+    alternative: &str,
+    names: &[String],
+    attachments: &[Digest],
+) -> Digest {
+    let mut seen = Vec::with_capacity(mail.text.len() + alternative.len() + 512);
+    seen.extend_from_slice(CONTENT_DIGEST_VERSION);
+    push_content(&mut seen, mail, attachments);
+    for to in &mail.to {
+        seen.push(b'\n');
+        push_words(&mut seen, to.address.as_ref().map_or(to.name.as_str(), Address::as_str));
+    }
+    for text in names.iter().map(String::as_str).chain([alternative]) {
+        seen.push(b'\n');
+        push_words(&mut seen, text);
+    }
+    Digest::of(&seen)
+}
+
+/// The digest of version 0.1.
+fn first_content_digest(mail: &Mail, attachments: &[Digest]) -> Digest {
     let mut seen = Vec::with_capacity(mail.text.len() + 256);
+    push_content(&mut seen, mail, attachments);
+    Digest::of(&seen)
+}
+
+fn push_content(seen: &mut Vec<u8>, mail: &Mail, attachments: &[Digest]) {
     for from in &mail.from {
         let who = from.address.as_ref().map_or(from.name.as_str(), Address::as_str);
-        push_words(&mut seen, who);
+        push_words(seen, who);
     }
     seen.push(b'\n');
     match mail.date {
-        Some(date) => push_words(&mut seen, &date.as_second().to_string()),
+        Some(date) => push_words(seen, &date.as_second().to_string()),
         None => {
             let written = mail.headers.iter().find(|f| f.name.eq_ignore_ascii_case("date"));
-            push_words(&mut seen, written.map_or("", |field| &field.value));
+            push_words(seen, written.map_or("", |field| &field.value));
         }
     }
     seen.push(b'\n');
-    push_words(&mut seen, &mail.subject);
+    push_words(seen, &mail.subject);
     seen.push(b'\n');
-    push_words(&mut seen, &mail.text);
+    push_words(seen, &mail.text);
     seen.push(b'\n');
     attachments.iter().for_each(|hash| seen.extend_from_slice(&hash.0));
-    Digest::of(&seen)
 }
 
 fn push_words(seen: &mut Vec<u8>, text: &str) {

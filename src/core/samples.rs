@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::config::*;
-use super::mail::{Attachment, Digest, HeaderField, Mail, Mailbox};
+use super::mail::{Attachment, Digest, HeaderField, Mail, Mailbox, Remarks};
 
 /// Queues support, sales, misc; addresses, senders, agents and auto-replies that fit.
 pub(crate) fn config() -> Config {
@@ -116,6 +116,7 @@ pub(crate) fn mail(headers: &str) -> Mail {
     Mail {
         digest: Digest::of(headers.as_bytes()),
         content_digest: Digest::of(b"content"),
+        first_content_digest: Digest::of(b"first content"),
         raw_bytes: headers.len() as u64,
         message_id_derived: id.is_none(),
         message_id: id.unwrap_or_else(|| "derived@postroom".into()),
@@ -135,6 +136,7 @@ pub(crate) fn mail(headers: &str) -> Mail {
         attachments: Vec::new(),
         report: None,
         oddities: Vec::new(),
+        remarks: Remarks::default(),
         headers: fields,
     }
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::mail::{Attachment, HeaderField};
 use super::outgoing::OutgoingId;
+use super::mail::{Attachment, HeaderField, Remarks};
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -260,6 +260,8 @@ pub struct Article {
     pub attachments: Vec<Attachment>,
     /// Header fields worth showing.
     pub headers: Vec<HeaderField>,
+    /// What a reader should know about what is shown.
+    pub remarks: Remarks,
     /// Key of the raw mail in the store, if it came or went as mail.
     pub raw: Option<super::mail::Digest>,
     /// When it was added.

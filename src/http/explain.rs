@@ -203,7 +203,7 @@ fn judged(
     if let Err(refusal) = mail::scan(raw) {
         return Ok(Err(Box::new(refused(refusal))));
     }
-    let mail = mail::parse(raw);
+    let mail = mail::parse_for(config.desk.language, raw);
     let examined = intake::examine(config, account, &mail);
     Ok(Ok(Judged {
         account: account.clone(),

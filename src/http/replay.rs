@@ -183,8 +183,8 @@ fn judge(
         return Ok(None);
     }
     let judged = catch_unwind(AssertUnwindSafe(|| {
-        let mail = mail::parse(&raw);
         configs.each_ref().map(|config| {
+            let mail = mail::parse_for(config.desk.language, &raw);
             let account = account_of(config, &record.account)?;
             Some((account.clone(), Arc::new(intake::judge(config, account, &mail))))
         })

@@ -312,7 +312,7 @@ fn judge(
     }
     mail::scan(raw).map_err(|refusal| unjudged(refusal.to_string()))?;
     catch_unwind(AssertUnwindSafe(|| {
-        let mut mail = mail::parse(raw);
+        let mut mail = mail::parse_for(config.desk.language, raw);
         if headers_only {
             mail.oddities.push(Oddity::HeadersOnly);
         }

@@ -146,11 +146,12 @@ impl Tx<'_> {
         if let Some(mail) = bytes {
             return Ok(Some(Duplicate { key: "bytes", first: self.whereabouts(mail)? }));
         }
-        let Some(content) = &keys.content else { return Ok(None) };
-        match first(&self.tables.contents, subject, &content.0)? {
-            Some(mail) => Ok(Some(Duplicate { key: "content", first: self.whereabouts(mail)? })),
-            None => Ok(None),
+        for content in [&keys.content, &keys.first_content].into_iter().flatten() {
+            if let Some(mail) = first(&self.tables.contents, subject, &content.0)? {
+                return Ok(Some(Duplicate { key: "content", first: self.whereabouts(mail)? }));
+            }
         }
+        Ok(None)
     }
 
     /// Where a recorded mail went, in words.

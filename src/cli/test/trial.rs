@@ -169,7 +169,7 @@ impl Trial {
         let account = account.ok_or_else(|| format!("there is no mail account {name:?}"))?.clone();
         let raw = self.filled(declared.mail(mail)?)?;
         mail::scan(&raw).map_err(|refusal| format!("the mail is refused: {refusal}"))?;
-        let parsed = mail::parse(&raw);
+        let parsed = mail::parse_for(self.config.desk.language, &raw);
         let judgement = intake::judge(&self.config, &account, &parsed);
         let said = self.decide(name, &account, &judgement).await?;
         let location = Location(format!("step {}", self.now));

@@ -122,13 +122,18 @@ fn initial(config: &Config, account: &Account, mail: &Mail) -> Filtered {
 }
 
 fn keys(mail: &Mail) -> Keys {
-    let content = || {
+    let with_id = |content: &Digest| {
         let mut both = mail.message_id.clone().into_bytes();
         both.push(0);
-        both.extend_from_slice(&mail.content_digest.0);
+        both.extend_from_slice(&content.0);
         Digest::of(&both)
     };
-    Keys { bytes: mail.digest, content: (!mail.message_id_derived).then(content) }
+    let has_id = !mail.message_id_derived;
+    Keys {
+        bytes: mail.digest,
+        content: has_id.then(|| with_id(&mail.content_digest)),
+        first_content: has_id.then(|| with_id(&mail.first_content_digest)),
+    }
 }
 
 /// Most telling first: In-Reply-To, then References from the end.
@@ -204,6 +209,7 @@ fn article(
         references: references.cloned().collect(),
         attachments: mail.attachments.clone(),
         headers: headers_shown(mail),
+        remarks: mail.remarks,
         raw: Some(mail.digest),
         created: Timestamp::UNIX_EPOCH,
     }

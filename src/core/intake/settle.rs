@@ -11,6 +11,7 @@ use super::{
     Decision, Effect, Facts, Judgement, NextIds, Outcome, Why, bounce, create, follow_up, proof,
 };
 use crate::core::config::{Config, Customers};
+use crate::core::mail::Remarks;
 use crate::core::render::{self, Stationery};
 use crate::core::reply::Suppression;
 use crate::core::ticket::{
@@ -211,6 +212,7 @@ pub(super) fn automatic_article(
         references: Vec::new(),
         attachments: Vec::new(),
         headers: Vec::new(),
+        remarks: Remarks::default(),
         raw: None,
         created: now,
     }

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::body::Role;
+use super::charset::{self, Hint};
 use super::header::Content;
 use super::structure::{Part, Structure};
 use super::transfer::Transfer;
-use super::{ATTACHMENTS_MAX, Attachment, Digest, Oddity, header, words};
+use super::{ATTACHMENTS_MAX, Attachment, Digest, Oddity, header, unpack, words};
 
 /// Longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
@@ -21,6 +22,46 @@ pub struct Listed {
     pub attachments: Vec<Attachment>,
     /// One for each attachment of the mail.
     pub hashes: Vec<Digest>,
+    /// The names that the sender gave to those listed; empty for one without.
+    pub given: Vec<String>,
+    /// All names in use.
+    names: BTreeSet<String>,
+    unnamed: usize,
+}
+
+impl Listed {
+    /// How many attachments are not listed because they are too many.
+    pub fn left_out(&self) -> u32 {
+        u32::try_from(self.hashes.len() - self.attachments.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Lists what was found within another attachment or in the text.
+    pub fn add(&mut self, file: &unpack::File, oddities: &mut BTreeSet<Oddity>) {
+        self.hashes.push(Digest::of(&file.bytes));
+        let Ok(index @ 0..ATTACHMENTS_MAX) = u32::try_from(self.hashes.len() - 1) else {
+            oddities.insert(Oddity::Truncated);
+            return;
+        };
+        let name = file.name.as_deref().map(clean_name).filter(|name| !name.is_empty());
+        let name = self.name(name, &file.kind);
+        self.attachments.push(Attachment {
+            index,
+            name,
+            content_type: file.kind.clone(),
+            content_id: file.id.clone(),
+            inline: file.id.is_some(),
+            bytes: file.bytes.len() as u64,
+        });
+    }
+
+    /// A name that no other attachment has.
+    fn name(&mut self, given: Option<String>, kind: &str) -> String {
+        let name = given.unwrap_or_else(|| {
+            self.unnamed += 1;
+            format!("file-{}{}", self.unnamed, extension(kind))
+        });
+        unique(name, &mut self.names)
+    }
 }
 
 /// Lists what is not the text.
@@ -28,11 +69,10 @@ pub fn list(
     raw: &[u8],
     structure: &Structure,
     roles: &[Role],
+    hint: Hint<'_>,
     oddities: &mut BTreeSet<Oddity>,
 ) -> Listed {
     let mut listed = Listed::default();
-    let mut names = BTreeSet::new();
-    let mut unnamed = 0;
     for (at, part) in structure.parts.iter().enumerate() {
         if !roles[at].is_attachment() {
             continue;
@@ -43,15 +83,14 @@ pub fn list(
             oddities.insert(Oddity::Truncated);
             continue;
         };
-        let name = given_name(raw, part, oddities).unwrap_or_else(|| {
-            unnamed += 1;
-            format!("file-{unnamed}{}", extension(&part.content.kind))
-        });
+        let given = given_name(raw, part, hint, oddities);
+        listed.given.push(given.clone().unwrap_or_default());
+        let name = listed.name(given, &part.content.kind);
         let content = &part.content;
         let marked = content.disposition.as_deref();
         listed.attachments.push(Attachment {
             index,
-            name: unique(name, &mut names),
+            name,
             content_type: content.kind.clone(),
             inline: marked == Some("inline")
                 || content.id.is_some() && marked != Some("attachment"),
@@ -83,26 +122,51 @@ fn measure(raw: &[u8], part: &Part) -> (Digest, u64) {
 }
 
 /// The name the sender gave: RFC 2183 first, then the older `name`; for an enclosed mail its
-/// subject.
-fn given_name(raw: &[u8], part: &Part, oddities: &mut BTreeSet<Oddity>) -> Option<String> {
+/// subject; else what Content-Description calls it.
+pub fn given_name(
+    raw: &[u8],
+    part: &Part,
+    hint: Hint<'_>,
+    oddities: &mut BTreeSet<Oddity>,
+) -> Option<String> {
     let content = &part.content;
-    let label = content.charset();
-    let said = content.disposition_parameters.text("filename", label.as_deref());
-    let said = said.or_else(|| content.parameters.text("name", label.as_deref()));
+    let label = content.charset().filter(|label| charset::is_telling(label));
+    let hint = Hint { charset: label.as_deref().or(hint.charset), ..hint };
+    let said = content.disposition_parameters.text("filename", hint);
+    let said = said.or_else(|| content.parameters.text("name", hint));
     if let Some(said) = said {
         if said.problem {
             oddities.insert(Oddity::CharsetProblem);
         }
-        return Some(clean_name(&said.text)).filter(|name| !name.is_empty());
+        let name = clean_name(&said.text);
+        if !name.is_empty() {
+            return Some(name);
+        }
     }
     if !content.is_message() {
-        return None;
+        return described(content, hint);
     }
     let fields = header::returned(raw.get(part.body.clone())?);
-    let subject = words::decode(&header::find(fields, "Subject")?, None).text;
+    let subject = words::decode(&header::find(fields, "Subject")?, hint).text;
     let name = clean_name(&subject.replace(['/', '\\', ':'], "_"));
     let short: String = name.chars().take(NAME_CHARS_MAX - 4).collect();
     (!short.is_empty()).then(|| format!("{short}.eml"))
+}
+
+/// Longest description that is a name, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 100;
+
+/// What Content-Description calls a part, with the extension of its type if it names none.
+fn described(content: &Content, hint: Hint<'_>) -> Option<String> {
+    let text = words::decode(content.description.as_deref()?, hint).text;
+    let name = clean_name(&text.replace(['/', '\\', ':'], "_"));
+    if name.is_empty() || name.chars().count() > DESCRIPTION_CHARS_MAX {
+        return None;
+    }
+    let short =
+        |end: &str| (1..=5).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphanumeric());
+    let has_extension = name.rsplit_once('.').is_some_and(|(_, end)| short(end));
+    Some(if has_extension { name } else { name + &extension(&content.kind) })
 }
 
 /// A name without path, control characters, and characters that turn or hide text.
@@ -150,37 +214,55 @@ fn unique(name: String, names: &mut BTreeSet<String>) -> String {
     candidate
 }
 
-/// Extension for a part without a name.
-fn extension(kind: &str) -> &'static str {
-    match kind {
+/// Extension for a part without a name: of the types that desks see, else the subtype itself if it
+/// may be one.
+fn extension(kind: &str) -> String {
+    let known = match kind {
         "text/plain"
         | "message/delivery-status"
         | "message/disposition-notification"
-        | "text/rfc822-headers" => ".txt",
-        "text/html" => ".html",
-        "text/calendar" => ".ics",
-        "text/csv" => ".csv",
-        "text/vcard" | "text/x-vcard" => ".vcf",
-        "message/rfc822" | "message/global" => ".eml",
-        "application/pdf" => ".pdf",
-        "application/zip" => ".zip",
-        "application/json" => ".json",
-        "application/xml" | "text/xml" => ".xml",
-        "application/ms-tnef" => ".dat",
-        "application/pgp-signature" => ".asc",
-        "application/pkcs7-mime" | "application/x-pkcs7-mime" => ".p7m",
-        "application/pkcs7-signature" | "application/x-pkcs7-signature" => ".p7s",
-        "image/png" => ".png",
-        "image/jpeg" | "image/pjpeg" => ".jpg",
-        "image/gif" => ".gif",
-        "image/svg+xml" => ".svg",
-        "image/tiff" => ".tif",
-        "image/bmp" => ".bmp",
-        "audio/mpeg" => ".mp3",
-        "video/mp4" => ".mp4",
-        _ if kind.starts_with("multipart/") => ".mime",
-        _ => "",
-    }
+        | "text/rfc822-headers" => "txt",
+        "text/calendar" | "application/ics" => "ics",
+        "text/vcard" | "text/x-vcard" => "vcf",
+        "text/xml" | "application/xml" => "xml",
+        "text/markdown" => "md",
+        "text/javascript" => "js",
+        "message/rfc822" | "message/global" => "eml",
+        "application/ms-tnef" | "application/vnd.ms-tnef" => "dat",
+        "application/msword" => "doc",
+        "application/vnd.ms-excel" => "xls",
+        "application/vnd.ms-powerpoint" => "ppt",
+        "application/vnd.ms-outlook" => "msg",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation" => "pptx",
+        "application/vnd.oasis.opendocument.text" => "odt",
+        "application/vnd.oasis.opendocument.spreadsheet" => "ods",
+        "application/x-zip-compressed" => "zip",
+        "application/gzip" | "application/x-gzip" => "gz",
+        "application/x-7z-compressed" => "7z",
+        "application/pgp-signature" => "asc",
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => "p7m",
+        "application/pkcs7-signature" | "application/x-pkcs7-signature" => "p7s",
+        "image/jpeg" | "image/pjpeg" | "image/jpg" => "jpg",
+        "image/svg+xml" => "svg",
+        "image/tiff" => "tif",
+        "image/x-icon" | "image/vnd.microsoft.icon" => "ico",
+        "audio/mpeg" => "mp3",
+        "audio/mp4" | "audio/x-m4a" => "m4a",
+        "video/quicktime" => "mov",
+        "video/x-msvideo" => "avi",
+        "video/x-ms-wmv" => "wmv",
+        "application/octet-stream" => "",
+        _ if kind.starts_with("multipart/") => "mime",
+        _ => {
+            let subtype = kind.split_once('/').map_or("", |(_, subtype)| subtype);
+            let subtype = subtype.strip_prefix("x-").unwrap_or(subtype);
+            let fits = subtype.len() <= 5 && subtype.bytes().all(|b| b.is_ascii_alphanumeric());
+            if fits { subtype } else { "" }
+        }
+    };
+    if known.is_empty() { String::new() } else { format!(".{known}") }
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use super::charset::Hint;
 use super::structure::{Part, Structure};
 use super::transfer::Transfer;
 use super::{BODY_BYTES_MAX, Oddity, charset, clean_text, flowed, html};
+use crate::core::config::Language;
 
 /// What a part is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +88,9 @@ fn is_marked_attachment(part: &Part) -> bool {
 
 /// Whether it bears a name; some programs write `name=""` where there is none.
 fn is_named(part: &Part) -> bool {
-    let filename = part.content.disposition_parameters.text("filename", None);
-    let names = [filename, part.content.parameters.text("name", None)];
+    let hint = Hint::default();
+    let filename = part.content.disposition_parameters.text("filename", hint);
+    let names = [filename, part.content.parameters.text("name", hint)];
     names.iter().flatten().any(|name| !name.text.trim().is_empty())
 }
 
@@ -119,6 +122,40 @@ fn stand_in(parts: &[Part]) -> Option<usize> {
     reports.or_else(named).or_else(first)
 }
 
+/// Bytes of a text whose charset is detected for the header's sake.
+const DETECTED_BYTES_MAX: usize = 64 * 1024;
+
+/// The charset of the text, for what stands in raw bytes in headers: as the mail or the first text
+/// names it, else as detected.
+pub fn charset(
+    raw: &[u8],
+    structure: &Structure,
+    roles: &[Role],
+    language: Language,
+) -> Option<String> {
+    let parts = &structure.parts;
+    let named = |part: &Part| {
+        let label = part.content.charset().filter(|label| charset::is_telling(label));
+        label.map(|label| label.into_owned())
+    };
+    let is_shown = |role: &Role| matches!(role, Role::Text(_) | Role::Both);
+    let texts = || parts.iter().zip(roles).filter(|(_, role)| is_shown(role)).map(|(part, _)| part);
+    if let Some(label) = named(&parts[0]).or_else(|| texts().find_map(named)) {
+        return Some(label);
+    }
+    // Only raw bytes ask for it.
+    if parts.iter().all(|part| raw[part.header.clone()].is_ascii()) {
+        return None;
+    }
+    texts().find_map(|part| {
+        let body = &raw[part.body.clone()];
+        let body = &body[..body.len().min(DETECTED_BYTES_MAX)];
+        let (bytes, _) = part.content.transfer.decode_text(body);
+        let declared = is_html(part).then(|| html::declared_charset(&bytes)).flatten();
+        declared.or_else(|| charset::detected(&bytes, language).map(str::to_owned))
+    })
+}
+
 /// The text of a mail.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -126,6 +163,8 @@ pub struct Body {
     pub text: String,
     /// The HTML parts, if there are any.
     pub html: Option<String>,
+    /// Words of the HTML of which there is plain text, too, so that `text` has none of them.
+    pub alternative: String,
     /// Parts of which only the beginning is in the text.
     pub cut: Vec<usize>,
 }
@@ -143,6 +182,7 @@ pub fn read(
     raw: &[u8],
     structure: &Structure,
     roles: &[Role],
+    language: Language,
     oddities: &mut BTreeSet<Oddity>,
 ) -> Body {
     let mut body = Body::default();
@@ -161,7 +201,7 @@ pub fn read(
             body.cut.push(at);
             oddities.insert(Oddity::Truncated);
         }
-        let text = text_of(part, kept, oddities);
+        let text = text_of(part, kept, language, oddities);
         if blocks.last().is_none_or(|block| block.number != number) {
             blocks.push(Block { number, ..Block::default() });
         }
@@ -173,10 +213,15 @@ pub fn read(
     body.html = page(&blocks);
     for block in &blocks {
         append(&mut body.text, &plain_of(block, oddities), "\n");
+        let twice = block.plain.as_ref().is_some_and(|plain| !plain.trim().is_empty());
+        if let Some(html) = block.html.as_ref().filter(|_| twice) {
+            body.alternative.push_str(&html::to_text(html));
+        }
     }
     body
 }
 
+/// Whether a part is an HTML page.
 fn is_html(part: &Part) -> bool {
     part.content.kind == "text/html"
 }
@@ -195,17 +240,35 @@ fn first_bytes(bytes: &[u8], max: usize) -> &[u8] {
 }
 
 /// One part as text, control characters replaced.
-fn text_of(part: &Part, body: &[u8], oddities: &mut BTreeSet<Oddity>) -> String {
+fn text_of(
+    part: &Part,
+    body: &[u8],
+    language: Language,
+    oddities: &mut BTreeSet<Oddity>,
+) -> String {
     let content = &part.content;
     let owned;
-    let bytes = match content.transfer {
-        Transfer::Plain => body,
-        Transfer::Base64 | Transfer::QuotedPrintable => {
-            owned = content.transfer.decode(body);
-            &owned
+    let (bytes, behind) = match content.transfer {
+        Transfer::Plain => (body, &[][..]),
+        Transfer::Base64 | Transfer::QuotedPrintable | Transfer::Uuencode => {
+            let (decoded, behind) = content.transfer.decode_text(body);
+            owned = decoded;
+            (owned.as_slice(), behind)
         }
     };
-    let decoded = charset::decode(bytes, content.charset().as_deref());
+    let label = content.charset();
+    let label = label.as_deref().filter(|label| charset::is_telling(label));
+    let declared = (label.is_none() && is_html(part)).then(|| html::declared_charset(bytes));
+    let declared = declared.flatten();
+    // An unknown label is kept: that it is unknown is noted.
+    let named = label.or(declared.as_deref()).map(str::to_owned);
+    let label = named.or_else(|| content.charset().map(|label| label.into_owned()));
+    let mut decoded = charset::decode(bytes, label.as_deref(), language);
+    if !behind.trim_ascii().is_empty() {
+        let more = charset::decode(behind, label.as_deref(), language);
+        append(&mut decoded.text, &more.text, "\n");
+        decoded.problem |= more.problem;
+    }
     if decoded.problem {
         oddities.insert(Oddity::CharsetProblem);
     }
@@ -253,7 +316,7 @@ fn page(blocks: &[Block]) -> Option<String> {
 }
 
 /// Adds a text with an empty line between.
-fn append(to: &mut String, text: &str, gap: &str) {
+pub fn append(to: &mut String, text: &str, gap: &str) {
     if to.is_empty() {
         text.clone_into(to);
     } else if !text.trim().is_empty() {

@@ -3,8 +3,11 @@
 //! Architecture invariant: what is taken out is bounded in bytes before it is decoded, and a
 //! charset is a plain word: it stands in a header of ours later.
 
+use std::collections::BTreeSet;
+
 use super::structure::Part;
-use super::{ATTACHMENTS_MAX, body, lines, structure};
+use super::{ATTACHMENTS_MAX, body, structure, unpack};
+use crate::core::config::Language;
 
 /// Decoded bytes that go along with one mail. In base64 this stays under 10,240,000 bytes, which
 /// is the most that Postfix takes where nobody set a limit.
@@ -22,19 +25,32 @@ pub struct File {
 }
 
 /// As many files as fit, in their order. A file that does not fit does not keep out a smaller one
-/// behind it.
+/// behind it. What was unpacked goes along in place of what it was packed in: that one holds the
+/// whole mail as its sender wrote it, notes for colleagues and all.
 pub fn take(raw: &[u8]) -> Vec<File> {
-    let raw = lines::normalize(raw);
-    let structure = structure::read(&raw);
+    let (raw, structure) = structure::read(raw);
     let roles = body::roles(&structure);
-    let attached = structure.parts.iter().zip(&roles).filter(|(_, role)| role.is_attachment());
+    let attached =
+        || structure.parts.iter().enumerate().filter(|(at, _)| roles[*at].is_attachment());
+    let text = body::read(&raw, &structure, &roles, Language::default(), &mut BTreeSet::new()).text;
+    let unpacked = unpack::read(&raw, &structure, &roles, &text, Language::default());
     let mut room = FILES_BYTES_MAX;
     let mut files = Vec::new();
-    for (index, (part, _)) in (0..ATTACHMENTS_MAX).zip(attached) {
+    for (index, (at, part)) in (0..ATTACHMENTS_MAX).zip(attached()) {
+        if unpacked.opened.contains(&at) {
+            continue;
+        }
         if let Some(bytes) = decoded(&raw, part, room) {
             room -= bytes.len();
             let charset = part.content.charset().map(|name| name.into_owned());
             files.push(File { index, charset: charset.filter(is_word), bytes });
+        }
+    }
+    let first = u32::try_from(attached().count()).unwrap_or(u32::MAX);
+    for (index, file) in (first..ATTACHMENTS_MAX).zip(unpacked.files) {
+        if file.bytes.len() <= room {
+            room -= file.bytes.len();
+            files.push(File { index, charset: file.charset.filter(is_word), bytes: file.bytes });
         }
     }
     files

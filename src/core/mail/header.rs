@@ -11,6 +11,7 @@ use super::lines;
 use super::transfer::Transfer;
 use super::words::Parameters;
 use super::{Digest, LONG_ID_DOMAIN, REFERENCES_MAX, charset};
+use crate::core::config::Language;
 
 /// Longest message id kept as it is, in bytes; of longer ones the SHA-256.
 pub const MESSAGE_ID_BYTES_MAX: usize = 512;
@@ -26,9 +27,20 @@ pub struct Block {
     pub body: usize,
 }
 
-/// The header that begins at `start`. It ends at an empty line, or at the first line that is no
-/// field: mails without that empty line exist, and no text may be lost to the header.
+/// The header of a part that begins at `start`. It ends at an empty line, or at the first line
+/// that is no field: mails without that empty line exist, and no text may be lost to the header.
 pub fn block(raw: &[u8], start: usize) -> Block {
+    read_block(raw, start, false)
+}
+
+/// The header of the mail itself. A line that is no field does not end it if a field follows that
+/// every mail has once and this one has not had yet: programs put notes of theirs above the header
+/// and lose the blanks of folded lines.
+pub fn block_of_mail(raw: &[u8]) -> Block {
+    read_block(raw, 0, true)
+}
+
+fn read_block(raw: &[u8], start: usize, goes_on: bool) -> Block {
     let mut at = start;
     while at < raw.len() {
         let line = lines::line_at(raw, at);
@@ -38,11 +50,61 @@ pub fn block(raw: &[u8], start: usize) -> Block {
         }
         let folded = at > start && is_folded(&raw[start..line.end], at - start);
         if !folded && colon(text).is_none() && !text.starts_with(b">From ") {
-            return Block { fields: start..at, body: at };
+            match field_behind(raw, start, line.end).filter(|_| goes_on) {
+                Some(field) => at = field,
+                None => return Block { fields: start..at, body: at },
+            }
+            continue;
         }
         at = line.end;
     }
     Block { fields: start..at, body: at }
+}
+
+/// Whether a line among these fields is none of them.
+pub fn has_foreign_lines(block: &[u8]) -> bool {
+    let mut at = 0;
+    while at < block.len() {
+        let line = lines::line_at(block, at);
+        let folded = at > 0 && is_folded(&block[..line.end], at);
+        let text = lines::content(&block[line.clone()]);
+        if !folded && colon(text).is_none() && !text.starts_with(b">From ") {
+            return true;
+        }
+        at = line.end;
+    }
+    false
+}
+
+/// Lines behind one that is no field among which another field is looked for.
+const FOREIGN_LINES_MAX: usize = 50;
+/// Fields that say where a header goes on. What quotes another mail's header into a text repeats
+/// those that its own header has already.
+const ONCE: [&[u8]; 5] = [b"from", b"date", b"subject", b"message-id", b"mime-version"];
+
+/// Where, behind a line that is no field, the header that began at `start` goes on.
+fn field_behind(raw: &[u8], start: usize, mut at: usize) -> Option<usize> {
+    let is_it = |name: &[u8], once: &[u8]| name.eq_ignore_ascii_case(once);
+    let mut had = [false; ONCE.len()];
+    for field in fields(&raw[start..at]) {
+        ONCE.iter().zip(&mut had).for_each(|(once, had)| *had |= is_it(field.name, once));
+    }
+    for _ in 0..FOREIGN_LINES_MAX {
+        if at >= raw.len() {
+            return None;
+        }
+        let line = lines::line_at(raw, at);
+        let text = lines::content(&raw[line.clone()]);
+        if text.is_empty() {
+            return None;
+        }
+        let name = colon(text).map(|end| text[..end].trim_ascii()).unwrap_or_default();
+        if ONCE.iter().zip(had).any(|(once, had)| !had && is_it(name, once)) {
+            return Some(at);
+        }
+        at = line.end;
+    }
+    None
 }
 
 /// The header of a mail that was returned: up to the empty line, whatever stands between its
@@ -155,6 +217,8 @@ pub struct Content {
     pub disposition_parameters: Parameters,
     /// Content-ID without angle brackets.
     pub id: Option<String>,
+    /// Content-Description, as it stands there.
+    pub description: Option<Vec<u8>>,
     /// Content-Transfer-Encoding.
     pub transfer: Transfer,
 }
@@ -169,8 +233,10 @@ impl Content {
             disposition: None,
             disposition_parameters: Parameters::default(),
             id: None,
+            description: None,
             transfer: Transfer::Plain,
         };
+        let mut is_valid = true;
         let mut transfer_said = false;
         for field in fields(block).filter(|field| starts_content(field.name)) {
             if field.is("Content-Type") && !content.declared {
@@ -178,7 +244,8 @@ impl Content {
                 let (kind, parameters) = split_value(&value);
                 content.declared = true;
                 content.parameters = parameters;
-                content.kind = media_type(&kind);
+                is_valid = media_type(&kind).is_some();
+                content.kind = media_type(&kind).unwrap_or_else(|| "text/plain".to_owned());
             } else if field.is("Content-Disposition") && content.disposition.is_none() {
                 let value = field.value();
                 let (word, parameters) = split_value(&value);
@@ -189,9 +256,26 @@ impl Content {
                 content.transfer = Transfer::named(&field.value());
             } else if field.is("Content-ID") && content.id.is_none() {
                 content.id = ids(&field.value(), 1).pop();
+            } else if field.is("Content-Description") && content.description.is_none() {
+                content.description = Some(field.value().into_owned());
             }
         }
+        if !is_valid && content.is_file() {
+            content.kind = "application/octet-stream".to_owned();
+        }
         content
+    }
+
+    /// Whether it looks like a file, whatever its type: RFC 2045 section 5.2 takes a type that
+    /// nobody understands for text, and that holds for text alone.
+    fn is_file(&self) -> bool {
+        let named = |parameters: &Parameters, name| {
+            parameters.bytes(name).is_some_and(|value| !value.trim_ascii().is_empty())
+        };
+        self.disposition.as_deref() == Some("attachment")
+            || self.transfer == Transfer::Base64
+            || named(&self.disposition_parameters, "filename")
+            || named(&self.parameters, "name")
     }
 
     /// Whether its parts are separated by a boundary.
@@ -214,28 +298,53 @@ fn starts_content(name: &[u8]) -> bool {
     name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
 }
 
-/// `word; parameters`, the word in lower case.
+/// `word; parameters`, the word in lower case and without comments (RFC 2045 section 5.1).
 fn split_value(value: &[u8]) -> (String, Parameters) {
-    let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
-    let word = String::from_utf8_lossy(value[..end].trim_ascii()).to_ascii_lowercase();
+    let mut word = Vec::new();
+    let mut depth = 0_usize;
+    let mut end = value.len();
+    for (at, byte) in value.iter().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            b';' if depth == 0 => {
+                end = at;
+                break;
+            }
+            _ if depth == 0 => word.push(*byte),
+            _ => {}
+        }
+    }
+    if depth > 0 {
+        // A comment that never closes hides nothing.
+        end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+        word = value[..end].to_vec();
+    }
+    let word = String::from_utf8_lossy(word.trim_ascii()).to_ascii_lowercase();
     (word, Parameters::read(value.get(end + 1..).unwrap_or_default()))
 }
 
 /// Longest media type kept, in bytes (RFC 6838 section 4.2: 127 for each side).
 const MEDIA_TYPE_BYTES_MAX: usize = 255;
 
-/// A media type made of the characters RFC 6838 section 4.2 allows; what is none becomes
-/// `application/octet-stream`, but for the bare `text` of very old mails.
-fn media_type(word: &str) -> String {
-    let word = word.split_whitespace().next().unwrap_or_default();
+/// A media type made of the characters RFC 6838 section 4.2 allows; `None` if it is none. The bare
+/// `text` of very old mails is one, and so is every kind of `multipart`.
+fn media_type(word: &str) -> Option<String> {
+    let word = word.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']);
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+/".contains(c);
     let sides = word.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
-    if word.is_empty() || word == "text" {
-        "text/plain".to_owned()
-    } else if sides.is_some() && word.len() <= MEDIA_TYPE_BYTES_MAX && word.chars().all(allowed) {
-        word.to_owned()
-    } else {
-        "application/octet-stream".to_owned()
+    let valid = word.len() <= MEDIA_TYPE_BYTES_MAX && word.chars().all(allowed);
+    match sides {
+        None if word.is_empty() || word == "text" || word == "text/" => {
+            Some("text/plain".to_owned())
+        }
+        None if word == "multipart" || word == "multipart/" => Some("multipart/mixed".to_owned()),
+        Some(("multipart", _)) if !valid => Some("multipart/mixed".to_owned()),
+        Some(("application" | "audio" | "font" | "image" | "model" | "video", _)) if !valid => {
+            Some("application/octet-stream".to_owned())
+        }
+        Some(_) if valid => Some(word.to_owned()),
+        Some(_) | None => None,
     }
 }
 
@@ -290,7 +399,7 @@ fn usable_id(id: &[u8]) -> Option<String> {
     if id.len() > MESSAGE_ID_BYTES_MAX {
         return Some(format!("sha256-{}@{LONG_ID_DOMAIN}", Digest::of(id).hex()));
     }
-    let text = charset::decode(id, None).text;
+    let text = charset::decode(id, None, Language::default()).text;
     let clean: String = text
         .chars()
         .filter(|c| !c.is_whitespace())
@@ -323,6 +432,27 @@ mod tests {
         check_block("A: a/b\nx=1\n", 1, "x=1\n");
         check_block("A: a/b;\nHello x=1\n", 1, "Hello x=1\n");
         check_block("A: a/b;\n\nx=1\n", 1, "x=1\n");
+    }
+
+    #[track_caller]
+    fn check_mail(raw: &str, fields: usize, body: &str) {
+        let block = block_of_mail(raw.as_bytes());
+        assert_eq!(super::fields(&raw.as_bytes()[block.fields]).count(), fields);
+        assert_eq!(&raw[block.body..], body);
+    }
+
+    #[test]
+    fn a_foreign_line_does_not_end_the_header_of_a_mail() {
+        check_mail("*** forwarded ***\nFrom: a@x\nDate: b\n\nbody", 2, "body");
+        check_mail("Received: by a\nid 7\nwith b\nFrom: a@x\n\nbody", 2, "body");
+        check_mail("From: a@x\nHello\nyou\n\nDate: b\n", 1, "Hello\nyou\n\nDate: b\n");
+        // The header of a mail that is quoted in the text repeats what was there.
+        check_mail(
+            "From: a@x\nDate: b\nHello\nFrom: c@x\nDate: d\n",
+            2,
+            "Hello\nFrom: c@x\nDate: d\n",
+        );
+        check_mail("From: a@x\nHello\nTo: c@x\n", 1, "Hello\nTo: c@x\n");
     }
 
     #[test]
@@ -376,7 +506,13 @@ mod tests {
             ("text", "text/plain"),
             ("", "text/plain"),
             ("image/png\"><script>", "application/octet-stream"),
-            ("nonsense", "application/octet-stream"),
+            ("nonsense", "text/plain"),
+            ("<html>", "text/plain"),
+            ("nonsense; name=a.bin", "application/octet-stream"),
+            ("multipart; boundary=x", "multipart/mixed"),
+            ("multipart/*; boundary=x", "multipart/mixed"),
+            ("text/plain (see; below); charset=x", "text/plain"),
+            ("text/html (open", "text/html"),
         ] {
             let block = format!("Content-Type: {value}\n");
             assert_eq!(Content::read(block.as_bytes()).kind, expected);

@@ -28,6 +28,33 @@ const ENTITY_BYTES_MAX: usize = 32;
 /// Longest link address written behind its words, in bytes.
 const LINK_BYTES_MAX: usize = 500;
 
+/// Bytes of a page in which it may declare its charset. HTML 13.2.3.2 asks for 1,024; Outlook writes
+/// more than that in front.
+const META_BYTES_MAX: usize = 4 * 1024;
+
+/// The charset that a page declares in a `meta` element.
+pub fn declared_charset(page: &[u8]) -> Option<String> {
+    let head = page[..page.len().min(META_BYTES_MAX)].to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&head);
+    let mut rest = head.as_ref();
+    while let Some(at) = rest.find("<meta") {
+        rest = &rest[at + 5..];
+        let tag = &rest[..rest.find('>').unwrap_or(rest.len())];
+        let Some(at) = tag.find("charset") else { continue };
+        let value = tag[at + 7..].trim_start();
+        let Some(value) = value.strip_prefix('=') else { continue };
+        let value = value.trim_start().trim_start_matches(['"', '\'']).trim_start();
+        let end = value.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.:".contains(c));
+        let label = &value[..end.unwrap_or(value.len())];
+        // A page in UTF-16 could not say so in ASCII.
+        let label = if label.starts_with("utf-16") { "utf-8" } else { label };
+        if super::charset::is_telling(label) {
+            return Some(label.to_owned());
+        }
+    }
+    None
+}
+
 /// The text of a page.
 pub fn to_text(page: &str) -> String {
     let mut writer = Writer::default();
@@ -341,6 +368,25 @@ mod tests {
     #[track_caller]
     fn check(page: &str, expected: &str) {
         assert_eq!(to_text(page), expected);
+    }
+
+    #[test]
+    fn declared_charsets() {
+        for (page, expected) in [
+            ("<html><head><META charset = 'GBK'>", Some("gbk")),
+            (
+                "<meta http-equiv=Content-Type content=\"text/html; charset=windows-1251\">",
+                Some("windows-1251"),
+            ),
+            ("<meta name=charset content=x><meta charset=\"koi8-r\"/>", Some("koi8-r")),
+            ("<meta charset=utf-16>", Some("utf-8")),
+            ("<meta charset=nonsense>", None),
+            ("charset=gbk", None),
+        ] {
+            assert_eq!(declared_charset(page.as_bytes()).as_deref(), expected, "{page}");
+        }
+        let late = " ".repeat(META_BYTES_MAX) + "<meta charset=gbk>";
+        assert_eq!(declared_charset(late.as_bytes()), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! ISO-2022-JP and what has been sent under that name: -1, -2, -3, -ms, CP50220 and CP50221.
+//! ISO-2022-JP and what has been sent under that name: -1, -2, -3, -ms, CP50220 and CP50221; and
+//! its kin ISO-2022-KR (RFC 1557) and ISO-2022-CN (RFC 1922).
 //!
 //! The WHATWG decoder knows only the base set and emits U+FFFD between two escape sequences, so
 //! we split at the escapes ourselves and hand each stretch to the 8-bit twin of its character set.
@@ -22,6 +23,47 @@ enum Set {
     Unmapped,
 }
 
+/// Whose variant of ISO-2022 it is. The escape sequences tell them apart; the family decides what
+/// bytes mean that no sequence stands in front of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// ISO-2022-JP.
+    Japanese,
+    /// ISO-2022-KR.
+    Korean,
+    /// ISO-2022-CN.
+    Chinese,
+}
+
+impl Family {
+    /// What a shift out (SO) selects before anything is designated.
+    fn shifted(self) -> Set {
+        match self {
+            Family::Japanese => Set::HalfWidthKatakana,
+            Family::Korean => Set::Ksc5601,
+            Family::Chinese => Set::Gb2312,
+        }
+    }
+
+    /// What bytes beyond ASCII are.
+    fn eight_bit(self) -> &'static Encoding {
+        match self {
+            Family::Japanese => SHIFT_JIS,
+            Family::Korean => EUC_KR,
+            Family::Chinese => GBK,
+        }
+    }
+}
+
+/// Sequences that designate what SO selects (RFC 1557, RFC 1922). The planes of CNS 11643 are
+/// known by name only: we have no table of them.
+const DESIGNATIONS: [(&[u8], Set); 4] = [
+    (b"\x1b$)C", Set::Ksc5601),
+    (b"\x1b$)A", Set::Gb2312),
+    (b"\x1b$)G", Set::Unmapped),
+    (b"\x1b$)E", Set::Unmapped),
+];
+
 /// Escape sequences (RFC 1468, RFC 1554, RFC 2237, JIS X 0213) and what they select. The longer
 /// ones stand first where one begins like another.
 const ESCAPES: [(&[u8], Set); 16] = [
@@ -44,20 +86,30 @@ const ESCAPES: [(&[u8], Set); 16] = [
 ];
 
 /// Decodes; `true` if something had no character or stood there against the rules.
-pub fn decode(bytes: &[u8]) -> (String, bool) {
-    let mut decoder =
-        Decoder { text: String::with_capacity(bytes.len() * 3 / 2), g2: WINDOWS_1252, bad: false };
+pub fn decode(bytes: &[u8], family: Family) -> (String, bool) {
+    let mut decoder = Decoder {
+        text: String::with_capacity(bytes.len() * 3 / 2),
+        eight_bit: family.eight_bit(),
+        g2: WINDOWS_1252,
+        bad: false,
+    };
+    let mut shifted = family.shifted();
     let mut set = Set::Ascii;
     let mut rest = bytes;
     while !rest.is_empty() {
         if let Some((escape, next)) = ESCAPES.iter().find(|(escape, _)| rest.starts_with(escape)) {
             set = *next;
             rest = &rest[escape.len()..];
+        } else if let Some((escape, next)) =
+            DESIGNATIONS.iter().find(|(escape, _)| rest.starts_with(escape))
+        {
+            shifted = *next;
+            rest = &rest[escape.len()..];
         } else if let Some(after) = decoder.g2_sequence(rest) {
             rest = after;
         } else if let [shift @ (0x0e | 0x0f), tail @ ..] = rest {
-            // SO and SI of CP50222.
-            set = if *shift == 0x0e { Set::HalfWidthKatakana } else { Set::Ascii };
+            // SO and SI.
+            set = if *shift == 0x0e { shifted } else { Set::Ascii };
             rest = tail;
         } else {
             let length = stretch(rest);
@@ -85,6 +137,7 @@ fn stretch(rest: &[u8]) -> usize {
 
 struct Decoder {
     text: String,
+    eight_bit: &'static Encoding,
     /// The upper half that a single shift reaches (ISO-2022-JP-2).
     g2: &'static Encoding,
     bad: bool,
@@ -112,10 +165,10 @@ impl Decoder {
 
     fn push(&mut self, bytes: &[u8], set: Set) {
         match set {
-            // High bytes are CP932 or half-width Katakana (CP50221).
+            // High bytes are CP932 or half-width Katakana (CP50221), or the Korean or Chinese kin.
             Set::Ascii => {
                 self.bad |= bytes.contains(&0x1b);
-                self.convert(bytes, SHIFT_JIS);
+                self.convert(bytes, self.eight_bit);
             }
             Set::HalfWidthKatakana => {
                 let high =
@@ -172,7 +225,7 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], expected: &str) {
-        assert_eq!(decode(bytes).0, expected);
+        assert_eq!(decode(bytes, Family::Japanese).0, expected);
     }
 
     #[test]

@@ -7,20 +7,48 @@ use std::io::BufRead;
 use std::ops::Range;
 
 /// The mail as the other modules read it: without what an mbox writer or an editor put in front,
-/// and with LF where the whole mail uses bare CR (old Macintosh software).
+/// and with LF where the mail uses bare CR (old Macintosh software).
 pub fn normalize(raw: &[u8]) -> Cow<'_, [u8]> {
-    let body = without_lead(raw);
-    if !body.contains(&b'\n') && body.contains(&b'\r') {
-        return Cow::Owned(body.iter().map(|b| if *b == b'\r' { b'\n' } else { *b }).collect());
+    let start = bare_from(raw);
+    if start < raw.len() {
+        let (kept, bare) = raw.split_at(start);
+        let mut whole = Vec::with_capacity(raw.len());
+        whole.extend_from_slice(kept);
+        for (at, byte) in bare.iter().enumerate() {
+            let is_bare = *byte == b'\r' && bare.get(at + 1) != Some(&b'\n');
+            whole.push(if is_bare { b'\n' } else { *byte });
+        }
+        let lead = whole.len() - without_lead(&whole).len();
+        whole.drain(..lead);
+        return Cow::Owned(whole);
     }
-    Cow::Borrowed(body)
+    Cow::Borrowed(without_lead(raw))
+}
+
+/// From where on bare CR ends the lines. A server may have put fields of its own in front, with
+/// LF, and a line end behind: so there is none but in the header and at the very end.
+fn bare_from(raw: &[u8]) -> usize {
+    let content = raw.trim_ascii_end();
+    let start = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let bare = content[start..].contains(&b'\r');
+    let header_ended = bare && {
+        let head = without_lead(&raw[..start]);
+        head.windows(2).any(|pair| pair == b"\n\n")
+            || head.windows(4).any(|four| four == b"\r\n\r\n")
+    };
+    if bare && !header_ended { start } else { raw.len() }
 }
 
 /// Cuts a byte order mark, empty lines and an mbox `From ` line.
 fn without_lead(raw: &[u8]) -> &[u8] {
     let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
-    let blank = raw.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    let raw = &raw[blank..];
+    let mut start = 0;
+    let mut at = 0;
+    while let Some(byte) = raw.get(at).filter(|byte| byte.is_ascii_whitespace()) {
+        at += 1;
+        start = if matches!(byte, b'\r' | b'\n') { at } else { start };
+    }
+    let raw = &raw[start..];
     if raw.starts_with(b"From ") || raw.starts_with(b">From ") {
         let first = line_at(raw, 0);
         if raw.contains(&b'\n') {
@@ -70,6 +98,9 @@ mod tests {
     fn only_a_mail_without_line_feeds_is_rewritten() {
         check("Subject: a\r\rb", "Subject: a\n\nb");
         check("Subject: a\n\nb\rc", "Subject: a\n\nb\rc");
+        check("From a@x Mon\rSubject: a\r\rb\r\n", "Subject: a\n\nb\r\n");
+        check("Received: x\r\nSubject: a\r\rb\r", "Received: x\r\nSubject: a\n\nb\n");
+        check("  \n \nSubject: a\n", "Subject: a\n");
     }
 
     #[test]

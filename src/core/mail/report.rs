@@ -3,6 +3,7 @@
 //! Architecture invariant: says what the mail claims; whether a ticket believes it is decided
 //! elsewhere, by the id of a mail of ours.
 
+use super::charset::Hint;
 use super::header;
 use super::structure::{Part, Structure};
 use super::{Mail, Report, ReportKind, ReportedRecipient, SUBJECT_CHARS_MAX, clean_line, words};
@@ -131,7 +132,7 @@ fn after_semicolon(text: &str) -> &str {
 }
 
 fn line(value: &[u8]) -> String {
-    clean_line(&words::decode(value, None).text).0.trim().to_owned()
+    clean_line(&words::decode(value, Hint::default()).text).0.trim().to_owned()
 }
 
 fn short(text: &str) -> String {

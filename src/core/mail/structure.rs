@@ -1,14 +1,17 @@
 //! Parts of a mail (RFC 2046): found in one pass, with a stack of our own in place of recursion.
 //!
-//! Architecture invariant: memory and time are bounded by the limits, never by the mail. Nothing
-//! that is encoded is decoded here, so a mail wrapped in base64 cannot add a level.
+//! A multipart that was encoded as a whole, against RFC 2045 section 6.4, is decoded in place and
+//! the mail read once more; once only, so that wrapping in base64 adds no levels without end.
+//!
+//! Architecture invariant: memory and time are bounded by the limits, never by the mail.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::header::{self, Content};
 use super::transfer::Transfer;
-use super::{HEADER_REFUSED_BYTES, LEVELS_MAX, MIME_DEPTH_MAX, PARTS_MAX, Refusal, lines};
+use super::{HEADER_REFUSED_BYTES, LEVELS_MAX, PARTS_MAX, Refusal, lines};
 
 /// A part that was found.
 #[derive(Debug)]
@@ -30,27 +33,67 @@ pub struct Part {
 pub struct Structure {
     /// The parts; the first is the mail itself.
     pub parts: Vec<Part>,
-    /// A boundary was missing or never closed.
+    /// A boundary was missing or never closed, or a line of the header is no field.
     pub broken: bool,
-    /// A multipart stands too deep: it was left closed.
-    pub too_deep: bool,
 }
 
 /// Counts levels, parts and header bytes, and keeps nothing.
 pub fn scan(raw: &[u8]) -> Result<(), Refusal> {
-    let mut walk = Walk::new(raw, Purpose::Count);
-    walk.run()
+    let raw = lines::normalize(raw);
+    let mut walk = Walk::new(&raw, Purpose::Count);
+    walk.run()?;
+    if !walk.encoded {
+        return Ok(());
+    }
+    let parts = parts(&raw).parts;
+    match in_the_open(&raw, &parts) {
+        Some(opened) => Walk::new(&opened, Purpose::Count).run(),
+        None => Ok(()),
+    }
 }
 
-/// Finds the parts of the outer [`MIME_DEPTH_MAX`] levels. Enclosed mails stay closed.
-pub fn read(raw: &[u8]) -> Structure {
+/// The mail as its parts are ranges of, and the parts. Enclosed mails stay closed.
+pub fn read(original: &[u8]) -> (Cow<'_, [u8]>, Structure) {
+    let raw = lines::normalize(original);
+    let structure = parts(&raw);
+    match in_the_open(&raw, &structure.parts) {
+        Some(opened) => {
+            let structure = parts(&opened);
+            (Cow::Owned(opened), structure)
+        }
+        None => (raw, structure),
+    }
+}
+
+fn parts(raw: &[u8]) -> Structure {
     let mut walk = Walk::new(raw, Purpose::Keep);
     // Beyond a limit the rest is left unread: it was refused by `scan` already.
     let refused = walk.run().is_err();
     if walk.parts.is_empty() {
         walk.parts.push(beginning(raw));
     }
-    Structure { parts: walk.parts, broken: walk.broken || refused, too_deep: walk.too_deep }
+    Structure { parts: walk.parts, broken: walk.broken || refused }
+}
+
+/// Whether this is a multipart in which no part was found because it is encoded.
+fn is_encoded_multipart(content: &Content) -> bool {
+    content.is_multipart() && content.transfer != Transfer::Plain
+}
+
+/// The mail with those multiparts decoded that were encoded as a whole; `None` if there is none.
+fn in_the_open(raw: &[u8], parts: &[Part]) -> Option<Vec<u8>> {
+    let encoded = |part: &&Part| !part.has_parts && is_encoded_multipart(&part.content);
+    let mut opened: Option<Vec<u8>> = None;
+    let mut copied = 0;
+    for part in parts.iter().filter(encoded) {
+        let opened = opened.get_or_insert_with(|| Vec::with_capacity(raw.len()));
+        opened.extend_from_slice(&raw[copied..part.body.start]);
+        opened.extend(part.content.transfer.decode(&raw[part.body.clone()]));
+        copied = part.body.end;
+    }
+    let mut opened = opened?;
+    opened.extend_from_slice(&raw[copied..]);
+    Some(opened)
 }
 
 /// The fields of a header that is larger than any may be, as far as it may be read.
@@ -65,8 +108,26 @@ fn beginning(raw: &[u8]) -> Part {
 enum Purpose {
     /// Enter enclosed mails too, and stop at [`LEVELS_MAX`].
     Count,
-    /// Keep the parts, and leave closed what is deeper than [`MIME_DEPTH_MAX`].
+    /// Keep the parts. Enclosed mails stay closed.
     Keep,
+}
+
+/// Bytes of a multipart in which its first boundary line is looked for before another is taken.
+const PREAMBLE_BYTES_MAX: usize = 16 * 1024;
+
+/// What was found in the beginning of a multipart.
+enum Near<'a> {
+    /// Its own boundary.
+    Named,
+    /// A line that is used as one.
+    Guessed(&'a [u8]),
+    Nothing,
+}
+
+/// A boundary without the comment behind it: ` (` can stand in none that is not quoted.
+fn without_comment(boundary: &[u8]) -> &[u8] {
+    let comment = boundary.windows(2).position(|two| two == b" (");
+    comment.map_or(boundary, |at| &boundary[..at])
 }
 
 /// Longest boundary, in bytes. RFC 2046 section 5.1.1 allows 70.
@@ -95,7 +156,8 @@ struct Walk<'a> {
     /// The part that the current lines belong to.
     leaf: Option<usize>,
     broken: bool,
-    too_deep: bool,
+    /// A multipart says that it is encoded.
+    encoded: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -109,7 +171,7 @@ impl<'a> Walk<'a> {
             found: 0,
             leaf: None,
             broken: false,
-            too_deep: false,
+            encoded: false,
         }
     }
 
@@ -143,7 +205,10 @@ impl<'a> Walk<'a> {
     /// Reads the header at `at`, and those of mails enclosed right there.
     fn enter(&mut self, mut at: usize) -> Result<usize, Refusal> {
         loop {
-            let block = header::block(self.raw, at);
+            let block = match self.found {
+                0 => self.header_of_mail(),
+                _ => header::block(self.raw, at),
+            };
             if block.fields.len() > HEADER_REFUSED_BYTES {
                 return Err(Refusal::HeaderTooLarge);
             }
@@ -162,6 +227,7 @@ impl<'a> Walk<'a> {
                 && content.transfer == Transfer::Plain
                 && self.purpose == Purpose::Count;
             let boundary = self.boundary(&content, at);
+            self.encoded |= is_encoded_multipart(&content);
             self.keep(block, content);
             if boundary.is_some() || enclosed {
                 self.begin_level(boundary, is_digest)?;
@@ -172,23 +238,66 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The boundary of a multipart; where none is named, the first line if it looks like one.
+    fn header_of_mail(&mut self) -> header::Block {
+        let block = header::block_of_mail(self.raw);
+        self.broken |= header::has_foreign_lines(&self.raw[block.fields.clone()]);
+        block
+    }
+
+    /// The boundary of a multipart; where none is named, or another one is used, a line that looks
+    /// like one.
     fn boundary(&mut self, content: &Content, body: usize) -> Option<Vec<u8>> {
         if !content.is_multipart() {
             return None;
         }
-        let named = content.parameters.bytes("boundary").map(<[u8]>::trim_ascii_end);
-        let boundary = match named.filter(|named| !named.is_empty()) {
-            Some(named) => named,
-            None => {
+        let named = content.parameters.bytes("boundary");
+        let named = named.as_deref().map(|named| without_comment(named).trim_ascii_end());
+        let near = self.guessed(body, named.unwrap_or_default());
+        let boundary = match (named.filter(|named| !named.is_empty()), near) {
+            (Some(named), Near::Named | Near::Nothing) => named,
+            (None, Near::Named | Near::Nothing) => {
                 self.broken = true;
-                let rest = &self.raw[body..];
-                let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-                let line = lines::line_at(rest, blank);
-                rest[line].strip_prefix(b"--")?.trim_ascii_end()
+                return None;
+            }
+            (_, Near::Guessed(guessed)) => {
+                self.broken = true;
+                guessed
             }
         };
         Some(boundary[..boundary.len().min(BOUNDARY_BYTES_MAX)].to_vec())
+    }
+
+    /// Looks for the first boundary line in the beginning of a multipart: the one that is named, or
+    /// any other that a field or an empty line follows. One of an outer multipart ends the search.
+    fn guessed(&self, body: usize, named: &[u8]) -> Near<'a> {
+        let mut at = body;
+        let mut guessed = Near::Nothing;
+        while at < self.raw.len().min(body + PREAMBLE_BYTES_MAX) {
+            let line = lines::line_at(self.raw, at);
+            at = line.end;
+            let Some(mark) = self.raw[line].strip_prefix(b"--") else { continue };
+            let mark = mark.trim_ascii_end();
+            if !named.is_empty() && mark == named {
+                return Near::Named;
+            }
+            if self.boundaries.contains_key(mark) {
+                break;
+            }
+            let plausible = !mark.is_empty() && mark.len() <= BOUNDARY_BYTES_MAX;
+            if matches!(guessed, Near::Nothing) && plausible && self.begins_part(at, named) {
+                guessed = Near::Guessed(mark);
+            }
+        }
+        guessed
+    }
+
+    /// Whether the lines at `at` may be the header of a part. Where a boundary is named, only a
+    /// Content field shows that another one is meant.
+    fn begins_part(&self, at: usize, named: &[u8]) -> bool {
+        let line = lines::line_at(self.raw, at);
+        let line = lines::content(&self.raw[line]);
+        let content = line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+        content && line.contains(&b':') || named.is_empty() && line.is_empty()
     }
 
     fn keep(&mut self, block: header::Block, content: Content) {
@@ -212,13 +321,8 @@ impl<'a> Walk<'a> {
 
     fn begin_level(&mut self, boundary: Option<Vec<u8>>, is_digest: bool) -> Result<(), Refusal> {
         let level = self.open.len();
-        match self.purpose {
-            Purpose::Count if level == LEVELS_MAX => return Err(Refusal::TooDeep),
-            Purpose::Keep if level == MIME_DEPTH_MAX => {
-                self.too_deep = true;
-                return Ok(());
-            }
-            Purpose::Count | Purpose::Keep => {}
+        if level == LEVELS_MAX {
+            return Err(Refusal::TooDeep);
         }
         let shadowed = boundary.as_ref().and_then(|b| self.boundaries.insert(b.clone(), level));
         let part = self.leaf.take().unwrap_or_default();
@@ -279,7 +383,8 @@ mod tests {
     #[track_caller]
     fn check(raw: &str, expected: &[&str]) {
         let raw = raw.replace('\n', "\r\n");
-        let structure = read(raw.as_bytes());
+        let (raw, structure) = read(raw.as_bytes());
+        let raw = String::from_utf8_lossy(&raw);
         let parts: Vec<String> = structure
             .parts
             .iter()
@@ -311,7 +416,7 @@ mod tests {
     #[test]
     fn never_closed() {
         check(&format!("{MIXED}--x\n\na\n"), &["multipart/mixed", "text/plain \"a\\r\\n\""]);
-        assert!(read(format!("{MIXED}--x\n\na\n").as_bytes()).broken);
+        assert!(read(format!("{MIXED}--x\n\na\n").as_bytes()).1.broken);
     }
 
     #[test]
@@ -320,6 +425,40 @@ mod tests {
             "Content-Type: multipart/mixed\n\n--x\n\na\n--x--\n",
             &["multipart/mixed", "text/plain \"a\""],
         );
+    }
+
+    #[test]
+    fn boundary_that_is_another_than_named() {
+        check(
+            &format!("{MIXED}Preamble\n--y\nContent-Type: text/plain\n\na\n--y--\n"),
+            &["multipart/mixed", "text/plain \"a\""],
+        );
+        check(
+            "Content-Type: multipart/mixed\n\nPreamble -- of\n-- a few\nwords\n\n--y\n\na\n--y--\n",
+            &["multipart/mixed", "text/plain \"a\""],
+        );
+        check(
+            &format!("{MIXED}-- \n\nnot a part"),
+            &["multipart/mixed \"-- \\r\\n\\r\\nnot a part\""],
+        );
+    }
+
+    #[test]
+    fn multipart_encoded_as_a_whole() {
+        use base64::Engine as _;
+        let inner = "--x\n\na\n--x\nContent-Type: image/png\n\nb\n--x--\n";
+        let coded = base64::engine::general_purpose::STANDARD.encode(inner.replace('\n', "\r\n"));
+        let head =
+            "Content-Transfer-Encoding: base64\nContent-Type: multipart/mixed; boundary=x\n\n";
+        let parts = ["multipart/mixed", "text/plain \"a\"", "image/png \"b\""];
+        check(&format!("{head}{coded}\n"), &parts);
+        check(&format!("{head}{inner}"), &parts);
+        let quoted = inner.replace("--x", "--=3Dx");
+        let head = "Content-Transfer-Encoding: quoted-printable\nContent-Type: multipart/mixed; boundary==x\n\n";
+        check(&format!("{head}{quoted}"), &parts);
+        let deep = nested_multiparts(LEVELS_MAX + 1);
+        let coded = base64::engine::general_purpose::STANDARD.encode(format!("--x\n{deep}"));
+        assert_eq!(scan(format!("Content-Transfer-Encoding: base64\nContent-Type: multipart/mixed; boundary=x\n\n{coded}").as_bytes()), Err(Refusal::TooDeep));
     }
 
     #[test]
@@ -364,9 +503,7 @@ mod tests {
             assert_eq!(scan(nest(21_800).as_bytes()), Err(Refusal::TooDeep));
             assert_eq!(scan(nest(100_000).as_bytes()), Err(Refusal::TooDeep));
         }
-        let deep = read(nested_multiparts(300).as_bytes());
-        assert!(deep.too_deep);
-        assert_eq!(deep.parts.len(), MIME_DEPTH_MAX + 1);
+        assert_eq!(read(nested_multiparts(300).as_bytes()).1.parts.len(), 301);
     }
 
     #[test]
@@ -388,7 +525,7 @@ mod tests {
     fn a_header_that_is_too_large_is_read_as_far_as_it_may() {
         for (first, expected) in [("A: b\n", 5), ("", 0)] {
             let mail = format!("{first}X: {}\n\nbody", "a".repeat(HEADER_REFUSED_BYTES));
-            let structure = read(mail.as_bytes());
+            let structure = read(mail.as_bytes()).1;
             let [root] = structure.parts.as_slice() else { panic!("one part") };
             assert_eq!((root.header.clone(), root.body.len()), (0..expected, 0));
             assert!(structure.broken);

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::lines;
+use super::{lines, uuencode};
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Transfer {
     Base64,
     /// Quoted-printable.
     QuotedPrintable,
+    /// `x-uuencode`, of old Unix and Windows software.
+    Uuencode,
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -26,15 +28,36 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Longest name of an encoding that is looked at, in bytes.
+const ENCODING_NAME_BYTES_MAX: usize = 32;
+
 /// Encoded bytes decoded at a time.
 const PIECE_BYTES: usize = 48 * 1024;
 
 impl Transfer {
-    /// Reads the value of Content-Transfer-Encoding.
+    /// Reads the value of Content-Transfer-Encoding: its first word, without quotes, comments and
+    /// what somebody wrote behind it.
     pub fn named(value: &[u8]) -> Transfer {
-        match value.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"base64" => Transfer::Base64,
-            b"quoted-printable" => Transfer::QuotedPrintable,
+        let mut depth = 0_u32;
+        let bare = value.iter().copied().filter(|byte| {
+            depth += u32::from(*byte == b'(');
+            let within = depth > 0;
+            depth = depth.saturating_sub(u32::from(*byte == b')'));
+            !within
+        });
+        let sign = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let word: Vec<u8> = bare
+            .skip_while(|byte| !sign(byte))
+            .take_while(|byte| sign(byte))
+            .map(|byte| byte.to_ascii_lowercase())
+            .take(ENCODING_NAME_BYTES_MAX)
+            .collect();
+        match word.as_slice() {
+            b"base64" | b"base-64" | b"base_64" | b"x-base64" => Transfer::Base64,
+            b"quoted-printable" | b"quoted_printable" | b"quotedprintable" => {
+                Transfer::QuotedPrintable
+            }
+            b"x-uuencode" | b"x-uue" | b"uuencode" | b"uue" => Transfer::Uuencode,
             _ => Transfer::Plain,
         }
     }
@@ -50,10 +73,34 @@ impl Transfer {
     pub fn pieces(self, body: &[u8], mut take: impl FnMut(&[u8])) {
         match self {
             Transfer::Plain => take(body),
-            Transfer::Base64 => base64_pieces(body, take),
+            Transfer::Base64 => {
+                base64_pieces(body, take);
+            }
             Transfer::QuotedPrintable => quoted_printable(body, &mut take),
+            Transfer::Uuencode => uuencode::pieces(body, take),
         }
     }
+
+    /// A body of text, and what stands behind the end of its base64 as it is: mailing lists put
+    /// lines of their own there. Text that somebody labelled base64 by mistake stays as it is.
+    pub fn decode_text(self, body: &[u8]) -> (Vec<u8>, &[u8]) {
+        if self != Transfer::Base64 {
+            return (self.decode(body), &[]);
+        }
+        let mut decoded = Vec::with_capacity(body.len());
+        let end = base64_pieces(body, |piece| decoded.extend_from_slice(piece));
+        if is_mislabelled(body, &decoded) { (body.to_vec(), &[]) } else { (decoded, &body[end..]) }
+    }
+}
+
+/// Whether a body that should be base64 is plain text: it has what base64 has not, and decoding it
+/// gives what no text has.
+fn is_mislabelled(body: &[u8], decoded: &[u8]) -> bool {
+    let foreign =
+        |line: &[u8]| line.trim_ascii().iter().any(|byte| !is_digit(byte) && *byte != b'=');
+    let control = |byte: &u8| byte.is_ascii_control() && !b"\t\n\r\x0c\x1b".contains(byte);
+    let garbage = decoded.is_empty() || decoded.iter().any(control);
+    garbage && body.split(|byte| *byte == b'\n').any(foreign)
 }
 
 /// Base64 in one piece, whatever stands between the digits.
@@ -61,14 +108,24 @@ pub fn base64(body: &[u8]) -> Vec<u8> {
     Transfer::Base64.decode(body)
 }
 
-fn base64_pieces(body: &[u8], mut take: impl FnMut(&[u8])) {
+/// Decodes up to the end of the data; where that is.
+fn base64_pieces(body: &[u8], mut take: impl FnMut(&[u8])) -> usize {
     let mut digits = Vec::with_capacity(PIECE_BYTES + 128);
     let mut decoded = Vec::with_capacity(PIECE_BYTES);
     let mut at = 0;
+    // Length of the first line of data; 0 before it.
+    let mut usual = 0;
+    let mut may_be_over = false;
     while at < body.len() {
         let line = lines::line_at(body, at);
+        let text = lines::content(&body[line.clone()]).trim_ascii();
+        if usual > 0 && !text.is_empty() && is_behind_the_end(text, may_be_over) {
+            break;
+        }
         at = line.end;
-        for stretch in lines::content(&body[line]).chunks(PIECE_BYTES) {
+        may_be_over |= usual > 0 && text.len() < usual || text.ends_with(b"=");
+        usual = if usual == 0 { text.len() } else { usual };
+        for stretch in text.chunks(PIECE_BYTES) {
             // Some software encodes in blocks and ends each with padding.
             let padded = push_digits(stretch, &mut digits);
             if padded || digits.len() >= PIECE_BYTES {
@@ -79,12 +136,30 @@ fn base64_pieces(body: &[u8], mut take: impl FnMut(&[u8])) {
         }
     }
     decode_digits(&digits, &mut decoded, &mut take);
+    at
+}
+
+/// Whether a line after some data belongs to it no more. After padding, a short or an empty line
+/// only whole digits of base64 go on with it; elsewhere dirt is forgiven, but not a sentence.
+fn is_behind_the_end(line: &[u8], may_be_over: bool) -> bool {
+    let unpadded = line.strip_suffix(b"==").or_else(|| line.strip_suffix(b"=")).unwrap_or(line);
+    let clean = unpadded.iter().all(is_digit);
+    if may_be_over {
+        return !clean || !line.len().is_multiple_of(4);
+    }
+    /// Blanks in a line that make it a sentence.
+    const SENTENCE_BLANKS_MIN: usize = 3;
+    let blanks = line.iter().filter(|byte| **byte == b' ').take(SENTENCE_BLANKS_MIN).count();
+    !clean && (blanks == SENTENCE_BLANKS_MIN || line.starts_with(b"--") || line.starts_with(b"__"))
+}
+
+fn is_digit(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
 /// Keeps the digits; tells whether padding followed. A line of nothing else, as nearly all are,
 /// is copied at once.
 fn push_digits(line: &[u8], digits: &mut Vec<u8>) -> bool {
-    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let line = line.trim_ascii();
     let unpadded = line.strip_suffix(b"==").or_else(|| line.strip_suffix(b"=")).unwrap_or(line);
     if unpadded.iter().fold(true, |all, byte| all & is_digit(byte)) {
@@ -213,5 +288,39 @@ mod tests {
     #[test]
     fn q_words() {
         assert_eq!(q_word(b"a_b=5Fc"), b"a b_c");
+    }
+
+    #[test]
+    fn names_with_decoration() {
+        for (value, expected) in [
+            ("base64;", Transfer::Base64),
+            ("\"quoted-printable\"", Transfer::QuotedPrintable),
+            ("BASE64 (of RFC 2045)", Transfer::Base64),
+            ("(see below) base64", Transfer::Base64),
+            (" 8 bit", Transfer::Plain),
+            ("x-uuencode", Transfer::Uuencode),
+            ("", Transfer::Plain),
+        ] {
+            assert_eq!(Transfer::named(value.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_follows_base64_is_not_decoded() {
+        check(Transfer::Base64, "aGVsbG8=\r\n\r\n-- \r\nA list of ours\r\n", "hello");
+        check(Transfer::Base64, "aGVsbG9o\r\nYQ==\r\nThanks for all\r\n", "helloha");
+        check(Transfer::Base64, "QUFB\r\n____________\r\nfooter\r\n", "AAA");
+        check(Transfer::Base64, "QUFB\r\nQU*FB\r\nQUFB", "AAAAAAAAA");
+        let (text, rest) = Transfer::Base64.decode_text(b"aGVsbG8=\n\n-- \nOur list\n");
+        assert_eq!((text.as_slice(), rest), (&b"hello"[..], &b"-- \nOur list\n"[..]));
+    }
+
+    #[test]
+    fn text_labelled_base64_by_mistake() {
+        let plain = b"Dear desk, the lift is stuck again. Can somebody come?\r\n";
+        assert_eq!(Transfer::Base64.decode_text(plain).0, plain);
+        let japanese = "エレベーターが動きません。".as_bytes();
+        assert_eq!(Transfer::Base64.decode_text(japanese).0, japanese);
+        assert_eq!(Transfer::Base64.decode_text(b"aGVs\r\nbG8=").0, b"hello");
     }
 }

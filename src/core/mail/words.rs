@@ -4,35 +4,41 @@
 
 use std::borrow::Cow;
 
-use super::charset::{self, Decoded};
+use super::charset::{self, Decoded, Hint};
 use super::transfer;
 
 /// Longest charset label looked at, in bytes.
 const LABEL_BYTES_MAX: usize = 60;
 
-/// Decodes an unfolded field. `hint` is the charset of the body, for raw 8-bit fields.
-pub fn decode(field: &[u8], hint: Option<&str>) -> Decoded {
+/// Decodes an unfolded field. The hint is for what stands there in raw bytes.
+pub fn decode(field: &[u8], hint: Hint<'_>) -> Decoded {
     let raw = raw_text(field, hint);
     if !raw.text.contains("=?") {
         return raw;
     }
-    let mut reader = Reader { text: String::new(), problem: raw.problem, run: None };
+    let mut reader = Reader { text: String::new(), problem: raw.problem, hint, run: None };
     reader.read(&raw.text);
     reader.flush();
     Decoded { text: reader.text, problem: reader.problem }
 }
 
 /// The field as text, encoded words left as they are.
-pub fn raw_text(field: &[u8], hint: Option<&str>) -> Decoded {
+pub fn raw_text(field: &[u8], hint: Hint<'_>) -> Decoded {
     if field.is_ascii() && !field.contains(&0x1b) {
         let text = String::from_utf8_lossy(field).into_owned();
         return Decoded { text, problem: false };
     }
-    let plain = charset::decode(field, None);
+    unlabelled(field, hint)
+}
+
+/// Bytes without a charset: what they say themselves, else the charset of the mail's text, else a
+/// guess.
+fn unlabelled(bytes: &[u8], hint: Hint<'_>) -> Decoded {
+    let plain = charset::decode(bytes, None, hint.language);
     if !plain.problem {
         return plain;
     }
-    let by_hint = hint.map(|hint| charset::decode(field, Some(hint)));
+    let by_hint = hint.charset.map(|label| charset::decode(bytes, Some(label), hint.language));
     by_hint.filter(|decoded| !decoded.problem).unwrap_or(plain)
 }
 
@@ -40,6 +46,7 @@ pub fn raw_text(field: &[u8], hint: Option<&str>) -> Decoded {
 struct Reader<'a> {
     text: String,
     problem: bool,
+    hint: Hint<'a>,
     /// Neighbouring words of one charset: joined as bytes, because senders split characters.
     run: Option<(&'a str, Vec<u8>)>,
 }
@@ -92,7 +99,10 @@ impl<'a> Reader<'a> {
 
     fn flush(&mut self) {
         if let Some((charset, bytes)) = self.run.take() {
-            let decoded = charset::decode(&bytes, Some(charset));
+            let decoded = match charset::is_telling(charset) {
+                true => charset::decode(&bytes, Some(charset), self.hint.language),
+                false => unlabelled(&bytes, self.hint),
+            };
             self.text.push_str(&decoded.text);
             self.problem |= decoded.problem;
         }
@@ -157,29 +167,42 @@ impl Parameters {
         Parameters(all)
     }
 
-    /// A parameter as it stands there, in ASCII, such as `charset`.
+    /// A parameter as it stands there, in ASCII, such as `charset`; without a comment behind it
+    /// (RFC 2045 section 5.1).
     pub fn plain(&self, name: &str) -> Option<Cow<'_, str>> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found
-            .map(|(_, value)| String::from_utf8_lossy(value))
-            .or_else(|| self.text(name, None).map(|decoded| Cow::Owned(decoded.text)))
-    }
-
-    /// A parameter as bytes, for boundaries.
-    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice())
-    }
-
-    /// A parameter for people: RFC 2231 in one piece or many, else RFC 2047, else raw bytes.
-    pub fn text(&self, name: &str, hint: Option<&str>) -> Option<Decoded> {
-        self.continued(name).or_else(|| {
-            let value = self.bytes(name)?;
-            Some(words_of(value, hint))
+        let value = self.bytes(name)?;
+        let text = match value {
+            Cow::Borrowed(value) => String::from_utf8_lossy(value),
+            Cow::Owned(value) => Cow::Owned(String::from_utf8_lossy(&value).into_owned()),
+        };
+        Some(match text.find('(') {
+            Some(comment) => Cow::Owned(text[..comment].trim_end().to_owned()),
+            None => text,
         })
     }
 
+    /// A parameter as bytes, for boundaries; in one piece or in many (RFC 2231 section 3).
+    pub fn bytes(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| Cow::Borrowed(value.as_slice()))
+            .or_else(|| self.joined(name).map(|joined| Cow::Owned(joined.bytes)))
+    }
+
+    /// A parameter for people: RFC 2231 in one piece or many, else RFC 2047, else raw bytes.
+    pub fn text(&self, name: &str, hint: Hint<'_>) -> Option<Decoded> {
+        if let Some(Joined { label, bytes }) = self.joined(name) {
+            return Some(match label.filter(|label| charset::is_telling(label)) {
+                Some(label) => charset::decode(&bytes, Some(&label), hint.language),
+                None => decode(&bytes, hint),
+            });
+        }
+        // Some senders put encoded words into parameters, against RFC 2047 section 5.
+        self.bytes(name).map(|value| decode(&value, hint))
+    }
+
     /// RFC 2231 sections 3 and 4: `name*`, `name*0`, `name*0*`, ...
-    fn continued(&self, name: &str) -> Option<Decoded> {
+    fn joined(&self, name: &str) -> Option<Joined> {
         let mut pieces: Vec<(u32, bool, &[u8])> = self
             .0
             .iter()
@@ -202,16 +225,14 @@ impl Parameters {
             let value = if at == 0 { first } else { value };
             if *encoded { bytes.extend(percent(value)) } else { bytes.extend_from_slice(value) }
         }
-        Some(match label {
-            Some(label) => charset::decode(&bytes, Some(&label)),
-            None => words_of(&bytes, None),
-        })
+        Some(Joined { label, bytes })
     }
 }
 
-/// Some senders put encoded words into parameters, against RFC 2047 section 5.
-fn words_of(value: &[u8], hint: Option<&str>) -> Decoded {
-    decode(value, hint)
+/// A parameter put together from its pieces.
+struct Joined {
+    label: Option<String>,
+    bytes: Vec<u8>,
 }
 
 /// `charset'language'rest`.
@@ -274,7 +295,7 @@ mod tests {
 
     #[track_caller]
     fn check(field: &[u8], expected: &str) {
-        assert_eq!(decode(field, None).text, expected);
+        assert_eq!(decode(field, Hint::default()).text, expected);
     }
 
     #[test]
@@ -305,13 +326,16 @@ mod tests {
     fn raw_bytes() {
         check(b"\x1b$B%F%9%H\x1b(B", "テスト");
         check("件名".as_bytes(), "件名");
-        assert_eq!(decode(b"\xc7\xcf", Some("koi8-r")).text, "го");
+        assert_eq!(
+            decode(b"\xc7\xcf", Hint { charset: Some("koi8-r"), ..Hint::default() }).text,
+            "го"
+        );
     }
 
     #[track_caller]
     fn check_parameter(field: &str, name: &str, expected: Option<&str>) {
         let parameters = Parameters::read(field.as_bytes());
-        assert_eq!(parameters.text(name, None).map(|d| d.text).as_deref(), expected);
+        assert_eq!(parameters.text(name, Hint::default()).map(|d| d.text).as_deref(), expected);
     }
 
     #[test]
@@ -326,12 +350,16 @@ mod tests {
         );
         check_parameter("filename=\"=?utf-8?B?5Lu2?=\"", "filename", Some("件"));
         check_parameter("x", "filename", None);
+        let parameters = Parameters::read(b"boundary*0*=us-ascii''a%20b; boundary*1=c");
+        assert_eq!(parameters.bytes("boundary").as_deref(), Some(&b"a bc"[..]));
+        let parameters = Parameters::read(b"charset=utf-8 (Plain text)");
+        assert_eq!(parameters.plain("charset").as_deref(), Some("utf-8"));
     }
 
     #[test]
     fn many_words_are_linear() {
         let field = b"=?utf-8?q?a".repeat(100_000);
-        assert_eq!(decode(&field, None).text.len(), field.len());
-        assert_eq!(decode(&b"=?utf-8?q?a?= ".repeat(100_000), None).text.len(), 100_001);
+        assert_eq!(decode(&field, Hint::default()).text.len(), field.len());
+        assert_eq!(decode(&b"=?utf-8?q?a?= ".repeat(100_000), Hint::default()).text.len(), 100_001);
     }
 }

@@ -13,6 +13,7 @@ use crate::core::config::{
     Channels, Config, Language, Queue, Role, Sender, Subscriptions, Switch, SystemAddress, User,
 };
 use crate::core::intake::{DeskKey, NextIds};
+use crate::core::mail::Remarks;
 use crate::core::notify::EventKind;
 use crate::core::outgoing::OutgoingId;
 
@@ -153,6 +154,7 @@ pub fn article(id: u64, kind: ArticleKind) -> Article {
         references: Vec::new(),
         attachments: Vec::new(),
         headers: Vec::new(),
+        remarks: Remarks::default(),
         raw: None,
         created: now(),
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Row, digest, hex};
 use crate::core::address::Address;
-use crate::core::mail::{Attachment, HeaderField};
 use crate::core::outgoing::OutgoingId;
+use crate::core::mail::{Attachment, HeaderField, Remarks};
 use crate::core::ticket::{
     Article, ArticleId, ArticleKind, AuthorKind, Customer, Priority, State, Ticket, TicketId,
     Watcher,
@@ -78,6 +78,8 @@ pub(in crate::store) struct ArticleRow {
     pub references: Vec<String>,
     pub attachments: Vec<AttachmentRow>,
     pub headers: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Remarks::is_empty")]
+    pub remarks: Remarks,
     pub raw: Option<String>,
     pub created: Timestamp,
 }
@@ -225,6 +227,7 @@ impl From<Article> for ArticleRow {
             references,
             attachments,
             headers,
+            remarks,
             raw,
             created,
         } = article;
@@ -242,6 +245,7 @@ impl From<Article> for ArticleRow {
             references,
             attachments: attachments.into_iter().map(Into::into).collect(),
             headers: headers.into_iter().map(|field| (field.name, field.value)).collect(),
+            remarks,
             raw: raw.as_ref().map(hex),
             created,
         }
@@ -266,6 +270,7 @@ impl ArticleRow {
             message_id: self.message_id,
             references: self.references,
             attachments: self.attachments.into_iter().map(Into::into).collect(),
+            remarks: self.remarks,
             headers: (self.headers.into_iter())
                 .map(|(name, value)| HeaderField { name, value })
                 .collect(),

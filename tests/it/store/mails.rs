@@ -18,7 +18,7 @@ use postroom::core::filter::Settings;
 use postroom::core::intake::{
     Decision, DeskKey, Effect, Facts, Judgement, Keys, Outcome, SenderOfMail, Why,
 };
-use postroom::core::mail::{Digest, Location, Mailbox};
+use postroom::core::mail::{Digest, Location, Mailbox, Remarks};
 use postroom::core::notify::{EventKind, Ring};
 use postroom::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use postroom::core::route::{Route, RoutedBy};
@@ -144,6 +144,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
         keys: Keys {
             bytes: Digest::of(raw),
             content: Some(Digest::of(format!("content of {subject}").as_bytes())),
+            first_content: Some(Digest::of(format!("first content of {subject}").as_bytes())),
         },
         message_id: message_id.clone(),
         sender: SenderOfMail {
@@ -177,6 +178,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
             references: Vec::new(),
             attachments: Vec::new(),
             headers: Vec::new(),
+            remarks: Remarks::default(),
             raw: Some(Digest::of(raw)),
             created: at(0),
         },
