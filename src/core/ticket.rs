@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::outgoing::OutgoingId;
 use super::mail::{Attachment, HeaderField, Remarks};
+use super::outgoing::OutgoingId;
 
 #[cfg(test)]
 pub(crate) mod samples;

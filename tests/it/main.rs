@@ -36,6 +36,7 @@ mod issuer;
 mod lint;
 mod listing;
 mod mail;
+mod mail_shapes;
 mod mailbox;
 mod metrics;
 mod needed;

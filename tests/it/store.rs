@@ -227,6 +227,22 @@ async fn the_same_content_in_other_bytes_is_a_duplicate() {
     assert!(again.why[0].text.starts_with("content: "), "{:?}", again.why);
 }
 
+/// Version 0.1 left To, HTML and names out of the content: its key is still looked up.
+#[tokio::test]
+async fn content_recorded_under_the_first_key_is_a_duplicate() {
+    let (_directory, store) = fresh();
+    let recorded = letter("support", "fire");
+    let mut old = recorded.to_record();
+    let judgement = old.judgement.as_mut().unwrap();
+    judgement.keys.content = judgement.keys.first_content;
+    store.spool("support", vec![recorded.to_spool()]).await.unwrap();
+    assert_eq!(store.record(vec![old]).await.unwrap()[0].outcome, Outcome::Created);
+    let again = elsewhere(&recorded, "support").of_bytes(500).take(&store).await;
+    assert_eq!(again.outcome, Outcome::Duplicate);
+    assert!(again.why[0].text.starts_with("content: "), "{:?}", again.why);
+    sound(&store);
+}
+
 #[tokio::test]
 async fn another_account_is_another_desk_unless_global() {
     let (_directory, store) = fresh();

@@ -4,7 +4,8 @@
 //! Architecture invariant: never fails, and never guesses UTF-7 (it hides markup as plain ASCII).
 
 use encoding_rs::{
-    BIG5, EUC_JP, EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252,
+    BIG5, EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_15, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE,
+    WINDOWS_1252,
 };
 
 use super::code_pages::{self, CodePage};
@@ -148,6 +149,7 @@ fn charset(label: Option<&str>) -> Charset {
         "cp950" | "ms950" | "big5-eten" | "big5hkscs" | "big-5" | "big5_hkscs" | "big5-2003" => {
             Charset::Known(BIG5)
         }
+        "latin9" | "latin-9" | "latin_9" | "latin0" => Charset::Known(ISO_8859_15),
         "utf8mb4" | "utf_8" | "utf-8-bom" | "cp65001" => Charset::Known(UTF_8),
         other => by_library(other),
     }

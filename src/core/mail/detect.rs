@@ -39,7 +39,8 @@ fn detected(bytes: &[u8], top_level_domain: Option<&[u8]>) -> &'static Encoding 
     let guessed = detector.guess(top_level_domain, Utf8Detection::Deny);
     // With so few letters the detector takes an accent for one of a rarer language.
     let few = bytes.iter().filter(|byte| **byte >= 0x80).count() <= 2;
-    if few && guessed.is_single_byte() && looks_latin(bytes) { WINDOWS_1252 } else { guessed }
+    let western = looks_latin(bytes) || stand_alone(bytes);
+    if few && guessed.is_single_byte() && western { WINDOWS_1252 } else { guessed }
 }
 
 /// A Japanese encoding that the bytes fit.
@@ -115,6 +116,16 @@ fn euc_jp(bytes: &[u8]) -> Option<Japanese> {
         };
     }
     (found.kana > 0 || found.pairs >= 2 * runs).then_some(found)
+}
+
+/// Whether every high byte is a sign between blanks, such as `®`, and no letter of a word.
+fn stand_alone(bytes: &[u8]) -> bool {
+    let is_of_word =
+        |near: Option<&u8>| near.is_some_and(|b| *b >= 0x80 || b.is_ascii_alphabetic());
+    bytes.iter().enumerate().filter(|(_, byte)| **byte >= 0x80).all(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+        !is_of_word(before) && !is_of_word(bytes.get(at + 1))
+    })
 }
 
 /// Whether most high bytes are accented letters within Latin words.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Row, digest, hex};
 use crate::core::address::Address;
-use crate::core::outgoing::OutgoingId;
 use crate::core::mail::{Attachment, HeaderField, Remarks};
+use crate::core::outgoing::OutgoingId;
 use crate::core::ticket::{
     Article, ArticleId, ArticleKind, AuthorKind, Customer, Priority, State, Ticket, TicketId,
     Watcher,

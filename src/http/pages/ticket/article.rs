@@ -9,6 +9,7 @@ use maud::{Markup, html};
 
 use super::trail::Trail;
 use crate::core::header;
+use crate::core::mail::Remarks;
 use crate::core::quoting::Part;
 use crate::core::ticket::{Article, ArticleKind, AuthorKind, Ticket};
 use crate::http::api::{Path, tickets as rules};
@@ -91,6 +92,7 @@ pub fn card(
                 p { a href=(shown("article")) { (words.show_text) } }
             }
             (attachments(article, &path, words))
+            (remarks(&article.remarks, words))
             @if article.raw.is_some() {
                 p.soft.row.foot {
                     @if look.html { a href=(shown("article")) { (words.show_text) } }
@@ -139,6 +141,17 @@ fn attachments(article: &Article, path: &str, words: &One) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What the reader does not see, and where it is.
+fn remarks(remarks: &Remarks, words: &One) -> Markup {
+    html! {
+        @if remarks.attachments_left_out > 0 {
+            p.soft { (words.files_left_out) " " (remarks.attachments_left_out) }
+        }
+        @if remarks.text_cut { p.soft { (words.text_cut) } }
+        @if remarks.signature_unverified { p.soft { (words.signature_unverified) } }
     }
 }
 

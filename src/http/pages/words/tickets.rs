@@ -87,6 +87,9 @@ words! {
         attachments: "Attachments", "添付ファイル";
         quoted: "lines quoted", "行の引用";
         signature: "lines of signature", "行の署名";
+        files_left_out: "More attachments are only in the source of the mail:", "次の数の添付ファイルはメールのソースにのみ含まれています:";
+        text_cut: "The text is longer than what is shown; the rest is in the source of the mail.", "本文は途中まで表示しています。残りはメールのソースにあります。";
+        signature_unverified: "This text comes out of a signed (S/MIME) mail. Postroom did not verify the signature.", "この本文は署名付き (S/MIME) メールから取り出したものです。署名は検証していません。";
         empty: "No text.", "本文はありません。";
         list: "The list of this ticket", "このチケットの一覧";
         next: "Next", "次";
