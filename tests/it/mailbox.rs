@@ -1,5 +1,6 @@
 //! Every way in which a mail server can fail us, each answered by the right error.
 
+mod fuzz;
 mod odd;
 mod plain;
 mod weak;
