@@ -32,12 +32,14 @@ fn busy() -> Metrics {
     metrics.account_last_success("support", 1_763_800_000.5);
     metrics.account_poll_interval("support", 600.0);
     metrics.account_failures("support", 0);
+    metrics.account_failing("support", None, Some("protocol"));
     metrics.account_backlog("support", 3);
     metrics.epoch_changed("support");
     metrics.poll_run("support", "success");
     metrics.poll_error("imap", "protocol");
     metrics.poll_seconds("imap", 0.2);
     metrics.intake("created");
+    metrics.suspect("healthy");
     metrics.duplicate("bytes");
     metrics.quarantine(1);
     metrics.intake_lag(4.0);
@@ -66,6 +68,7 @@ fn busy() -> Metrics {
     metrics.store_free(1 << 30);
     metrics.http_request("/metrics", "GET", 200, 0.001);
     metrics.sign_in("password", "wrong");
+    metrics.http_refused("full");
     metrics
 }
 
