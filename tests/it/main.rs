@@ -62,6 +62,7 @@ mod reconcile;
 mod review;
 mod secrets;
 mod server;
+mod servers;
 mod sign_ins;
 mod sink;
 mod store;

@@ -16,7 +16,7 @@ use crate::server::certificates::Authority;
 /// How long a server may take to come up.
 const START_SECONDS_MAX: u64 = 30;
 /// `nobody` and `nogroup` of Debian: who owns the mail when the test runs as root.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// Settings of a Dovecot that parks a session which waits for news in another process. It tells of
 /// a mail at once then; without them it waits for half a second whether there are more.
@@ -200,24 +200,27 @@ impl Drop for Dovecot {
     }
 }
 
-fn greets(port: u16) -> bool {
+/// Whether a server says something at this port.
+pub fn greets(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.read(&mut [0]).is_ok_and(|count| count == 1)
 }
 
-/// Ports that nobody listens on, all different.
-fn free_ports() -> [u16; 4] {
+/// Ports that nothing listens on, all different.
+pub fn free_ports() -> [u16; 4] {
     let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn is_root() -> bool {
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
     std::fs::metadata("/proc/self")
         .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
-fn give_away(path: &Path) {
+/// Makes [`NOBODY`] the owner, where the test may do so.
+pub fn give_away(path: &Path) {
     if is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
