@@ -292,13 +292,12 @@ impl Imap {
                 bodies.take(uid, body)
             })
             .await;
-        match (fetched, batch) {
+        match (fetched, batch, self.session.literal_at_least()) {
             // From the next session on it is known to be larger.
-            (Err(_), [entry]) if self.session.ended_at_literal() => Err(MailboxError::TooLong {
-                location: entry.location.clone(),
-                at_least: guard::DROPPED_BYTES_MAX,
-            }),
-            (fetched, _) => fetched,
+            (Err(_), [entry], Some(at_least)) => {
+                Err(MailboxError::TooLong { location: entry.location.clone(), at_least })
+            }
+            (fetched, ..) => fetched,
         }
     }
 

@@ -368,8 +368,9 @@ impl Pop3 {
         let mut mail = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(RESERVED_BYTES));
         let keep_max = max_size_bytes.min(*room);
         let read_max = max_size_bytes.saturating_add(DROPPED_BYTES_MAX);
-        let length = body(&mut self.wire, &mut mail, keep_max, read_max).await?;
-        if length > read_max {
+        let Received { bytes: length, ended } =
+            body(&mut self.wire, &mut mail, keep_max, read_max).await?;
+        if !ended {
             let location = entry.location.clone();
             return Err(MailboxError::TooLong { location, at_least: length });
         }
@@ -385,9 +386,10 @@ impl Pop3 {
         let mut header = Vec::new();
         // TOP is optional (RFC 1939 section 7): without it there is no header.
         if is_given(&mut self.wire, "TOP").await? {
-            let length = body(&mut self.wire, &mut header, HEADER_BYTES_MAX, TOP_BYTES_MAX).await?;
-            if length > TOP_BYTES_MAX {
-                let message = format!("answer to TOP has more than {TOP_BYTES_MAX} bytes");
+            let received =
+                body(&mut self.wire, &mut header, HEADER_BYTES_MAX, TOP_BYTES_MAX).await?;
+            if !received.ended {
+                let message = format!("answer to TOP does not end after {} bytes", received.bytes);
                 return Err(MailboxError::Protocol(message));
             }
         }
@@ -531,29 +533,40 @@ fn listed<T: std::str::FromStr>(line: &str, step: &str) -> Result<(u32, T), Mail
     parsed.ok_or_else(|| no_answer(step))
 }
 
-/// Reads a message up to the final dot, dots unstuffed (RFC 1939 section 3). Keeps `keep_max`
-/// bytes and stops after `read_max`; gives back how many there were.
+/// How much of a message came.
+struct Received {
+    bytes: u64,
+    /// Whether the final dot was read. If not, the session is out of step.
+    ended: bool,
+}
+
+/// Reads a message up to the final dot, dots unstuffed (RFC 1939 section 3). Keeps `keep_max` bytes
+/// and stops after `read_max`. There is time for each byte that is kept; what is dropped has to come
+/// to its end within what remains of the step, or is given up.
 async fn body(
     wire: &mut Wire,
     into: &mut Vec<u8>,
     keep_max: u64,
     read_max: u64,
-) -> Result<u64, MailboxError> {
+) -> Result<Received, MailboxError> {
     let mut dots = Dots::default();
-    let mut kept = 0;
+    let mut received = 0;
     loop {
-        let bytes = wire.bytes().await?;
+        let bytes = match wire.bytes().await {
+            Ok(bytes) => bytes,
+            Err(_) if received > keep_max => return Ok(Received { bytes: received, ended: false }),
+            Err(error) => return Err(error),
+        };
         let before = into.len();
         let consumed = dots.undo(bytes, into);
         wire.consume(consumed);
-        kept += (into.len() - before) as u64;
+        received += (into.len() - before) as u64;
         into.truncate(usize::try_from(keep_max).unwrap_or(usize::MAX));
-        wire.extend(consumed);
-        if kept > read_max {
-            return Ok(kept);
+        if received <= keep_max {
+            wire.extend(consumed);
         }
-        if dots.ended {
-            return Ok(kept);
+        if dots.ended || received > read_max {
+            return Ok(Received { bytes: received, ended: dots.ended });
         }
     }
 }

@@ -51,7 +51,7 @@ pub enum Excess {
 pub struct Guard<T> {
     io: T,
     frame: Frame,
-    /// Bytes received until now.
+    /// Bytes received until now for which there is time.
     received: u64,
     /// Why nothing more is read.
     ended: Option<Result<(), Excess>>,
@@ -70,12 +70,15 @@ impl<T> Guard<T> {
         &self.io
     }
 
-    /// Whether a literal that is too large to be read past has ended the session.
-    pub fn ended_at_literal(&self) -> bool {
-        self.ended == Some(Err(Excess::Literal))
+    /// At a literal that is being dropped, or is too large for that: what the message has at least.
+    /// Its announced length is not believed: pieces will tell.
+    pub fn literal_at_least(&self) -> Option<u64> {
+        let is_larger = self.ended == Some(Err(Excess::Literal)) || self.frame.watch.is_dropping();
+        is_larger.then_some(LITERAL_BYTES_MAX + 1)
     }
 
-    /// Bytes received until now, also those that were dropped.
+    /// Bytes received until now for which there is time. What is dropped has to come to its end
+    /// within the time of the step, or is given up.
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -202,6 +205,10 @@ fn empty(buffer: &mut Vec<u8>) {
 }
 
 impl Watch {
+    fn is_dropping(&self) -> bool {
+        self.dropping && self.literal > 0
+    }
+
     fn see(&mut self, byte: u8) -> Result<(), Excess> {
         self.line += 1;
         if self.line > LINE_BYTES_MAX {
@@ -274,7 +281,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             let mut read = ReadBuf::new(&mut this.buffer);
             ready!(Pin::new(&mut this.io).poll_read(context, &mut read))?;
             let bytes = read.filled();
-            this.received += bytes.len() as u64;
+            if !this.frame.watch.is_dropping() {
+                this.received += bytes.len() as u64;
+            }
             if bytes.is_empty() {
                 // Half an answer tells the parser that the end came in the middle of one.
                 this.frame.out = std::mem::take(&mut this.frame.answer);

@@ -471,9 +471,9 @@ impl Session {
         Err(flood(name))
     }
 
-    /// Whether a literal that is too large to be read past has ended the session.
-    pub fn ended_at_literal(&self) -> bool {
-        self.client.get_ref().ended_at_literal()
+    /// At a literal that is not kept: what the message has at least.
+    pub fn literal_at_least(&self) -> Option<u64> {
+        self.client.get_ref().literal_at_least()
     }
 
     /// Bytes received on this connection.

@@ -822,8 +822,8 @@ async fn sizes_that_are_wrong_keep_no_mail_from_its_ticket() {
 #[tokio::test]
 async fn an_account_that_fails_for_an_hour_names_the_mail_and_the_answer() {
     let ill = imap::proper()
-        .but("UID FETCH 11:12", say("* 2 FETCH (((\r\n%T OK\r\n"))
-        .but("UID FETCH 11 ", say("* 1 FETCH (((\r\n%T OK\r\n"));
+        .but("UID FETCH 11:12", say("HTTP/1.1 400 Bad Request\r\n"))
+        .but("UID FETCH 11 ", say("HTTP/1.1 400 Bad Request\r\n"));
     let mut ward = Ward::new();
     ward.admit("ill", "imap", imap::proper(), ill).await;
     ward.admit_imap("locked", "LOGIN", say("%T NO [AUTHENTICATIONFAILED] who are you?\r\n")).await;
@@ -863,4 +863,110 @@ async fn an_account_that_fails_for_an_hour_names_the_mail_and_the_answer() {
     })
     .await;
     assert_eq!((failing("ill", "protocol"), failing("locked", "login")), (Some(0.0), Some(0.0)));
+}
+
+/// A message without UID stays on the server; noted in quarantine it keeps neither the others nor the
+/// account, and what the ledger knows is not believed gone because of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_listed_without_a_name_is_given_up_alone() {
+    let [_, two] = imap::MAILS;
+    let listing = format!("* 2 FETCH (UID 12 RFC822.SIZE {} FLAGS ())\r\n%T OK\r\n", two.len());
+    let body = format!("* 2 FETCH (UID 12 BODY[] {{{}}}\r\n{two})\r\n%T OK\r\n", two.len());
+    let nameless = imap::proper()
+        .but("FETCH 1:2 ", say(&listing))
+        .but("FETCH 1 (UID FLAGS)", say("* 1 FETCH (UID NIL INTERNALDATE NIL)\r\n%T OK\r\n"))
+        .but("UID FETCH 12 ", say(&body));
+    let mut ward = Ward::new();
+    ward.admit("imap", "imap", nameless.clone(), nameless).await;
+    let nameless = pop3::proper().but("UIDL 2", say("+OK 2 id-two\r\n"));
+    let nameless = nameless.but("UIDL", say("+OK\r\n1\r\n2 id-two\r\n.\r\n"));
+    // The deletion asks for the one that has a name.
+    let nameless = nameless.but("UIDL 2", say("+OK 2 id-two\r\n"));
+    ward.admit("pop", "pop3", nameless.clone(), nameless).await;
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let handle = daemon.app().handle();
+    for name in ["imap", "pop"] {
+        let known = until(name, || {
+            let known: Vec<_> = of(&records(&daemon), name).into_iter().cloned().collect();
+            (known.len() == 2).then_some(known)
+        })
+        .await;
+        assert_eq!(known[0].outcome, Outcome::Created, "{name}");
+        let Outcome::Quarantined { reason } = &known[1].outcome else { panic!("{:?}", known[1]) };
+        assert!(reason.contains("unlisted-1") && reason.contains("5 times"), "{reason}");
+        until("a session that goes well", || is_ready(&daemon, name).then_some(())).await;
+    }
+    assert_eq!(handle.store.quarantine_count().unwrap(), 2);
+    let (imap, pop) = (ward.plain("imap"), ward.plain("pop"));
+    assert!(imap.contains("UID EXPUNGE 12") && !imap.contains("UID EXPUNGE 11"), "{imap}");
+    assert!(pop.contains("DELE 2") && !pop.contains("DELE 1"), "{pop}");
+}
+
+/// A mail that is announced as small and exceeds `maxSize` is oversize, as if it were announced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_exceeds_the_limit_while_it_comes_is_oversize() {
+    let header = "Subject: one\r\n\r\n";
+    let large = format!("{header}{}", "0123456789abcd\r\n".repeat(200_000));
+    let length = large.len();
+    let piece =
+        format!("* 1 FETCH (UID 11 BODY[HEADER]<0> {{{}}}\r\n{header})\r\n%T OK\r\n", header.len());
+    let [_, two] = imap::MAILS;
+    let bodies = format!(
+        "* 1 FETCH (UID 11 BODY[] {{{length}}}\r\n{large})\r\n\
+         * 2 FETCH (UID 12 BODY[] {{{}}}\r\n{two})\r\n%T OK\r\n",
+        two.len()
+    );
+    let mut ward = Ward::new();
+    let understated = imap::proper()
+        .but("UID FETCH 11:12", say(&bodies))
+        .but("UID FETCH 11 (UID BODY.PEEK[HEADER]", say(&piece));
+    ward.admit("imap", "imap", understated.clone(), understated).await;
+    let understated = pop3::proper().but("RETR 1", say(&format!("+OK\r\n{large}.\r\n")));
+    ward.admit("pop", "pop3", understated.clone(), understated).await;
+    let limits = ", maxSize: 100KiB, oversize: quarantine";
+    let daemon = Daemon::start(&desk(&ward.accounts(limits))).await;
+    for name in ["imap", "pop"] {
+        let known = until(name, || {
+            let known: Vec<_> = of(&records(&daemon), name).into_iter().cloned().collect();
+            (known.len() == 2).then_some(known)
+        })
+        .await;
+        let created = known.iter().filter(|record| record.outcome == Outcome::Created).count();
+        let oversize = |outcome: &Outcome| matches!(outcome, Outcome::Quarantined { .. });
+        assert_eq!(created, 1, "{known:?}");
+        assert!(known.iter().any(|record| oversize(&record.outcome)), "{known:?}");
+        until("a session that goes well", || is_ready(&daemon, name).then_some(())).await;
+    }
+    let (imap, pop) = (ward.plain("imap"), ward.plain("pop"));
+    assert!(!imap.contains("UID EXPUNGE 11") && !pop.contains("DELE 1"), "it stays: {imap}{pop}");
+    assert_eq!(imap.matches(" LOGIN ").count(), imap.matches(" LOGOUT").count(), "{imap}");
+}
+
+/// Without UIDL mails are known by their bytes: with `delete` each is one ticket, also where the
+/// server forgets what it was told; what must know them by name is refused and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn pop3_without_uidl_makes_one_ticket_of_each_mail_or_says_why_not() {
+    let old = || {
+        pop3::proper()
+            .but("CAPA", say("-ERR unknown\r\n"))
+            .but("UIDL", say("-ERR unknown\r\n"))
+            .but("TOP", say("-ERR unknown\r\n"))
+    };
+    let mut ward = Ward::new();
+    ward.admit("deletes", "pop3", old(), old()).await;
+    ward.admit("keeps", "pop3", old(), old()).await;
+    ward.patients.last_mut().unwrap().after = "keep";
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let looks = "postroom_poll_runs_total{account=\"deletes\",result=\"success\"}";
+    until("three looks", || metric(&daemon, looks).filter(|looks| *looks >= 3.0)).await;
+    let known = records(&daemon);
+    let created =
+        of(&known, "deletes").iter().filter(|record| record.outcome == Outcome::Created).count();
+    assert_eq!(created, 2, "{known:?}");
+    let deletes = ward.plain("deletes");
+    assert!(deletes.contains("DELE 1") && deletes.contains("DELE 2"), "{deletes}");
+    until("the other to say why", || is_ill(&daemon, "keeps").then_some(())).await;
+    check_reason(&daemon, "keeps", "Unsupported");
+    assert!(!ward.plain("keeps").contains("RETR"));
+    assert_eq!(of(&records(&daemon), "keeps").len(), 0);
 }

@@ -437,3 +437,29 @@ async fn pop3_without_uidl_deletes_by_number_in_its_session() {
     let error = work_plainly(Protocol::Pop3, refused, SECONDS).await.unwrap_err();
     assert_eq!(error.label(), "refused");
 }
+
+#[tokio::test]
+async fn message_that_drips_beyond_its_size_is_given_up_and_known_to_be_larger() {
+    let much = "0123456789abcd\r\n".repeat(64);
+    let drip = |head: &str| vec![Act::Say(format!("{head}{much}")), Act::Drip(b'x')];
+    let literal = "* 1 FETCH (UID 11 BODY[] {3000000}\r\n";
+    let dripping = [
+        (
+            Protocol::Imap,
+            one_mail("20", mail(20)).but("UID FETCH 11 (UID BODY.PEEK[])", drip(literal)),
+            MIB as u64 + 1,
+        ),
+        (Protocol::Pop3, one_pop3("1 20\r\n", "").but("RETR 1", drip("+OK\r\n")), 1024),
+    ];
+    for (protocol, behaviour, least) in dripping {
+        let server = behaviour.start().await;
+        let mut endpoint = endpoint(server.port, Security::Plain, None);
+        endpoint.timeout = std::time::Duration::from_millis(500);
+        let account = protocol.account(endpoint);
+        let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+        let entries = mailbox.list().await.unwrap().entries;
+        let error = mailbox.fetch(&entries, 512).await.unwrap_err();
+        let MailboxError::TooLong { at_least, .. } = error else { panic!("{error}") };
+        assert!(at_least >= least, "{at_least}");
+    }
+}

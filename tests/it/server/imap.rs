@@ -28,6 +28,14 @@ pub fn proper() -> Behaviour {
              %T OK fetched\r\n"
         ))
     };
+    let piece = |number: usize, uid: usize, mail: &str| {
+        let size = mail.len();
+        say(&format!("* {number} FETCH (UID {uid} BODY[]<0> {{{size}}}\r\n{mail})\r\n%T OK\r\n"))
+    };
+    let end = |number: usize, uid: usize, mail: &str| {
+        let size = mail.len();
+        say(&format!("* {number} FETCH (UID {uid} BODY[]<{size}> \"\")\r\n%T OK\r\n"))
+    };
     Behaviour {
         greeting: say("* OK ready\r\n"),
         answers: vec![
@@ -44,6 +52,10 @@ pub fn proper() -> Behaviour {
             ("UID FETCH 11:12", say(&bodies)),
             ("UID FETCH 11 (UID BODY.PEEK[])", alone(1, 11, one)),
             ("UID FETCH 12 (UID BODY.PEEK[])", alone(2, 12, two)),
+            ("UID FETCH 11 (UID BODY.PEEK[]<0.", piece(1, 11, one)),
+            ("UID FETCH 12 (UID BODY.PEEK[]<0.", piece(2, 12, two)),
+            ("UID FETCH 11 (UID BODY.PEEK[]<19.", end(1, 11, one)),
+            ("UID FETCH 12 (UID BODY.PEEK[]<22.", end(2, 12, two)),
             ("UID STORE", say("%T OK stored\r\n")),
             ("UID EXPUNGE", say("* 1 EXPUNGE\r\n%T OK gone\r\n")),
             ("UID MOVE", say("%T OK moved\r\n")),
