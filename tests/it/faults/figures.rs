@@ -15,8 +15,10 @@ use crate::server::{imap, say};
 /// the page in `browser_oidc`, a refused connection in `http_flood`, a webhook in `webhooks`, a worker that panics in `secrets`; and an
 /// outbox shows answers that were lost.
 const ABSENT: &[&str] = &[
+    "postroom_account_failing",
     "postroom_account_uidvalidity_changes_total",
     "postroom_http_connections_refused_total",
+    "postroom_intake_suspects_total",
     "postroom_oauth_access_token_expiry_timestamp_seconds",
     "postroom_oauth_client_secret_expiry_timestamp_seconds",
     "postroom_oauth_refresh_token_expiry_timestamp_seconds",
