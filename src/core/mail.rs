@@ -363,7 +363,8 @@ fn read(original: &[u8], language: Language) -> Mail {
     // Of these the text shows the beginning only; two mails that differ later are two mails.
     hashes.extend(body.cut.iter().map(|at| Digest::of(&raw[structure.parts[*at].body.clone()])));
     mail.first_content_digest = first_content_digest(&mail, &hashes);
-    mail.content_digest = content_digest(&mail, &body.alternative, &listed.given, &hashes);
+    let first = mail.first_content_digest;
+    mail.content_digest = content_digest(first, &mail.to, &body.alternative, &listed.given);
     // What is unpacked follows from what both digests are of.
     let unpacked = unpack::read(&raw, &structure, &roles, &mail.text, language);
     unpacked.files.iter().for_each(|file| listed.add(file, &mut oddities));
@@ -581,22 +582,19 @@ fn append_addresses(all: &mut Vec<Mailbox>, more: Vec<Mailbox>) -> bool {
 /// What the digest of the content begins with since there is a second kind of it.
 const CONTENT_DIGEST_VERSION: &[u8] = b"2\n";
 
-/// SHA-256 of what a person sees: From, Date, Subject, text and attachments, and To, the HTML
-/// beside the text, and the names of the attachments. Blanks and line ends do not count, and
-/// neither does how anything is encoded: servers that render a mail anew change them.
-fn content_digest(
-    mail: &Mail,
-    alternative: &str,
-    names: &[String],
-    attachments: &[Digest],
-) -> Digest {
-    let mut seen = Vec::with_capacity(mail.text.len() + alternative.len() + 512);
+/// SHA-256 of what a person sees: what the digest of version 0.1 is of, and To, the HTML beside
+/// the text, and the names of the attachments. Blanks and line ends do not count, and neither does
+/// how anything is encoded: servers that render a mail anew change them.
+fn content_digest(first: Digest, to: &[Mailbox], alternative: &str, names: &[String]) -> Digest {
+    let mut seen = Vec::with_capacity(alternative.len() + 512);
     seen.extend_from_slice(CONTENT_DIGEST_VERSION);
-    push_content(&mut seen, mail, attachments);
-    for to in &mail.to {
+    seen.extend_from_slice(&first.0);
+    for to in to {
         seen.push(b'\n');
         push_words(&mut seen, to.address.as_ref().map_or(to.name.as_str(), Address::as_str));
     }
+    // Two line feeds, so that no address is taken for the name of a file.
+    seen.push(b'\n');
     for text in names.iter().map(String::as_str).chain([alternative]) {
         seen.push(b'\n');
         push_words(&mut seen, text);
@@ -604,7 +602,7 @@ fn content_digest(
     Digest::of(&seen)
 }
 
-/// The digest of version 0.1.
+/// The digest of version 0.1: of From, Date, Subject, text and attachments.
 fn first_content_digest(mail: &Mail, attachments: &[Digest]) -> Digest {
     let mut seen = Vec::with_capacity(mail.text.len() + 256);
     push_content(&mut seen, mail, attachments);
@@ -740,5 +738,72 @@ mod tests {
             assert_eq!(parse(raw).raw_bytes, raw.len() as u64);
             assert_eq!(attachment(raw, 5), None);
         }
+    }
+
+    const WITH_HTML: &str = "From: eve@customer.example\nTo: desk@desk.example\nMessage-ID: <a@b>\n\
+        Content-Type: multipart/mixed; boundary=m\n\n--m\n\
+        Content-Type: multipart/alternative; boundary=a\n\n--a\n\nThe lift is stuck.\n--a\n\
+        Content-Type: text/html\n\n<p>The lift is stuck.</p>\n--a--\n--m\n\
+        Content-Type: application/pdf; name=plan.pdf\n\n%PDF\n--m--\n";
+
+    #[test]
+    fn recipients_html_and_names_make_another_content() {
+        let read = |raw: &str| parse(raw.as_bytes());
+        let one = read(WITH_HTML);
+        for (from, to) in [
+            ("To: desk@", "To: sales@"),
+            ("<p>The lift is stuck.", "<p>The lift is free."),
+            ("plan.pdf", "map.pdf"),
+        ] {
+            let other = read(&WITH_HTML.replace(from, to));
+            assert_ne!(one.content_digest, other.content_digest, "{to}");
+            assert_eq!(one.first_content_digest, other.first_content_digest, "{to}");
+        }
+        // A server may write the same page in another way.
+        let again = read(&WITH_HTML.replace("<p>", "<P  CLASS=x>\n"));
+        assert_eq!(one.content_digest, again.content_digest);
+    }
+
+    #[test]
+    fn lists_go_on_in_a_second_field() {
+        let mail = parse(
+            b"From: a@x.example\nFrom: b@x.example\nTo: c@x.example\nTo: d@x.example\n\
+              Cc: e@x.example\nCc: f@x.example\nReferences: <1@x>\nReferences: <2@x>\n\nhello\n",
+        );
+        let of = |list: &[Mailbox]| -> Vec<String> {
+            list.iter().filter_map(|one| one.address.as_ref()).map(Address::to_string).collect()
+        };
+        assert_eq!(of(&mail.from), ["a@x.example"]);
+        assert_eq!(of(&mail.to), ["c@x.example", "d@x.example"]);
+        assert_eq!(of(&mail.cc), ["e@x.example", "f@x.example"]);
+        assert_eq!(mail.references, ["1@x", "2@x"]);
+        assert!(mail.oddities.contains(&Oddity::DuplicateHeader));
+    }
+
+    #[test]
+    fn text_below_300_levels_is_found() {
+        let levels: String = (0..300)
+            .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n"))
+            .collect();
+        let mail = parse(format!("From: a@x.example\n{levels}\nat the bottom\n").as_bytes());
+        assert_eq!((mail.text.trim(), mail.attachments.len()), ("at the bottom", 0));
+    }
+
+    #[test]
+    fn attachments_beyond_the_limit_are_counted() {
+        let part = "--b\nContent-Type: image/png; name=a.png\n\nx\n";
+        let head = "From: a@x.example\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nhello\n";
+        let mail = parse(format!("{head}{}--b--\n", part.repeat(2_000)).as_bytes());
+        assert_eq!((mail.attachments.len(), mail.remarks.attachments_left_out), (200, 1_800));
+    }
+
+    #[test]
+    fn unlabelled_file_names_follow_the_text() {
+        let mail = parse(
+            b"From: a@x.example\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\
+              Content-Type: text/plain; charset=gb2312\n\n\xc4\xfa\xba\xc3\n--b\n\
+              Content-Type: application/pdf; name=\"\xb6\xa9\xb5\xa5.pdf\"\n\n%PDF\n--b--\n",
+        );
+        assert_eq!(mail.attachments[0].name, "订单.pdf");
     }
 }

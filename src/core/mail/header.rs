@@ -25,6 +25,8 @@ pub struct Block {
     pub fields: Range<usize>,
     /// Where the body begins.
     pub body: usize,
+    /// Whether a line among the fields is none.
+    pub has_foreign_lines: bool,
 }
 
 /// The header of a part that begins at `start`. It ends at an empty line, or at the first line
@@ -42,38 +44,27 @@ pub fn block_of_mail(raw: &[u8]) -> Block {
 
 fn read_block(raw: &[u8], start: usize, goes_on: bool) -> Block {
     let mut at = start;
+    let mut foreign = false;
     while at < raw.len() {
         let line = lines::line_at(raw, at);
         let text = lines::content(&raw[line.clone()]);
         if text.is_empty() {
-            return Block { fields: start..at, body: line.end };
+            return Block { fields: start..at, body: line.end, has_foreign_lines: foreign };
         }
         let folded = at > start && is_folded(&raw[start..line.end], at - start);
         if !folded && colon(text).is_none() && !text.starts_with(b">From ") {
-            match field_behind(raw, start, line.end).filter(|_| goes_on) {
-                Some(field) => at = field,
-                None => return Block { fields: start..at, body: at },
+            match goes_on.then(|| field_behind(raw, start, line.end)).flatten() {
+                Some(field) => {
+                    foreign = true;
+                    at = field;
+                }
+                None => return Block { fields: start..at, body: at, has_foreign_lines: foreign },
             }
             continue;
         }
         at = line.end;
     }
-    Block { fields: start..at, body: at }
-}
-
-/// Whether a line among these fields is none of them.
-pub fn has_foreign_lines(block: &[u8]) -> bool {
-    let mut at = 0;
-    while at < block.len() {
-        let line = lines::line_at(block, at);
-        let folded = at > 0 && is_folded(&block[..line.end], at);
-        let text = lines::content(&block[line.clone()]);
-        if !folded && colon(text).is_none() && !text.starts_with(b">From ") {
-            return true;
-        }
-        at = line.end;
-    }
-    false
+    Block { fields: start..at, body: at, has_foreign_lines: foreign }
 }
 
 /// Lines behind one that is no field among which another field is looked for.

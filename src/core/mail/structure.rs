@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
 
     fn header_of_mail(&mut self) -> header::Block {
         let block = header::block_of_mail(self.raw);
-        self.broken |= header::has_foreign_lines(&self.raw[block.fields.clone()]);
+        self.broken |= block.has_foreign_lines;
         block
     }
 

@@ -119,7 +119,8 @@ fn base64_pieces(body: &[u8], mut take: impl FnMut(&[u8])) -> usize {
     while at < body.len() {
         let line = lines::line_at(body, at);
         let text = lines::content(&body[line.clone()]).trim_ascii();
-        if usual > 0 && !text.is_empty() && is_behind_the_end(text, may_be_over) {
+        let clean = is_clean(text);
+        if usual > 0 && !text.is_empty() && is_behind_the_end(text, clean, may_be_over) {
             break;
         }
         at = line.end;
@@ -127,7 +128,7 @@ fn base64_pieces(body: &[u8], mut take: impl FnMut(&[u8])) -> usize {
         usual = if usual == 0 { text.len() } else { usual };
         for stretch in text.chunks(PIECE_BYTES) {
             // Some software encodes in blocks and ends each with padding.
-            let padded = push_digits(stretch, &mut digits);
+            let padded = push_digits(stretch, clean, &mut digits);
             if padded || digits.len() >= PIECE_BYTES {
                 let whole = if padded { digits.len() } else { digits.len() / 4 * 4 };
                 decode_digits(&digits[..whole], &mut decoded, &mut take);
@@ -141,28 +142,35 @@ fn base64_pieces(body: &[u8], mut take: impl FnMut(&[u8])) -> usize {
 
 /// Whether a line after some data belongs to it no more. After padding, a short or an empty line
 /// only whole digits of base64 go on with it; elsewhere dirt is forgiven, but not a sentence.
-fn is_behind_the_end(line: &[u8], may_be_over: bool) -> bool {
-    let unpadded = line.strip_suffix(b"==").or_else(|| line.strip_suffix(b"=")).unwrap_or(line);
-    let clean = unpadded.iter().all(is_digit);
-    if may_be_over {
-        return !clean || !line.len().is_multiple_of(4);
+fn is_behind_the_end(line: &[u8], clean: bool, may_be_over: bool) -> bool {
+    if may_be_over || clean {
+        return may_be_over && !(clean && line.len().is_multiple_of(4));
     }
     /// Blanks in a line that make it a sentence.
     const SENTENCE_BLANKS_MIN: usize = 3;
     let blanks = line.iter().filter(|byte| **byte == b' ').take(SENTENCE_BLANKS_MIN).count();
-    !clean && (blanks == SENTENCE_BLANKS_MIN || line.starts_with(b"--") || line.starts_with(b"__"))
+    blanks == SENTENCE_BLANKS_MIN || line.starts_with(b"--") || line.starts_with(b"__")
 }
 
 fn is_digit(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
-/// Keeps the digits; tells whether padding followed. A line of nothing else, as nearly all are,
-/// is copied at once.
-fn push_digits(line: &[u8], digits: &mut Vec<u8>) -> bool {
+fn without_padding(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"==").or_else(|| line.strip_suffix(b"=")).unwrap_or(line)
+}
+
+/// Whether a line is nothing but digits and padding, as nearly all are: looked at without a branch
+/// for each byte, because this runs over every attachment.
+fn is_clean(line: &[u8]) -> bool {
+    without_padding(line).iter().fold(true, |all, byte| all & is_digit(byte))
+}
+
+/// Keeps the digits; tells whether padding followed. A clean line is copied at once.
+fn push_digits(line: &[u8], clean: bool, digits: &mut Vec<u8>) -> bool {
     let line = line.trim_ascii();
-    let unpadded = line.strip_suffix(b"==").or_else(|| line.strip_suffix(b"=")).unwrap_or(line);
-    if unpadded.iter().fold(true, |all, byte| all & is_digit(byte)) {
+    let unpadded = without_padding(line);
+    if clean {
         digits.extend_from_slice(unpadded);
     } else {
         digits.extend(unpadded.iter().filter(|byte| is_digit(byte)));
