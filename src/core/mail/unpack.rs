@@ -251,3 +251,129 @@ impl Unpacked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+
+    use super::super::{Mail, attachment, files, parse};
+    use super::*;
+
+    fn encoded(bytes: &[u8]) -> String {
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    }
+
+    fn mail(kind: &str, packed: &[u8]) -> Vec<u8> {
+        let fields = "Content-Transfer-Encoding: base64\nContent-Disposition: attachment";
+        let head = "From: eve@customer.example\nSubject: lift";
+        format!("{head}\nContent-Type: {kind}\n{fields}\n\n{}\n", encoded(packed)).into_bytes()
+    }
+
+    /// An element of DER with a length of four bytes.
+    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).expect("short").to_be_bytes();
+        [&[tag, 0x84], &length[..], content].concat()
+    }
+
+    fn signature_over(entity: &[u8]) -> Vec<u8> {
+        let kind = |last: u8| element(0x06, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, last]);
+        let content = [kind(1), element(0xa0, &element(0x04, entity))].concat();
+        let signed = [element(0x02, &[1]), element(0x31, &[]), element(0x30, &content)].concat();
+        element(0x30, &[kind(2), element(0xa0, &element(0x30, &signed))].concat())
+    }
+
+    fn winmail_with(name: &str) -> Vec<u8> {
+        let attribute = |level: u8, name: u32, data: &[u8]| {
+            let length = u32::try_from(data.len()).expect("short").to_le_bytes();
+            [&[level], &name.to_le_bytes()[..], &length, data, &[0, 0]].concat()
+        };
+        let stream = [
+            attribute(1, 0x0002_800c, b"The lift is stuck.\0"),
+            attribute(2, 0x0006_9002, &[0; 14]),
+            attribute(2, 0x0001_8010, format!("{name}\0").as_bytes()),
+            attribute(2, 0x0006_800f, b"%PDF"),
+        ];
+        [&0x223e_9f78_u32.to_le_bytes()[..], &[1, 0], &stream.concat()].concat()
+    }
+
+    fn names(mail: &Mail) -> Vec<&str> {
+        mail.attachments.iter().map(|one| one.name.as_str()).collect()
+    }
+
+    #[test]
+    fn winmail_is_unpacked_and_kept() {
+        let raw = mail("application/ms-tnef; name=winmail.dat", &winmail_with("plan.pdf"));
+        let read = parse(&raw);
+        assert_eq!(read.text, "The lift is stuck.");
+        assert_eq!(names(&read), ["winmail.dat", "plan.pdf"]);
+        assert_eq!(attachment(&raw, 1).as_deref(), Some(&b"%PDF"[..]));
+        // Only what was unpacked goes on with an agent's mail.
+        assert_eq!(files::take(&raw).iter().map(|file| file.index).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn opaque_signature_is_opened_and_not_verified() {
+        let entity = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nThe lift is stuck.\r\n\
+                      --b\r\nContent-Type: application/pdf; name=plan.pdf\r\n\r\n%PDF\r\n--b--\r\n";
+        let kind = "application/pkcs7-mime; smime-type=signed-data; name=smime.p7m";
+        let raw = mail(kind, &signature_over(entity.as_bytes()));
+        let read = parse(&raw);
+        assert_eq!(
+            (read.text.as_str(), names(&read)),
+            ("The lift is stuck.", vec!["smime.p7m", "plan.pdf"])
+        );
+        assert!(read.remarks.signature_unverified);
+        assert_eq!(attachment(&raw, 1).as_deref(), Some(&b"%PDF"[..]));
+    }
+
+    #[test]
+    fn signatures_within_signatures_are_opened_to_a_limit() {
+        let mut packed = signature_over(b"\r\nThe lift is stuck.\r\n");
+        for level in 1..6 {
+            let kind = "application/pkcs7-mime; name=smime.p7m";
+            let raw = mail(kind, &packed);
+            let read = parse(&raw);
+            let opened = read.text.trim() == "The lift is stuck.";
+            assert_eq!(opened, level <= LEVELS_MAX, "level {level}");
+            for one in &read.attachments {
+                let bytes = attachment(&raw, one.index).expect("it was listed");
+                assert_eq!(bytes.len() as u64, one.bytes);
+            }
+            packed = signature_over(&raw);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_stays_an_attachment() {
+        for kind in
+            ["application/ms-tnef; name=winmail.dat", "application/pkcs7-mime; name=smime.p7m"]
+        {
+            let raw = mail(kind, b"neither of them");
+            let read = parse(&raw);
+            assert_eq!((read.text.as_str(), read.attachments.len()), ("", 1));
+            assert_eq!(files::take(&raw).len(), 1);
+        }
+    }
+
+    #[test]
+    fn uuencoded_files_leave_the_text() {
+        let raw =
+            b"From: a@x.example\n\nSee the plan.\n\nbegin 644 plan.pdf\n$)5!$1@``\n`\nend\nBye\n";
+        let read = parse(raw);
+        assert_eq!(
+            (read.text.as_str(), names(&read)),
+            ("See the plan.\n\nBye\n", vec!["plan.pdf"])
+        );
+        assert_eq!(attachment(raw, 0).as_deref(), Some(&b"%PDF"[..]));
+    }
+
+    #[test]
+    fn an_appointment_is_summed_up() {
+        let event = "BEGIN:VCALENDAR\nMETHOD:REQUEST\nBEGIN:VEVENT\nSUMMARY:Lift inspection\nEND:VEVENT\nEND:VCALENDAR\n";
+        let read = parse(&mail("text/calendar; name=invite.ics", event.as_bytes()));
+        assert_eq!(
+            (read.text.as_str(), names(&read)),
+            ("Appointment (invitation): Lift inspection\n", vec!["invite.ics"])
+        );
+    }
+}
