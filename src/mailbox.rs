@@ -128,6 +128,12 @@ pub trait Mailbox: Send {
         None
     }
 
+    /// Whether a server may give the name of a message that is gone to another one. Then a message
+    /// may be deleted only after its own bytes were compared with what is recorded.
+    fn reuses_names(&self) -> bool {
+        false
+    }
+
     /// Whether messages that were to be deleted were left in the folder, marked, because the server
     /// would have removed what others marked as well.
     fn leaves_marked(&self) -> bool {

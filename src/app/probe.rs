@@ -156,8 +156,7 @@ async fn try_account(
     steps.push(Step::new("messages", format!("{messages}, {bytes} bytes")));
     if let Some(why) = mailbox.names_end() {
         steps.push(Step::new("advice", why));
-    }
-    if !mailbox.is_complete() {
+    } else if !mailbox.is_complete() {
         let advice = "the server lists some messages without a name; they are put in quarantine";
         steps.push(Step::new("advice", advice));
     }

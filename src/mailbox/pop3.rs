@@ -4,9 +4,12 @@
 //! estimate it. UIDL is optional (section 7): without it a message has a name for this session only,
 //! and the ledger knows it again by its bytes.
 //!
+//! A server may give the unique id of a message that is gone to another one (section 7), and some do
+//! at once (Dovecot with `pop3_reuse_xuidl`): the same id is no evidence of the same message.
+//!
 //! Architecture invariant: a message is named by its UIDL and never by its number alone, except
-//! within the one session in which its number cannot change; and its deletion is claimed only after
-//! the server's answer to QUIT.
+//! within the one session in which its number cannot change; it is deleted in a session that
+//! fetched it; and its deletion is claimed only after the server's answer to QUIT.
 
 mod listing;
 
@@ -47,6 +50,11 @@ const DROPPED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const NO_UIDL: &str = "the server has no UIDL (RFC 1939 section 7), so mails cannot be told apart \
                        from one session to the next: declare `afterFetch: delete` and \
                        `since: all`, have UIDL enabled on the server, or use IMAP";
+/// Why mails of a mailbox in which they share a name can only be deleted.
+const TWINS: &str = "the server gives several mails the same unique id (UIDL), so they cannot be told \
+                     apart from one session to the next: declare `afterFetch: delete` and \
+                     `since: all`, which takes one of them in each session, have unique ids \
+                     enabled on the server, or use IMAP";
 /// Lines in the answer to CAPA.
 const CAPABILITIES_MAX: usize = 100;
 /// RFC 5034 section 4: AUTH with its first message may have this many bytes with the line end;
@@ -279,7 +287,14 @@ impl Mailbox for Pop3 {
     }
 
     fn names_end(&self) -> Option<&'static str> {
-        self.listed.names_end().then_some(NO_UIDL)
+        match self.listed.names_end() {
+            true => Some(NO_UIDL),
+            false => self.listed.has_twins().then_some(TWINS),
+        }
+    }
+
+    fn reuses_names(&self) -> bool {
+        true
     }
 
     async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {

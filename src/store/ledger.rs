@@ -4,7 +4,7 @@
 //! commit makes bytes and `Spooled` durable, the second the outcome and `Recorded`; only after
 //! that is the server told, and `Done` notes that it confirmed.
 //!
-//! Architecture invariant: a location that has an outcome never loses it here.
+//! Architecture invariant: bytes that have an outcome at a location never lose it here.
 
 use jiff::{SignedDuration, Timestamp};
 use redb::ReadableTable;
@@ -159,10 +159,15 @@ impl Tx<'_> {
         let attempts = match self.ledger(account, &mail.location)?.map(|row| row.state) {
             Some(LedgerState::Spooled { attempts, .. }) => attempts,
             Some(LedgerState::LeftAlone) | None => 0,
-            // It has an outcome already. Recording it again will answer with that outcome.
-            Some(LedgerState::Recorded { .. } | LedgerState::Done { .. }) => {
+            // These bytes have an outcome already. Recording them again will answer with it. A
+            // header alone cannot be compared with a mail.
+            Some(LedgerState::Recorded { mail: known } | LedgerState::Done { mail: known })
+                if mail.headers_only || self.has_digest(known, &digest)? =>
+            {
                 return Ok(answer(mail, digest, 0));
             }
+            // Another mail under the name of one that is gone (RFC 1939 section 7).
+            Some(LedgerState::Recorded { .. } | LedgerState::Done { .. }) => 0,
         };
         self.keep_raw(&digest, &mail.raw)?;
         let state = LedgerState::Spooled {
@@ -172,6 +177,13 @@ impl Tx<'_> {
         };
         self.set_ledger(account, &mail.location, state)?;
         Ok(answer(mail, digest, attempts))
+    }
+
+    /// Whether a recorded mail has these bytes.
+    fn has_digest(&self, mail: u64, digest: &Digest) -> Result<bool, Fault> {
+        let row = self.tables.mails.get(mail)?;
+        let row = row.map(|row| decode::<MailRow>(row.value())).transpose()?;
+        Ok(row.map(|row| row.digest()).transpose()?.as_ref() == Some(digest))
     }
 
     /// Notes that the server confirmed what it was told.

@@ -161,7 +161,12 @@ async fn every_type_and_after_fetch_works_on_every_server() {
         (Box::new(|at, users| Some(Box::new(courier::Courier::start(at, users)))), pairs(&both)),
         (Box::new(|at, users| Some(Box::new(cyrus::Cyrus::start(at, users)))), pairs(&both)),
     ];
-    let dovecots = dovecot::POP3.map(|variant| (variant, pairs(&POP3)));
+    let dovecots = dovecot::POP3.map(|variant| {
+        let mut pairs = pairs(&POP3);
+        // Mails of one name can only be deleted, one in each session.
+        pairs.retain(|pair| !variant.shares_uidl || pair.after == After::Delete);
+        (variant, pairs)
+    });
     for (variant, pairs) in dovecots.into_iter().chain([(dovecot::USUAL, pairs(&both))]) {
         let start = move |at: &Path, users: &[String]| {
             let dovecot = dovecot::Dovecot::start(at, variant, users)?;

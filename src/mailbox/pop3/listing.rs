@@ -1,7 +1,8 @@
 //! What lies in a mailbox, as small as it can be kept: POP3 tells it all at once.
 //!
-//! Architecture invariant: no two messages have the same unique id.
+//! Architecture invariant: no two messages that are handed out have the same unique id.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::{MESSAGES_MAX, UIDL_BYTES_MAX, each_line, is_busy};
@@ -29,6 +30,8 @@ pub(super) struct Listed {
     unnamed: usize,
     /// Lines of UIDL that name no message.
     odd: usize,
+    /// Messages under the unique id of one before them, which wait until that one is gone.
+    twins: usize,
     /// Whether the names mean nothing in the next session.
     names_end: bool,
     /// Messages that were handed out.
@@ -55,7 +58,7 @@ pub(super) async fn read(wire: &mut Wire, uidl: Option<bool>) -> Result<Listed, 
         }
         Err(error) => return Err(error),
     }
-    all.refuse_twins()?;
+    all.withhold_twins();
     Ok(all)
 }
 
@@ -101,7 +104,12 @@ impl Listed {
 
     /// Whether all messages are handed out with a name.
     pub(super) fn is_complete(&self) -> bool {
-        self.unnamed == 0 && self.odd == 0
+        self.unnamed == 0 && self.odd == 0 && self.twins == 0
+    }
+
+    /// Whether messages share a unique id.
+    pub(super) fn has_twins(&self) -> bool {
+        self.twins > 0
     }
 
     /// Whether the names mean nothing in the next session.
@@ -120,21 +128,27 @@ impl Listed {
         Ok(())
     }
 
-    /// A second message under the same name would be taken for the first one, and deleted unread:
-    /// nothing is read from such a mailbox. Fingerprints are compared, under a key that nobody
-    /// outside knows. Two different ids with the same one are a chance of one in a hundred million
-    /// for the largest mailbox, which the next session does not have again.
-    fn refuse_twins(&self) -> Result<(), MailboxError> {
+    /// Keeps the first message of each unique id. A second one would be taken for the first one; RFC
+    /// 1939 section 7 has clients expect them. Fingerprints are compared, under a key that is known
+    /// to this process alone. Two different ids with the same one are a chance of one in a hundred
+    /// million for the largest mailbox, and the next session has another key.
+    fn withhold_twins(&mut self) {
         let key = RandomState::new();
-        let mut prints: Vec<u64> =
-            (0..self.messages.len()).map(|index| key.hash_one(self.id(index))).collect();
+        let print = |index| key.hash_one(self.id(index));
+        let mut prints: Vec<u64> = (0..self.messages.len()).map(print).collect();
         prints.sort_unstable();
-        if prints.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(MailboxError::Protocol(
-                "server gives several messages the same unique id (UIDL); use IMAP".into(),
-            ));
+        if prints.windows(2).all(|pair| pair[0] != pair[1]) {
+            return;
         }
-        Ok(())
+        let mut known = HashSet::new();
+        let firsts = (0..self.messages.len()).filter(|index| known.insert(print(*index)));
+        let (mut ids, mut messages) = (String::new(), Vec::new());
+        for index in firsts {
+            ids.push_str(self.id(index));
+            messages.push((self.messages[index].0, ids.len() as u32));
+        }
+        self.twins = self.messages.len() - messages.len();
+        (self.ids, self.messages) = (ids, messages);
     }
 
     fn id(&self, index: usize) -> &str {
@@ -185,7 +199,7 @@ mod tests {
         let mut all = Listed { sizes, ..Listed::default() };
         ids.iter().try_for_each(|(number, id)| all.add_line(&format!("{number} {id}")))?;
         all.count_unnamed();
-        all.refuse_twins()?;
+        all.withhold_twins();
         Ok(all)
     }
 
@@ -211,8 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn two_messages_of_one_name() {
-        check(&[(1, "same"), (2, "other"), (3, "same")], "the same unique id");
+    fn of_messages_of_one_name_the_first_is_handed_out() {
+        let mut all = listing(&[(1, "same"), (2, "other"), (3, "same"), (4, "same")]).unwrap();
+        assert!(all.has_twins() && !all.is_complete());
+        let page = all.page(10).into_iter().map(|e| (e.handle, e.location.0, e.size_bytes));
+        let expected = [(1, "same", Some(10)), (2, "other", None)];
+        assert_eq!(
+            page.collect::<Vec<_>>(),
+            expected.map(|(number, id, size)| (number, id.to_owned(), size))
+        );
+        assert_eq!(all.rest(), 0);
     }
 
     #[test]

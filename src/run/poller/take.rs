@@ -13,7 +13,7 @@ use super::report::protocol;
 use super::telling::Telling;
 use super::transfer::{SLOW_AFTER, transfer};
 use super::{Ended, Poller, step};
-use crate::core::config::{Account, Only, Oversize};
+use crate::core::config::{Account, AfterFetch, Only, Oversize};
 use crate::core::mail::Location;
 use crate::faultpoint;
 use crate::mailbox::{Entry, Fetched, Mailbox, MailboxError, held_bytes};
@@ -32,7 +32,7 @@ pub const BATCHES_UNDER_WAY_MAX: usize = 3;
 /// What a page of a look asks of us.
 #[derive(Default)]
 struct Work {
-    /// Mails whose outcome is not decided.
+    /// Mails whose outcome is not decided, or not known to be theirs.
     fresh: Vec<Entry>,
     /// Mails that are recorded and about which the server has not been told, or did not listen.
     unfinished: Vec<Entry>,
@@ -48,7 +48,7 @@ impl Poller {
         telling: &mut Telling,
     ) -> Result<usize, Ended> {
         self.sizes.correct(&mut page);
-        let Work { fresh, unfinished } = self.sort(account, page).await?;
+        let Work { fresh, unfinished } = self.sort(account, mailbox.reuses_names(), page).await?;
         // A page without anything new says nothing of those behind it.
         let behind = if fresh.is_empty() { 0 } else { mailbox.rest() };
         self.note_backlog(account, fresh.len() + behind);
@@ -113,7 +113,15 @@ impl Poller {
         told
     }
 
-    async fn sort(&self, account: &Account, page: Vec<Entry>) -> Result<Work, Ended> {
+    async fn sort(
+        &self,
+        account: &Account,
+        names_are_reused: bool,
+        page: Vec<Entry>,
+    ) -> Result<Work, Ended> {
+        // What is to be deleted may be another mail than the one that is recorded: commit 1
+        // compares the bytes.
+        let compare = names_are_reused && account.after_fetch == AfterFetch::Delete;
         let store = self.daemon.store.clone();
         let name = account.name.clone();
         let (known, entries) = threads::STORE
@@ -128,6 +136,7 @@ impl Poller {
             match known {
                 Known::No if is_passed_over(account, &entry) => {}
                 Known::No | Known::Spooled { .. } => work.fresh.push(entry),
+                Known::Recorded if compare => work.fresh.push(entry),
                 Known::Recorded => work.unfinished.push(entry),
                 Known::LeftAlone | Known::Done => {}
             }

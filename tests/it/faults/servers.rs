@@ -942,6 +942,63 @@ async fn a_mail_that_exceeds_the_limit_while_it_comes_is_oversize() {
     assert_eq!(imap.matches(" LOGIN ").count(), imap.matches(" LOGOUT").count(), "{imap}");
 }
 
+/// RFC 1939 section 7 lets a server give the unique id of a mail that is gone to another one: each is
+/// one ticket, and none is deleted unread. Those that have the same id at once are taken one by one
+/// where they are deleted, and refused where they stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn pop3_mails_that_share_a_unique_id_are_one_ticket_each() {
+    let mail =
+        |text: &str| format!("From: eve@customer.example\r\nSubject: {text}\r\n\r\n{text}\r\n");
+    let holding = |mails: &[&str]| {
+        let texts: Vec<String> = mails.iter().map(|text| mail(text)).collect();
+        let lines = |line: &dyn Fn(usize) -> String| {
+            let lines: String = (1..=mails.len()).map(|n| format!("{n} {}\r\n", line(n))).collect();
+            say(&format!("+OK\r\n{lines}.\r\n"))
+        };
+        let mut behaviour = pop3::proper()
+            .but("LIST", lines(&|number| texts[number - 1].len().to_string()))
+            .but("UIDL", lines(&|_| "same".to_owned()));
+        for (command, text) in ["RETR 1", "RETR 2"].into_iter().zip(&texts) {
+            behaviour = behaviour.but(command, say(&format!("+OK\r\n{text}.\r\n")));
+        }
+        behaviour.but("UIDL 1", say("+OK 1 same\r\n")).but("UIDL 2", say("+OK 2 same\r\n"))
+    };
+    let mut ward = Ward::new();
+    // The end of the session is lost: whether the first mail is gone is not known here.
+    let first = holding(&["one"]).but("QUIT", vec![Act::Close]);
+    ward.admit("deletes", "pop3", holding(&[]), first).await;
+    ward.admit("keeps", "pop3", holding(&[]), holding(&["one", "two"])).await;
+    ward.patients.last_mut().unwrap().after = "keep";
+    let daemon = Daemon::start(&desk(&ward.accounts(""))).await;
+    let created = |count: usize| {
+        let known = records(&daemon);
+        let all = of(&known, "deletes");
+        assert!(all.iter().all(|record| record.outcome == Outcome::Created), "{all:?}");
+        (all.len() == count).then_some(())
+    };
+    until("the first mail", || created(1)).await;
+    until("a deletion", || ward.plain("deletes").contains("DELE 1").then_some(())).await;
+    let server = &ward.patients[0].server;
+    server.now(holding(&["two", "three"]));
+    until("the second mail", || created(2)).await;
+    server.now(holding(&["three"]));
+    until("the third mail", || created(3)).await;
+    let looks = "postroom_poll_runs_total{account=\"deletes\",result=\"success\"}";
+    let before = metric(&daemon, looks).unwrap_or_default();
+    until("two more looks", || metric(&daemon, looks).filter(|now| *now >= before + 2.0)).await;
+    assert!(created(3).is_some());
+    let heard = ward.plain("deletes");
+    assert!(!heard.contains("DELE 2"), "{heard}");
+    for session in heard.split("USER ") {
+        let fetched = session.find("RETR 1");
+        assert!(session.find("DELE 1").is_none_or(|at| fetched.is_some_and(|f| f < at)), "{heard}");
+    }
+    until("the other to say why", || is_ill(&daemon, "keeps").then_some(())).await;
+    check_reason(&daemon, "keeps", "Unsupported");
+    assert_eq!(of(&records(&daemon), "keeps").len(), 0);
+    assert!(!ward.plain("keeps").contains("RETR"));
+}
+
 /// Without UIDL mails are known by their bytes: with `delete` each is one ticket, also where the
 /// server forgets what it was told; what must know them by name is refused and says why.
 #[tokio::test(flavor = "multi_thread")]

@@ -14,13 +14,25 @@ pub struct Variant {
     pub name: &'static str,
     settings: &'static str,
     mbox: bool,
+    /// Whether all mails of the matrix have the same UIDL.
+    pub shares_uidl: bool,
 }
 
 /// With which everything else is tested.
-pub const USUAL: Variant = Variant { name: "Dovecot", settings: "", mbox: false };
+pub const USUAL: Variant =
+    Variant { name: "Dovecot", settings: "", mbox: false, shares_uidl: false };
 
 /// What differs between POP3 servers that run Dovecot.
-pub const POP3: [Variant; 4] = [
+pub const POP3: [Variant; 5] = [
+    Variant {
+        name: "Dovecot, UIDL of X-UIDL headers",
+        settings: "protocol pop3 {
+  pop3_reuse_xuidl = yes
+}
+",
+        mbox: false,
+        shares_uidl: true,
+    },
     Variant {
         name: "Dovecot, UIDL of file names, session locks",
         settings: "protocol pop3 {
@@ -29,6 +41,7 @@ pub const POP3: [Variant; 4] = [
 }
 ",
         mbox: false,
+        shares_uidl: false,
     },
     Variant {
         name: "Dovecot, UIDL of GUIDs, flags untouched",
@@ -38,6 +51,7 @@ pub const POP3: [Variant; 4] = [
 }
 ",
         mbox: false,
+        shares_uidl: false,
     },
     Variant {
         name: "Dovecot, UIDL of UIDs, deleted by keyword",
@@ -48,6 +62,7 @@ pub const POP3: [Variant; 4] = [
 }
 ",
         mbox: false,
+        shares_uidl: false,
     },
     Variant {
         name: "Dovecot over mbox, UIDL of headers",
@@ -57,6 +72,7 @@ protocol pop3 {
 }
 ",
         mbox: true,
+        shares_uidl: false,
     },
 ];
 
