@@ -31,6 +31,7 @@ mod openapi;
 mod ops;
 pub(crate) mod paging;
 mod redacted;
+mod sealed;
 mod serve;
 
 use std::sync::Arc;
@@ -86,8 +87,8 @@ pub struct Web {
 pub struct Entrance {
     /// Who tried how often.
     pub throttle: Throttle,
-    /// Who is on his way to the OpenID provider and back.
-    pub(in crate::http) attempts: pages::oidc::Attempts,
+    /// What is shared by those who sign in at the OpenID provider.
+    pub(in crate::http) provider: pages::oidc::Provider,
     /// Passwords that are hashed at a time.
     pub hashing: Arc<Semaphore>,
 }
@@ -98,7 +99,7 @@ impl Web {
         let hashing = Arc::new(Semaphore::new(pages::sign_in::HASHES_AT_A_TIME));
         let entrance = Arc::new(Entrance {
             throttle: Throttle::default(),
-            attempts: Default::default(),
+            provider: pages::oidc::Provider::new(&handle.store.desk_key()),
             hashing,
         });
         Web {

@@ -15,7 +15,7 @@ pub mod id_token;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::net::http::{Answer, Client, HttpError, Request, percent_encoded};
 use crate::oauth::{self, pkce};
@@ -78,15 +78,20 @@ pub struct Registration {
     pub redirect_uri: String,
 }
 
-/// One attempt of one browser to sign in.
-#[derive(Debug, Clone)]
+/// One attempt of one browser to sign in. It is written out only to be sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Flow {
     /// Comes back with the browser.
     pub state: String,
     /// Comes back in the ID token.
     pub nonce: String,
     /// Proves that whoever exchanges the code began the attempt (RFC 7636 section 4.1).
+    #[serde(serialize_with = "exposed")]
     verifier: SecretString,
+}
+
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
 }
 
 /// Asks a provider what it says of itself.

@@ -51,8 +51,12 @@ pub async fn admit(
 pub async fn observe(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     if let Some(Peer(peer)) = request.extensions().get::<Peer>() {
-        let client = proxy::client(peer.ip(), request.headers(), &web.handle.trusted_proxies);
-        request.extensions_mut().insert(Client(client));
+        let (headers, trusted) = (request.headers(), &web.handle.trusted_proxies);
+        let client = Client {
+            address: proxy::client(peer.ip(), headers, trusted),
+            over_https: proxy::over_https(peer.ip(), headers, trusted),
+        };
+        request.extensions_mut().insert(client);
     }
     // The declared path, not the one asked for: that one could be anything.
     let matched = request.extensions().get::<MatchedPath>();

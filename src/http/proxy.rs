@@ -17,6 +17,8 @@ use axum::http::HeaderMap;
 const HOPS_MAX: usize = 32;
 /// The usual field.
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Whether the client reached the proxy with `http` or `https`.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// That of RFC 7239.
 const FORWARDED: &str = "forwarded";
 
@@ -95,6 +97,19 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr 
     }
 }
 
+/// Whether the request reached a trusted proxy over https, as that proxy says. Only the last entry of
+/// a field counts, which the proxy wrote itself; two fields that do not agree are not believed.
+pub fn over_https(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> bool {
+    if !is_trusted(peer, trusted) {
+        return false;
+    }
+    let last = |name| entries(headers, name).and_then(|entries| entries.first().copied());
+    let usual = last(FORWARDED_PROTO).map(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let standard = last(FORWARDED).and_then(|entry| parameter(entry, "proto"));
+    let standard = standard.map(|scheme| scheme.eq_ignore_ascii_case("https"));
+    usual.or(standard).unwrap_or(false) && usual != Some(false) && standard != Some(false)
+}
+
 /// Whether this is the address of a proxy that was named.
 pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
     let address = address.to_canonical();
@@ -136,10 +151,15 @@ fn usual(entry: &str) -> Option<IpAddr> {
 
 /// `for=192.0.2.1;proto=https`, `for="[2001:db8::1]:4711"` (RFC 7239 section 4).
 fn standard(entry: &str) -> Option<IpAddr> {
+    usual(parameter(entry, "for")?)
+}
+
+/// A parameter of an entry of `Forwarded`, without its quotation marks.
+fn parameter<'a>(entry: &'a str, wanted: &str) -> Option<&'a str> {
     let mut pairs = entry.split(';').filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
     let value = value.trim();
-    usual(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
+    Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -178,6 +198,32 @@ mod tests {
         check(&[("forwarded", "proto=https; For=\"[2001:db8::7]:4711\"")], "2001:db8::7");
         check_from("::ffff:10.1.2.3", &[("x-forwarded-for", "203.0.113.9")], "203.0.113.9");
         check_from("2001:db8:1::5", &[("x-forwarded-for", "203.0.113.9")], "203.0.113.9");
+    }
+
+    #[track_caller]
+    fn check_https(peer: &str, fields: &[(&'static str, &'static str)], expected: bool) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, axum::http::HeaderValue::from_static(value));
+        }
+        let trusted = PROXIES.map(|text| text.parse().unwrap());
+        assert_eq!(over_https(peer.parse().unwrap(), &headers, &trusted), expected, "{fields:?}");
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_how_it_was_reached() {
+        check_https("10.1.2.3", &[("x-forwarded-proto", "https")], true);
+        check_https("10.1.2.3", &[("x-forwarded-proto", "HTTPS")], true);
+        check_https("10.1.2.3", &[("forwarded", "for=203.0.113.9;proto=https")], true);
+        check_https("10.1.2.3", &[("forwarded", "for=203.0.113.9;proto=\"https\"")], true);
+        check_https("10.1.2.3", &[], false);
+        check_https("10.1.2.3", &[("x-forwarded-proto", "http")], false);
+        check_https("10.1.2.3", &[("forwarded", "for=203.0.113.9")], false);
+        // What the client wrote stands before what the proxy wrote.
+        check_https("10.1.2.3", &[("x-forwarded-proto", "https, http")], false);
+        let both = [("x-forwarded-proto", "https"), ("forwarded", "for=203.0.113.9;proto=http")];
+        check_https("10.1.2.3", &both, false);
+        check_https("203.0.113.1", &[("x-forwarded-proto", "https")], false);
     }
 
     #[test]

@@ -52,7 +52,12 @@ pub struct Peer(pub SocketAddr);
 
 /// Who asks: whom the connection is from, or for whom a trusted proxy says that it asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Client(pub IpAddr);
+pub struct Client {
+    /// Where the request comes from.
+    pub address: IpAddr,
+    /// Whether a trusted proxy says that the request reached it over https.
+    pub over_https: bool,
+}
 
 /// What every connection needs.
 #[derive(Clone)]

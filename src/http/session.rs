@@ -101,16 +101,7 @@ impl Token {
 
     /// The one that a browser sent, if it can be one of ours.
     pub fn of(headers: &HeaderMap, secure: bool) -> Option<Token> {
-        Token::read(headers, cookie_name(secure))
-    }
-
-    /// The one of an attempt to sign in elsewhere.
-    pub fn of_attempt(headers: &HeaderMap, secure: bool) -> Option<Token> {
-        Token::read(headers, attempt_name(secure))
-    }
-
-    fn read(headers: &HeaderMap, name: &str) -> Option<Token> {
-        let value = cookie(headers, name)?;
+        let value = cookie(headers, cookie_name(secure))?;
         let fits = value.len() == TOKEN_DIGITS && value.bytes().all(|b| b.is_ascii_hexdigit());
         fits.then(|| Token(value.to_owned()))
     }
@@ -139,11 +130,14 @@ impl Token {
     }
 }
 
-impl Token {
-    /// As the header that puts it into the browser for an attempt.
-    pub fn set_attempt_cookie(&self, secure: bool, lifetime: SignedDuration) -> HeaderValue {
-        set_cookie(attempt_name(secure), &self.0, lifetime, secure)
-    }
+/// The sealed attempt to sign in at the provider that a browser sent.
+pub fn attempt_cookie(headers: &HeaderMap, secure: bool) -> Option<&str> {
+    cookie(headers, attempt_name(secure))
+}
+
+/// The header that puts a sealed attempt into the browser.
+pub fn set_attempt_cookie(sealed: &str, secure: bool, lifetime: SignedDuration) -> HeaderValue {
+    set_cookie(attempt_name(secure), sealed, lifetime, secure)
 }
 
 /// The header that takes the cookie of an attempt out of the browser.
@@ -250,7 +244,7 @@ fn set_cookie(name: &str, value: &str, lifetime: SignedDuration, secure: bool) -
     let (age, secure) = (lifetime.as_secs(), if secure { "; Secure" } else { "" });
     // RFC 6265bis section 4.1.3.2: `__Host-` needs Secure, Path=/ and no Domain.
     let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::try_from(text).expect("names and tokens are plain letters")
+    HeaderValue::try_from(text).expect("names and values are letters, digits, `-` and `_`")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,18 +1,23 @@
 //! Signing in at a real OpenID provider in a real browser.
 
+use postroom::core::config::TlsOptions;
+use postroom::net::http::{Client, Request};
+use postroom::net::reach::Reach;
+
 use crate::browser::{Browser, ENTER};
 use crate::daemon::Daemon;
 use crate::node::Node;
 
 /// The provider, ended with the test.
-struct Provider {
-    issuer: String,
+pub struct Provider {
+    /// Its address.
+    pub issuer: String,
     _node: Node,
 }
 
 impl Provider {
     /// Starts one, or says what is not installed.
-    fn start(claims: &str) -> Option<Provider> {
+    pub fn start(claims: &str) -> Option<Provider> {
         let (node, first) = Node::start("openid.mjs", &[("CLAIMS", claims)])?;
         Some(Provider { issuer: first["issuer"].as_str().unwrap().to_owned(), _node: node })
     }
@@ -91,6 +96,37 @@ async fn people_of_the_provider_are_users_by_their_verified_address() {
             format!("postroom_sign_ins_total{{method=\"oidc\",result=\"{result}\"}} {count}");
         assert!(metrics.contains(&line), "{line} is not in {metrics}");
     }
+}
+
+/// More than were kept in memory at a time when attempts were.
+const STRANGERS: usize = 1_200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_begin_to_sign_in_displace_nobody() {
+    let (Some(provider), Some(browser)) = (Provider::start("token"), Browser::start()) else {
+        return;
+    };
+    let oidc = format!(
+        "{{issuer: '{}', clientId: desk, clientSecret: {{secret: oidc}}, allowPrivate: true}}",
+        provider.issuer
+    );
+    let mut daemon = desk(&oidc).await;
+    browser.forget();
+    browser.open(&url(&daemon, "/me"));
+    browser.click("a[href^='/sign-in/oidc']");
+    browser.until("the form of the provider", || {
+        browser.url().contains(&provider.issuer).then_some(())
+    });
+    let client = Client::new(TlsOptions::default(), Reach::Private);
+    for _ in 0..STRANGERS {
+        let answer = client.ask(Request::get(url(&daemon, "/sign-in/oidc"))).await.unwrap();
+        assert_eq!(answer.status, 303);
+    }
+    browser.fill("input[name=who]", "alice@corp.example");
+    browser.press(ENTER);
+    browser.until("the way back", || browser.url().contains(&url(&daemon, "/")).then_some(()));
+    assert_eq!(browser.path(), "/me", "{}", browser.text("main"));
+    daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

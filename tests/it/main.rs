@@ -50,6 +50,7 @@ mod peers_daemon;
 mod peers_editor;
 mod peers_mailbox;
 mod peers_oauth;
+mod peers_oidc;
 mod peers_schemathesis;
 mod peers_smtp;
 mod peers_smtp_oauth;

@@ -518,6 +518,27 @@ async fn the_browser_keeps_a_secure_cookie_where_there_is_https() {
 }
 
 #[tokio::test]
+async fn the_cookie_is_secure_where_a_trusted_proxy_was_reached_over_https() {
+    let entrance = Entrance::new();
+    let scheme = header::HeaderName::from_static("x-forwarded-proto");
+    let cookie = async |peer: &str, said: &str| {
+        let form = format!("name=ulla&password={}", PASSWORD.replace(' ', "+"));
+        let mut asked = with(post("/sign-in", None, &form), scheme.clone(), said);
+        asked.extensions_mut().insert(Peer(peer.parse().unwrap()));
+        let (status, headers, _) = entrance.desk.ask(asked).await;
+        assert_eq!(status, StatusCode::SEE_OTHER);
+        headers["set-cookie"].clone()
+    };
+    // The desk of this test trusts 10.0.0.0/8.
+    let secure = cookie("10.1.1.1:80", "https").await;
+    assert!(secure.starts_with("__Host-postroom=") && secure.ends_with("; Secure"), "{secure}");
+    for (peer, said) in [("10.1.1.1:80", "http"), ("192.0.2.9:80", "https")] {
+        let plain = cookie(peer, said).await;
+        assert!(plain.starts_with("postroom=") && !plain.contains("Secure"), "{plain}");
+    }
+}
+
+#[tokio::test]
 async fn the_store_cannot_be_signed_in_with() {
     let entrance = Entrance::new();
     let cookie = entrance.sign_in("ulla").await;

@@ -25,7 +25,7 @@ use crate::http::form::{self, Form};
 use crate::http::problem::Problem;
 use crate::http::routes::role_name;
 use crate::http::session::{self, SignedIn, Token};
-use crate::http::{BODY_BYTES_MAX, READ_TIMEOUT_SECS, Web, guard};
+use crate::http::{BODY_BYTES_MAX, Client, READ_TIMEOUT_SECS, Web, guard};
 
 /// Longest path that is come back to after signing in.
 const NEXT_BYTES_MAX: usize = 1024;
@@ -37,7 +37,8 @@ pub struct Guest {
     pub language: Language,
     /// Name of the desk.
     pub desk: String,
-    /// Whether we are reached over https, by the name that was declared.
+    /// Whether we are reached over https: by the name that was declared, or through a proxy that
+    /// is trusted and says so.
     pub secure: bool,
     /// Whether nobody on the way can read along: https, or this very machine.
     pub encrypted: bool,
@@ -45,7 +46,7 @@ pub struct Guest {
 
 /// Lets a request through to a page. `needed` is the role it takes; none lets everybody through.
 pub async fn admit(web: &Web, needed: Option<Role>, mut request: Request, next: Next) -> Response {
-    let guest = guest(web, request.headers());
+    let guest = guest(web, &request);
     request.extensions_mut().insert(guest.clone());
     let method = request.method().clone();
     let (reader, response) = match enter(web, needed, &guest, request).await {
@@ -156,12 +157,14 @@ fn is_external(web: &Web, host: &str) -> bool {
     external.is_some_and(|external| external.eq_ignore_ascii_case(host))
 }
 
-fn guest(web: &Web, headers: &HeaderMap) -> Guest {
+fn guest(web: &Web, request: &Request) -> Guest {
+    let headers = request.headers();
     let desk = &web.handle.running.load().config.desk;
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let https = web.handle.external_url.as_deref().is_some_and(|url| url.starts_with("https://"));
     let host = text(header::HOST).unwrap_or_default();
-    let secure = https && is_external(web, host);
+    let proxied = request.extensions().get::<Client>().is_some_and(|client| client.over_https);
+    let secure = https && is_external(web, host) || proxied;
     Guest {
         encrypted: secure || guard::names_loopback(host),
         language: accepted(text(header::ACCEPT_LANGUAGE), desk.language),

@@ -58,9 +58,9 @@ pub async fn submit(
     let words = SignIn::of(guest.language);
     let (name, next) = (form.text("name").trim(), door::next_path(form.text("next")));
     let password = SecretString::from(form.text("password").to_owned());
-    let answer = try_password(&web, name, password, client.0).await?;
+    let answer = try_password(&web, name, password, client.address).await?;
     count(&web.handle.metrics, &answer);
-    note(&answer, client.0);
+    note(&answer, client.address);
     let (status, notice) = match answer {
         Answer::Right(user, proof) => return begin(&web, &guest, &user, proof, next).await,
         Answer::Wrong => (StatusCode::UNAUTHORIZED, words.wrong.to_owned()),
