@@ -72,6 +72,15 @@ impl Connection {
         }
     }
 
+    /// Whether the last mail, if it had the null sender, may have been refused for that alone: some
+    /// servers want an envelope sender that belongs to the login.
+    pub fn may_refuse_null_sender(&self) -> bool {
+        match &self.0 {
+            Way::Smtp(session) => session.may_refuse_null_sender(),
+            Way::Graph(_) | Way::File(_) | Way::Sendmail(_) => false,
+        }
+    }
+
     /// Whether another mail may go this way. After `false`, drop it.
     pub fn usable(&self) -> bool {
         match &self.0 {

@@ -5,7 +5,7 @@
 //! name, tcp, tls     every server                      road.rs       walked by ourselves
 //! login, folder      as the protocol passes them       advice.rs     what to do about each
 //! messages, news     accounts
-//! mail               servers, if one is given
+//! mail               servers, if some are given
 //! ```
 //! Architecture invariant: nothing is fetched, deleted or marked; a mail is sent only if one is
 //! given.
@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::run::clock::Clock;
 use crate::run::tokens::{Holder, TokenParts, Tokens};
 use crate::secret::Secrets;
-use crate::transport::{self, programs::Programs};
+use crate::transport::{self, Connection, programs::Programs};
 
 /// What came of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,6 +72,14 @@ impl ProbeFailure {
     ) -> ProbeFailure {
         ProbeFailure { step, message: message.into(), hint: hint.into() }
     }
+}
+
+/// What is sent to try a server.
+pub struct TestMails {
+    /// With an envelope sender, as an agent's answer.
+    pub answer: Outgoing,
+    /// With the null sender, as automatic mail and notifications.
+    pub automatic: Outgoing,
 }
 
 /// What is needed to log in.
@@ -129,10 +137,10 @@ pub async fn account(account: &Account, means: &Means) -> Probe {
     probe
 }
 
-/// Connects and logs in; sends the mail, if there is one.
-pub async fn server(server: &SmtpServer, mail: Option<&Outgoing>, means: &Means) -> Probe {
+/// Connects and logs in; sends the mails, if there are any.
+pub async fn server(server: &SmtpServer, mails: Option<&TestMails>, means: &Means) -> Probe {
     let mut probe = Probe::default();
-    probe.failed = try_server(server, mail, means, &mut probe.steps).await.err();
+    probe.failed = try_server(server, mails, means, &mut probe.steps).await.err();
     probe
 }
 
@@ -182,7 +190,7 @@ async fn count(mailbox: &mut dyn Mailbox) -> Result<(usize, u64), MailboxError> 
 
 async fn try_server(
     server: &SmtpServer,
-    mail: Option<&Outgoing>,
+    mails: Option<&TestMails>,
     means: &Means,
     steps: &mut Vec<Step>,
 ) -> Result<(), ProbeFailure> {
@@ -196,19 +204,45 @@ async fn try_server(
         failed
     })?;
     steps.extend(place.passed_before("mail"));
-    if let Some(mail) = mail {
-        match connection.send(mail).await {
-            Attempt::Sent => {
-                steps.push(Step::new("mail", format!("one to {} was taken", mail.recipient)));
-            }
-            attempt => {
-                let message = format!("could not send to {}: {}", mail.recipient, said(&attempt));
-                return Err(ProbeFailure::new("mail", message, ""));
-            }
+    if let Some(TestMails { answer, automatic }) = mails {
+        steps.push(send(&mut connection, answer).await?);
+        if matches!(server.route, SmtpRoute::Smtp { .. }) {
+            steps.push(send(&mut connection, automatic).await?);
         }
     }
     connection.close().await;
     Ok(())
+}
+
+/// Sends a test mail. That the null sender is refused is no failure: the outbox then uses the
+/// sender's address, with which the mail before was taken.
+async fn send(connection: &mut Connection, mail: &Outgoing) -> Result<Step, ProbeFailure> {
+    let to = &mail.recipient;
+    let is_automatic = mail.envelope_from.is_none();
+    match connection.send(mail).await {
+        Attempt::Sent if is_automatic => {
+            Ok(Step::new("mail", format!("one to {to} with the null sender was taken")))
+        }
+        Attempt::Sent => Ok(Step::new("mail", format!("one to {to} was taken"))),
+        attempt if is_automatic && connection.may_refuse_null_sender() => Ok(Step::new(
+            "advice",
+            format!(
+                "the server refuses the null sender ({}); automatic mail goes out with the \
+                 sender's address",
+                said(&attempt)
+            ),
+        )),
+        attempt => {
+            let hint = match &attempt {
+                Attempt::ServerDown { cause, message, .. } => {
+                    advice::of_server(cause, message, false).1
+                }
+                Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => "",
+            };
+            let message = format!("could not send to {to}: {}", said(&attempt));
+            Err(ProbeFailure::new("mail", message, hint))
+        }
+    }
 }
 
 /// What is tried, and what its protocol passes before the steps that can be told apart.

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::client::{Client, ServerArgs, segment};
 use super::{Exit, Failure, FilesArgs, ProgramsArgs, output, wait_for};
-use crate::app::probe::{self, Means};
+use crate::app::probe::{self, Means, TestMails};
 use crate::core::address::Address;
-use crate::core::config::Config;
+use crate::core::config::{Config, Sender};
 use crate::core::outgoing::{Delivery, Outgoing, OutgoingId, OutgoingKind};
 use crate::http::dto::status::{StatusView, TrialView};
 
@@ -30,7 +30,7 @@ pub struct ProbeArgs {
     /// Name of a mail account or of an SMTP server
     #[arg(value_name = "ACCOUNT|SMTP")]
     name: String,
-    /// Send a test mail to this address through the SMTP server
+    /// Send two test mails to this address through the SMTP server, one with the null sender
     #[arg(long, value_name = "ADDRESS", conflicts_with = "daemon")]
     send: Option<String>,
     /// Have the running daemon try it, as it knows it and with the sign-ins it keeps
@@ -75,8 +75,8 @@ pub fn run(args: ProbeArgs) -> Result<Exit, Failure> {
         return report(wait_for(tried)?.into());
     }
     if let Some(server) = config.smtp.get(&args.name) {
-        let mail = args.send.as_deref().map(|to| test_mail(&config, to)).transpose()?;
-        let tried = async { Ok(probe::server(server, mail.as_ref(), &means).await) };
+        let mails = args.send.as_deref().map(|to| test_mails(&config, to)).transpose()?;
+        let tried = async { Ok(probe::server(server, mails.as_ref(), &means).await) };
         return report(wait_for(tried)?.into());
     }
     let known = config.accounts.keys().chain(config.smtp.keys()).map(String::as_str);
@@ -106,23 +106,39 @@ fn report(trial: TrialView) -> Result<Exit, Failure> {
     }
 }
 
-/// A mail from the first declared sender to this address.
-fn test_mail(config: &Config, to: &str) -> Result<Outgoing, Failure> {
+/// Two mails from the first declared sender to this address.
+fn test_mails(config: &Config, to: &str) -> Result<TestMails, Failure> {
     let usage = |message: String| Failure::new(message).exit(Exit::Usage);
     let recipient =
         Address::parse(to).ok_or_else(|| usage(format!("{to:?} is not a mail address")))?;
     let sender = config.senders.get("default").or_else(|| config.senders.values().next());
     let sender = sender.ok_or_else(|| usage("--send needs a declared sender".into()))?;
+    let envelope_from = sender.envelope_from.as_ref().unwrap_or(&sender.from);
+    Ok(TestMails {
+        answer: test_mail(sender, &recipient, Some(envelope_from))?,
+        automatic: test_mail(sender, &recipient, None)?,
+    })
+}
+
+fn test_mail(
+    sender: &Sender,
+    recipient: &Address,
+    envelope_from: Option<&Address>,
+) -> Result<Outgoing, Failure> {
     let now = Timestamp::now();
     let message_id = format!("probe-{}@{}", now.as_nanosecond(), sender.from.domain());
     let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC))
         .map_err(|error| Failure::new(format!("could not write the date: {error}")))?;
+    let how = match envelope_from {
+        Some(address) => format!("the envelope sender {address}"),
+        None => "the null envelope sender, as automatic mail".to_owned(),
+    };
     // RFC 5322 section 3.6; RFC 3834 section 5 for Auto-Submitted.
     let raw = format!(
         "From: <{from}>\r\nTo: <{recipient}>\r\nSubject: Postroom probe\r\nDate: {date}\r\n\
          Message-ID: <{message_id}>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\r\n\
-         This mail was sent by `postroom probe`.\r\n",
+         This mail was sent by `postroom probe` with {how}.\r\n",
         from = sender.from,
     );
     Ok(Outgoing {
@@ -130,8 +146,8 @@ fn test_mail(config: &Config, to: &str) -> Result<Outgoing, Failure> {
         ticket: None,
         kind: OutgoingKind::Reply,
         sender: sender.name.clone(),
-        envelope_from: Some(sender.envelope_from.clone().unwrap_or_else(|| sender.from.clone())),
-        recipient,
+        envelope_from: envelope_from.cloned(),
+        recipient: recipient.clone(),
         message_id,
         raw: raw.into_bytes(),
         created: now,

@@ -22,6 +22,7 @@ use secrecy::ExposeSecret;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::core::address::Address;
 use crate::core::config::{Config, SmtpServer, Switch};
 use crate::core::outgoing::{
     Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after, in_real_time,
@@ -57,8 +58,8 @@ const NAP_SECS_MAX: u64 = 30;
 /// Pause after the store failed, in seconds.
 const STORE_PAUSE_SECS: u64 = 1;
 
-/// After so many working connections brought down, a mail is treated as refused for now. It must
-/// not keep a server from the other mails, whatever is the matter with it.
+/// After so many working connections brought down, or pauses for a quota begun, a mail is treated as
+/// refused for now. It must not keep a server from the other mails, whatever is the matter with it.
 const STRIKES_MAX: u32 = 3;
 
 /// The clock was turned back if it shows this much less than before, in seconds.
@@ -150,6 +151,16 @@ struct Transfer {
     let_in: bool,
     /// To be used again.
     connection: Option<Connection>,
+    /// Whether the server refused the null sender and took the mail with another one.
+    refuses_null_sender: bool,
+}
+
+/// The envelope sender of mail that has none.
+struct NullSender {
+    /// Whether the server is known to refuse the null sender.
+    refused: bool,
+    /// What stands in for it: the sender's own address.
+    instead: Option<Address>,
 }
 
 /// A mail that failed for good.
@@ -251,8 +262,12 @@ impl Outbox {
             programs: self.parts.programs.clone(),
             tokens: self.parts.tokens.clone(),
         };
+        let sender = self.config.senders.get(&mail.sender);
+        let instead = sender
+            .map(|sender| sender.envelope_from.clone().unwrap_or_else(|| sender.from.clone()));
+        let null = NullSender { refused: lane.refuses_null_sender, instead };
         let stop = self.stop.clone();
-        let sent = transfer(server.clone(), connection, mail.clone(), opener, stop);
+        let sent = transfer(server.clone(), connection, mail.clone(), null, opener, stop);
         self.tasks.insert(self.transfers.spawn(sent).id(), (server, mail));
     }
 
@@ -284,10 +299,24 @@ impl Outbox {
                     "outbox: sending this mail panicked"
                 );
                 let attempt = Some(Attempt::Temporary("sending it panicked".into()));
-                Transfer { server, mail, attempt, doubts: 0, let_in: true, connection: None }
+                let (doubts, connection) = (0, None);
+                let refuses_null_sender = false;
+                Transfer {
+                    server,
+                    mail,
+                    attempt,
+                    doubts,
+                    let_in: true,
+                    connection,
+                    refuses_null_sender,
+                }
             }
         };
-        let Transfer { server, mail, attempt, doubts, let_in, connection } = transfer;
+        let Transfer { server, mail, attempt, doubts, let_in, connection, refuses_null_sender } =
+            transfer;
+        if refuses_null_sender {
+            self.note_null_sender_refused(&server.name, &mail);
+        }
         self.parts.metrics.outbox_ambiguous(&server.name, doubts);
         self.free(&server, connection, now);
         match attempt {
@@ -295,6 +324,20 @@ impl Outbox {
                 self.in_flight.remove(&mail.id);
             }
             Some(attempt) => self.judge(&server.name, mail, attempt, let_in, now),
+        }
+    }
+
+    /// From now on automatic mail goes out through this server with an address of ours at once.
+    fn note_null_sender_refused(&mut self, server: &str, mail: &Outgoing) {
+        let lane = self.lanes.entry(server.to_owned()).or_default();
+        if !std::mem::replace(&mut lane.refuses_null_sender, true) {
+            let instead = mail.envelope_from.as_ref().map(Address::as_str);
+            tracing::warn!(
+                server,
+                instead,
+                "outbox: the server refuses the null envelope sender (RFC 3834 section 3.3); \
+                 automatic mail goes out with the sender's own address"
+            );
         }
     }
 
@@ -323,22 +366,31 @@ impl Outbox {
         self.parts.metrics.outbox_attempt(server, label(&attempt));
         match &attempt {
             Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => {
-                self.lanes.entry(server.to_owned()).or_default().worked();
-                self.show(server, |status| show_working(status, now));
+                let lane = self.lanes.entry(server.to_owned()).or_default();
+                lane.worked();
+                let refuses_null_sender = lane.refuses_null_sender;
+                self.show(server, |status| show_working(status, refuses_null_sender, now));
                 self.conclude(mail, &attempt, now);
             }
             Attempt::ServerDown { cause, message, .. } => {
                 tracing::warn!(server, cause, message, "outbox: the server cannot be used now");
-                let lane = self.lanes.entry(server.to_owned()).or_default();
-                lane.failed(cause, message, now, dice());
-                self.show(server, |status| show_down(status, cause, message, now));
-                // A login or certificate is never the mail's fault.
-                let may_be_the_mail =
-                    let_in && matches!(*cause, "protocol" | "timeout" | "unavailable");
-                if may_be_the_mail {
+                // A login or certificate is never the mail's fault. A refusal for a quota may be one
+                // of this mail that we misread.
+                let of_us = ["quota", "policy", "sender"].contains(cause);
+                let of_the_mail = matches!(*cause, "protocol" | "timeout" | "unavailable");
+                if let_in && (of_us || of_the_mail) {
                     *self.strikes.entry(mail.id).or_default() += 1;
                 }
-                if self.strikes.get(&mail.id).is_some_and(|strikes| *strikes >= STRIKES_MAX) {
+                let is_suspect = self.strikes.get(&mail.id).is_some_and(|it| *it >= STRIKES_MAX);
+                let lane = self.lanes.entry(server.to_owned()).or_default();
+                if *cause == "sender" {
+                    lane.refused_sender(&mail.sender, message, now);
+                } else if !(of_us && is_suspect && lane.failures == 0) {
+                    // Otherwise others got through since: it is the mail, and the server goes on.
+                    lane.failed(cause, message, now, dice());
+                    self.show(server, |status| show_down(status, cause, message, now));
+                }
+                if is_suspect {
                     let attempt = Attempt::Temporary(message.clone());
                     self.conclude(mail, &attempt, now);
                 } else {
@@ -488,11 +540,13 @@ impl Outbox {
         if before.smtp == self.config.smtp && before.senders == self.config.senders {
             return;
         }
+        self.lanes.values_mut().for_each(|lane| lane.refused_senders.clear());
         for (name, server) in &before.smtp {
             if self.config.smtp.get(name) != Some(server) {
                 self.idle.remove(name);
                 if let Some(lane) = self.lanes.get_mut(name) {
                     lane.worked();
+                    lane.refuses_null_sender = false;
                 }
             }
             if !self.config.smtp.contains_key(name) {
@@ -609,40 +663,72 @@ fn no_token(error: TokenError) -> Attempt {
 }
 
 /// Sends one mail. A connection that lay idle may have been closed by the server in the meantime;
-/// then a new one is opened at once.
+/// then a new one is opened at once. A server that refuses the null sender gets the mail once more,
+/// with an envelope sender: the refusal says nothing about the recipient.
 async fn transfer(
     server: SmtpServer,
     idle: Option<Connection>,
-    mail: Outgoing,
+    mut mail: Outgoing,
+    null: NullSender,
     opener: Opener,
     stop: CancellationToken,
 ) -> Transfer {
     let mut doubts = 0;
-    let ended = |mail, attempt, doubts, let_in, connection: Option<Connection>| {
-        let connection = connection.filter(Connection::usable);
-        Transfer { server: server.clone(), mail, attempt, doubts, let_in, connection }
-    };
     faultpoint!("outbox.before_send");
-    if let Some(mut connection) = idle {
+    if mail.envelope_from.is_none() && null.refused {
+        mail.envelope_from.clone_from(&null.instead);
+    }
+    let (mut open, mut stands_in) = (idle, false);
+    loop {
+        let (mut connection, was_open) = match open.take() {
+            Some(connection) => (connection, true),
+            None => {
+                let opened = tokio::select! {
+                    opened = opener.open(&server) => opened.map_err(Some),
+                    () = stop.cancelled() => Err(None),
+                };
+                match opened {
+                    Ok(connection) => (connection, false),
+                    Err(attempt) => {
+                        let (connection, refuses_null_sender) = (None, false);
+                        return Transfer {
+                            server,
+                            mail,
+                            attempt,
+                            doubts,
+                            let_in: false,
+                            connection,
+                            refuses_null_sender,
+                        };
+                    }
+                }
+            }
+        };
         let attempt = connection.send(&mail).await;
         doubts += u64::from(in_doubt(&attempt));
         let stale =
             matches!(attempt, Attempt::ServerDown { cause: "protocol" | "unavailable", .. });
-        if !stale {
-            return ended(mail, Some(attempt), doubts, true, Some(connection));
+        if was_open && stale {
+            continue;
         }
-    }
-    let opened = tokio::select! {
-        opened = opener.open(&server) => opened,
-        () = stop.cancelled() => return ended(mail, None, doubts, false, None),
-    };
-    match opened {
-        Ok(mut connection) => {
-            let attempt = connection.send(&mail).await;
-            doubts += u64::from(in_doubt(&attempt));
-            ended(mail, Some(attempt), doubts, true, Some(connection))
+        let may_be_for_null = mail.envelope_from.is_none() && connection.may_refuse_null_sender();
+        if may_be_for_null && null.instead.is_some() {
+            mail.envelope_from.clone_from(&null.instead);
+            stands_in = true;
+            open = Some(connection).filter(Connection::usable);
+            continue;
         }
-        Err(attempt) => ended(mail, Some(attempt), doubts, false, None),
+        let refuses_null_sender = stands_in && attempt == Attempt::Sent;
+        let connection = Some(connection).filter(Connection::usable);
+        return Transfer {
+            server,
+            mail,
+            attempt: Some(attempt),
+            doubts,
+            let_in: true,
+            connection,
+            refuses_null_sender,
+        };
     }
 }
 
@@ -694,9 +780,14 @@ fn show_declared(status: &mut ObjectStatus, state: Switch, now: Timestamp) {
     }
 }
 
-fn show_working(status: &mut ObjectStatus, now: Timestamp) {
+fn show_working(status: &mut ObjectStatus, refuses_null_sender: bool, now: Timestamp) {
     for kind in [ConditionKind::Ready, ConditionKind::Reachable, ConditionKind::Authenticated] {
         status.set(kind, Some(true), "Working", "", now);
+    }
+    if refuses_null_sender {
+        let message = "the server refuses the null envelope sender; automatic mail goes out with \
+                       the sender's own address";
+        status.set(ConditionKind::Ready, Some(true), "NullSenderRefused", message, now);
     }
     status.last_success = Some(now);
     status.consecutive_failures = 0;
@@ -707,6 +798,7 @@ fn show_down(status: &mut ObjectStatus, cause: &'static str, message: &str, now:
         "auth" | "unsupported" => (Some(true), Some(false)),
         "sign_in" | "oauth_client" | "token" | "secret" => (None, Some(false)),
         "connect" | "timeout" => (Some(false), None),
+        "quota" | "policy" => (Some(true), Some(true)),
         _ => (Some(true), None),
     };
     let cause = if cause == "sign_in" { Why::SignIn.reason() } else { cause };

@@ -8,6 +8,7 @@
 //! goes out. A password is read when it is used and is in no error. lettre's SMTP parts are used
 //! beneath this module and nowhere else.
 
+mod refusal;
 mod transparency;
 mod wire;
 
@@ -50,6 +51,8 @@ pub struct Session {
     offers: Offers,
     deadlines: Deadlines,
     usable: bool,
+    /// The first refusal of the last mail, and where it came.
+    refusal: Option<(Step, Response)>,
 }
 
 /// What the server said it can do.
@@ -127,7 +130,7 @@ impl Session {
             // What was offered in plain text may have been written by anybody.
             offers = hello(&mut wire, &name, deadlines).await?;
         }
-        let mut session = Session { wire, offers, deadlines, usable: true };
+        let mut session = Session { wire, offers, deadlines, usable: true, refusal: None };
         match login {
             Login::None => {}
             Login::Password { username, password } => {
@@ -157,6 +160,13 @@ impl Session {
         }
     }
 
+    /// Whether the last mail was refused in a way that may mean the null sender, should it have had
+    /// that one, and not the mail.
+    pub fn may_refuse_null_sender(&self) -> bool {
+        let refused = self.refusal.as_ref();
+        refused.is_some_and(|(step, reply)| refusal::may_be_for_the_null_sender(*step, reply))
+    }
+
     /// Whether the conversation is at a point where the next mail can begin.
     pub fn usable(&self) -> bool {
         self.usable
@@ -176,6 +186,7 @@ impl Session {
     }
 
     async fn transaction(&mut self, mail: &Outgoing) -> Result<(), Attempt> {
+        self.refusal = None;
         let parameters = self.offers.parameters(mail)?;
         let commands = [
             (Step::Mail, Mail::new(mail.envelope_from.as_ref().map(as_is), parameters).to_string()),
@@ -193,7 +204,8 @@ impl Session {
     async fn envelope_step_by_step(&mut self, commands: &[(Step, String)]) -> Result<(), Attempt> {
         for (step, command) in commands {
             self.wire.write(command.as_bytes(), self.deadlines.command).await?;
-            judge(*step, &self.wire.reply(self.deadlines.of(*step)).await?)?;
+            let reply = self.wire.reply(self.deadlines.of(*step)).await?;
+            self.judge(*step, &reply)?;
         }
         Ok(())
     }
@@ -206,7 +218,7 @@ impl Session {
         let mut outcome = Ok(());
         for (step, _) in commands {
             let verdict = match self.wire.reply(self.deadlines.of(*step)).await {
-                Ok(reply) => judge(*step, &reply),
+                Ok(reply) => self.judge(*step, &reply),
                 // A server may refuse and hang up: the refusal counts.
                 Err(broken) => {
                     self.usable = false;
@@ -219,7 +231,7 @@ impl Session {
                 self.usable = false;
             }
             outcome = outcome.and(verdict);
-            if matches!(outcome, Err(Attempt::ServerDown { .. })) {
+            if outcome.as_ref().is_err_and(ends_the_conversation) {
                 break;
             }
         }
@@ -232,18 +244,27 @@ impl Session {
             // A server that hangs up in the middle of a mail may have said why.
             self.usable = false;
             if let Ok(reply) = self.wire.reply(Duration::from_millis(200)).await {
-                judge(Step::End, &reply)?;
+                self.judge(Step::End, &reply)?;
             }
             return written;
         }
         // From here until the reply is read, the server may have the mail without our knowing.
         let reply = self.wire.reply(self.deadlines.end).await.map_err(in_doubt)?;
-        judge(Step::End, &reply)
+        self.judge(Step::End, &reply)
+    }
+
+    /// Judges a reply; the first refusal of a transaction is kept: those after it follow from it.
+    fn judge(&mut self, step: Step, reply: &Response) -> Result<(), Attempt> {
+        let verdict = judge(step, reply);
+        if verdict.is_err() && self.refusal.is_none() {
+            self.refusal = Some((step, reply.clone()));
+        }
+        verdict
     }
 
     /// Brings the conversation back to its start, or gives it up.
     async fn after_refusal(&mut self, attempt: &Attempt) {
-        if matches!(attempt, Attempt::ServerDown { .. }) {
+        if ends_the_conversation(attempt) {
             self.usable = false;
         }
         if !self.usable {
@@ -274,7 +295,7 @@ impl Session {
         if reply.is_positive() {
             return Ok(());
         }
-        Err(down("auth", without(&text_of(&reply), &username, password)))
+        Err(down(cause_at_login(&reply), without(&text_of(&reply), &username, password)))
     }
 
     /// RFC 4954 section 4 with a mechanism that takes an access token.
@@ -297,9 +318,7 @@ impl Session {
         let text = text_of(&reply);
         let repeats = text.contains(token) || text.contains(&message);
         let text = if repeats { "the login was refused".to_owned() } else { text };
-        // A server that is busy says nothing about the token.
-        let busy = reply.code().severity == Severity::TransientNegativeCompletion;
-        Err(down(if busy { "unavailable" } else { "auth" }, text))
+        Err(down(cause_at_login(&reply), text))
     }
 
     /// Answers with the last reply, whatever it says.
@@ -518,11 +537,27 @@ fn judge(step: Step, reply: &Response) -> Result<(), Attempt> {
         (503, _) => Err(Attempt::Temporary(text())),
         (_, severity) if severity == expected => Ok(()),
         (_, Severity::TransientNegativeCompletion) => Err(Attempt::Temporary(text())),
-        (_, Severity::PermanentNegativeCompletion) => Err(Attempt::Permanent(text())),
+        (_, Severity::PermanentNegativeCompletion) => Err(match refusal::about_us(reply) {
+            Some(refused) => down(refused.cause(), text()),
+            None => Attempt::Permanent(text()),
+        }),
         (_, Severity::PositiveCompletion | Severity::PositiveIntermediate) => {
             Err(down("protocol", format!("unexpected reply: {}", text())))
         }
     }
+}
+
+/// A server that is busy says nothing about the password or the token: `454 4.7.0` is "temporary
+/// authentication failure" (RFC 4954 section 6), and what servers say that count logins.
+fn cause_at_login(reply: &Response) -> &'static str {
+    let busy = reply.code().severity == Severity::TransientNegativeCompletion;
+    if busy { "busy" } else { "auth" }
+}
+
+/// Whether nothing more can be said on this connection. A refusal of our account or sender is an
+/// answer like any other.
+fn ends_the_conversation(attempt: &Attempt) -> bool {
+    matches!(attempt, Attempt::ServerDown { cause, .. } if !refusal::CAUSES.contains(cause))
 }
 
 /// The server does not want to talk to us at all.
@@ -585,6 +620,7 @@ mod tests {
         check(Step::Rcpt, "550-5.1.1 no such\r\n550 user\r\n", "permanent: 550 5.1.1 no such user");
         check(Step::Rcpt, "451 4.2.0 later\r\n", "temporary: 451 4.2.0 later");
         check(Step::End, "552 too big\r\n", "permanent: 552 too big");
+        check(Step::End, "550 5.4.5 enough for today\r\n", "quota: 550 5.4.5 enough for today");
         check(Step::Mail, "421 4.3.2 closing\r\n", "unavailable: 421 4.3.2 closing");
         check(Step::Mail, "530 5.7.0 log in\r\n", "auth: 530 5.7.0 log in");
         check(Step::Rcpt, "503 bad sequence\r\n", "temporary: 503 bad sequence");

@@ -24,6 +24,7 @@ mod e2e;
 mod events;
 mod faults;
 mod graph;
+mod hosters;
 mod http;
 mod http_desk;
 mod http_flood;

@@ -19,6 +19,12 @@ use crate::transport::run;
 /// secrets of all servers and another authority's `other.pem`.
 #[track_caller]
 fn check(case: &str, yaml: &str) {
+    check_with(case, yaml, &[]);
+}
+
+/// The same with more options.
+#[track_caller]
+fn check_with(case: &str, yaml: &str, options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let secrets = [
         ("right", "pass"),
@@ -38,6 +44,7 @@ fn check(case: &str, yaml: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_postroom"))
         .args(["probe", "box", "-c"])
         .arg(folder.path().join("desk.yaml"))
+        .args(options)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -259,6 +266,24 @@ fn servers_of_npm() {
         check(&format!("{kind}-wrong-password"), &with("wrong"));
         let other = "tls: {ca: \"{dir}/other.pem\", serverName: localhost}";
         check(&format!("{kind}-wrong-authority"), &server(kind, peer.port, other));
+    }
+}
+
+/// `--send` sends as agents and as automatic mail do. Amazon SES refuses the null sender:
+/// docker-mailserver/docker-mailserver#2403. An account without quota at Gmail: gen-smtp/gen_smtp#140.
+#[tokio::test(flavor = "multi_thread")]
+async fn sending() {
+    let to = ["--send", "me@c.example"];
+    for (case, rules) in [
+        ("send", vec![]),
+        ("send-null-refused", vec![("MAIL FROM:<>", Do::Say("501 Invalid MAIL FROM address"))]),
+        ("send-quota", vec![("END", Do::Say("550 5.4.5 Daily user sending quota exceeded"))]),
+        ("send-unknown", vec![("RCPT", Do::Say("550 5.1.1 no such user"))]),
+    ] {
+        let sink = Sink::start(Script { rules, ..Script::default() }).await;
+        check_with(case, &server("smtp", sink.addr.port(), ""), &to);
+        let taken = if case == "send" { 2 } else { usize::from(case == "send-null-refused") };
+        assert_eq!(sink.arrived().len(), taken, "{case}");
     }
 }
 

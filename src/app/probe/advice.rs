@@ -78,7 +78,14 @@ pub(super) fn of_server(cause: &str, message: &str, token: bool) -> (&'static st
         "disk" => ("folder", "may we write there?"),
         "forbidden" => ("program", "the operator allows a program with --allow-sendmail PATH"),
         "timeout" | "protocol" => ("protocol", TYPE),
-        "unavailable" | "throttled" => ("protocol", "it is tried again by itself"),
+        "quota" => {
+            ("mail", "the account has sent what it may for now; mails wait until it may again")
+        }
+        "policy" => ("mail", "the provider has closed the account for sending; ask there why"),
+        "sender" => {
+            ("mail", "may the login use this sender? Compare `senders.*.from` and `envelopeFrom`")
+        }
+        "busy" | "unavailable" | "throttled" => ("protocol", "it is tried again by itself"),
         _ => ("protocol", ""),
     }
 }

@@ -125,9 +125,10 @@ fn route(name: &str, view: &View, given: &BTreeMap<String, usize>) -> Route {
             continue;
         }
         let lane = view.lanes.get(&server.name).unwrap_or(&unused);
-        if let Some(until) = lane.paused(view.now) {
+        let paused = lane.paused(view.now).map(|until| (until, lane.reason.as_str()));
+        if let Some((until, reason)) = paused.or_else(|| lane.paused_for(name, view.now)) {
             if earliest.as_ref().is_none_or(|(before, _)| until < *before) {
-                earliest = Some((until, format!("{}: {}", server.name, lane.reason)));
+                earliest = Some((until, format!("{}: {reason}", server.name)));
             }
             continue;
         }
@@ -331,6 +332,18 @@ mod tests {
         world.lanes.insert("relay".into(), paused(30));
         world.lanes.insert("backup".into(), paused(20));
         check(&world, vec![mail(1, 1, "eve")], &["1 waits until 20: backup: down"]);
+    }
+
+    #[test]
+    fn a_sender_that_the_first_server_refuses_goes_through_the_next() {
+        let mut world = world();
+        let mut lane = Lane::default();
+        lane.refused_sender("default", "553 not owned", at(10));
+        world.lanes.insert("relay".into(), lane);
+        check(&world, vec![mail(1, 1, "eve")], &["1 backup"]);
+        world.config.smtp.remove("backup");
+        let waits = "1 waits until 910: relay: 553 not owned";
+        check(&world, vec![mail(1, 1, "eve")], &[waits]);
     }
 
     #[test]
