@@ -10,6 +10,7 @@
 pub mod routes;
 
 pub mod auth;
+pub mod device;
 pub mod dto;
 pub mod explain;
 pub mod form;
@@ -33,6 +34,7 @@ pub(crate) mod paging;
 mod redacted;
 mod sealed;
 mod serve;
+mod undeclared;
 
 use std::sync::Arc;
 
@@ -45,10 +47,12 @@ use crate::core::mail::Digest;
 use crate::core::ticket::Article;
 use crate::store::{Store, StoreError};
 use auth::LocalToken;
+use device::Devices;
 use mail_memory::{HeldMail, MailMemory, Room};
 use problem::Problem;
 use throttle::Throttle;
 use tokio::sync::Semaphore;
+use undeclared::UndeclaredProxies;
 
 /// Writes the HTML of a mail for its page, and throws it away.
 pub fn mail_page(article: &Article, raw: &[u8]) {
@@ -81,12 +85,16 @@ pub struct Web {
     pub turns: Arc<once::Turns>,
     /// Room for the bytes of mails.
     pub mails: MailMemory,
+    /// Proxies in front of the daemon that were not declared.
+    pub(in crate::http) undeclared: Arc<UndeclaredProxies>,
 }
 
 /// What bounds signing in.
 pub struct Entrance {
     /// Who tried how often.
     pub throttle: Throttle,
+    /// From which browsers somebody has signed in before.
+    pub devices: Devices,
     /// What is shared by those who sign in at the OpenID provider.
     pub(in crate::http) provider: pages::oidc::Provider,
     /// Passwords that are hashed at a time.
@@ -99,6 +107,7 @@ impl Web {
         let hashing = Arc::new(Semaphore::new(pages::sign_in::HASHES_AT_A_TIME));
         let entrance = Arc::new(Entrance {
             throttle: Throttle::default(),
+            devices: Devices::new(&handle.store.desk_key()),
             provider: pages::oidc::Provider::new(&handle.store.desk_key()),
             hashing,
         });
@@ -108,6 +117,7 @@ impl Web {
             entrance,
             turns: Default::default(),
             mails: MailMemory::default(),
+            undeclared: Default::default(),
         }
     }
 

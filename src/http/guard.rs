@@ -54,8 +54,17 @@ pub async fn observe(State(web): State<Web>, mut request: Request, next: Next) -
         let (headers, trusted) = (request.headers(), &web.handle.trusted_proxies);
         let client = Client {
             address: proxy::client(peer.ip(), headers, trusted),
+            claimed: proxy::claimed(peer.ip(), headers, trusted),
             over_https: proxy::over_https(peer.ip(), headers, trusted),
         };
+        if client.claimed.is_some() && web.undeclared.note(client.address, web.handle.clock.now()) {
+            tracing::warn!(
+                address = %client.address,
+                "a request with X-Forwarded-For or Forwarded came from an address that is not under \
+                 --trusted-proxies: all people behind a proxy count as one address; if it is yours, \
+                 declare it"
+            );
+        }
         request.extensions_mut().insert(client);
     }
     // The declared path, not the one asked for: that one could be anything.

@@ -77,6 +77,12 @@ pub(super) async fn reload(
     }
 }
 
+/// What will be in the way of somebody, in words.
+fn warnings(web: &Web) -> Vec<String> {
+    let proxies = web.undeclared.warning(web.handle.clock.now());
+    web.handle.tokens.warnings().into_iter().chain(proxies).collect()
+}
+
 pub(super) async fn status(State(web): State<Web>) -> Result<Json<StatusView>, Problem> {
     let counts = web.read(|store| store.outbox_counts()).await?;
     let running = web.handle.running.load();
@@ -88,7 +94,7 @@ pub(super) async fn status(State(web): State<Web>) -> Result<Json<StatusView>, P
         revision: running.revision.to_string(),
         applied: running.applied.to_string(),
         rejected: rejected.iter().map(ProblemView::from).collect(),
-        warnings: web.handle.tokens.warnings(),
+        warnings: warnings(&web),
         changes: running.changes.iter().map(ChangeView::from).collect(),
         objects: web.handle.board.all().iter().map(ObjectView::from).collect(),
         outbox: OutboxView {

@@ -97,6 +97,21 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr 
     }
 }
 
+/// For whom a peer says that it asks although it was not named as a proxy: what it wrote last, or the
+/// peer itself if that cannot be read. It is a claim and nothing more.
+pub fn claimed(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
+    if is_trusted(peer, trusted) {
+        return None;
+    }
+    let last = |name| entries(headers, name).map(|entries| entries.first().copied());
+    let read = match (last(FORWARDED_FOR), last(FORWARDED)) {
+        (Some(entry), _) => entry.and_then(usual),
+        (None, Some(entry)) => entry.and_then(standard),
+        (None, None) => return None,
+    };
+    Some(read.unwrap_or(peer).to_canonical())
+}
+
 /// Whether the request reached a trusted proxy over https, as that proxy says. Only the last entry of
 /// a field counts, which the proxy wrote itself; two fields that do not agree are not believed.
 pub fn over_https(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> bool {
@@ -198,6 +213,30 @@ mod tests {
         check(&[("forwarded", "proto=https; For=\"[2001:db8::7]:4711\"")], "2001:db8::7");
         check_from("::ffff:10.1.2.3", &[("x-forwarded-for", "203.0.113.9")], "203.0.113.9");
         check_from("2001:db8:1::5", &[("x-forwarded-for", "203.0.113.9")], "203.0.113.9");
+    }
+
+    #[track_caller]
+    fn check_claim(peer: &str, fields: &[(&'static str, &'static str)], expected: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, axum::http::HeaderValue::from_static(value));
+        }
+        let trusted = PROXIES.map(|text| text.parse().unwrap());
+        let found = claimed(peer.parse().unwrap(), &headers, &trusted);
+        assert_eq!(found.map(|found| found.to_string()).as_deref(), expected, "{fields:?}");
+    }
+
+    #[test]
+    fn an_undeclared_proxy_makes_a_claim() {
+        check_claim(
+            "203.0.113.1",
+            &[("x-forwarded-for", "10.9.9.9, 198.51.100.7")],
+            Some("198.51.100.7"),
+        );
+        check_claim("203.0.113.1", &[("forwarded", "for=198.51.100.7")], Some("198.51.100.7"));
+        check_claim("203.0.113.1", &[("x-forwarded-for", "unknown")], Some("203.0.113.1"));
+        check_claim("203.0.113.1", &[], None);
+        check_claim("10.1.2.3", &[("x-forwarded-for", "198.51.100.7")], None);
     }
 
     #[track_caller]

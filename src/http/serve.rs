@@ -55,6 +55,8 @@ pub struct Peer(pub SocketAddr);
 pub struct Client {
     /// Where the request comes from.
     pub address: IpAddr,
+    /// For whom the peer says that it asks although it is no declared proxy.
+    pub claimed: Option<IpAddr>,
     /// Whether a trusted proxy says that the request reached it over https.
     pub over_https: bool,
 }

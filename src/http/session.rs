@@ -224,7 +224,7 @@ pub fn proof_of_password(secrets: &Secrets, user: &User) -> Option<String> {
 }
 
 /// Value of a cookie. One that stands there twice is not believed.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
     let mut found = pairs.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim());
@@ -240,14 +240,20 @@ fn attempt_name(secure: bool) -> &'static str {
     if secure { ATTEMPT_SECURE } else { ATTEMPT_PLAIN }
 }
 
-fn set_cookie(name: &str, value: &str, lifetime: SignedDuration, secure: bool) -> HeaderValue {
+/// The header that puts a cookie into the browser.
+pub(super) fn set_cookie(
+    name: &str,
+    value: &str,
+    lifetime: SignedDuration,
+    secure: bool,
+) -> HeaderValue {
     let (age, secure) = (lifetime.as_secs(), if secure { "; Secure" } else { "" });
     // RFC 6265bis section 4.1.3.2: `__Host-` needs Secure, Path=/ and no Domain.
     let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(text).expect("names and values are letters, digits, `-` and `_`")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -18,6 +18,7 @@ use postroom::run::clock::Clock;
 use postroom::run::daemon::Running;
 use postroom::store::Session;
 use secrecy::SecretString;
+use tower::ServiceExt;
 
 use crate::http::{Desk, USERS, request, sample};
 
@@ -361,16 +362,70 @@ async fn whoever_is_refused_learns_nothing() {
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
+/// Wrong passwords for one name from one place that cost nothing.
+const FREE: usize = 10;
+
 #[tokio::test]
 async fn guessing_is_slowed_even_for_the_right_password() {
     let entrance = Entrance::new();
-    for _ in 0..5 {
+    for _ in 0..FREE {
         assert_eq!(entrance.attempt("ulla", "wrong horse").await.0, 401);
     }
     let (status, headers, body) = entrance.attempt("ulla", PASSWORD).await;
     assert_eq!((status, headers["retry-after"].as_str()), (429, "1"), "{body}");
     entrance.turn(SignedDuration::from_secs(1));
     entrance.sign_in("ulla").await;
+}
+
+#[tokio::test]
+async fn the_user_is_counted_and_not_the_spelling() {
+    let entrance = Entrance::new();
+    // Each from another address, so that the addresses do not make anybody wait.
+    let spellings = ["ulla", "ULLA", "+ulla", "u+l+l+a", "%EF%BD%95lla", "Ulla%40Agents.test"];
+    let ask = async |number: usize, name: &str| {
+        let mut asked = post("/sign-in", None, &format!("name={name}&password=wrong"));
+        let peer = format!("198.51.100.{number}:80");
+        asked.extensions_mut().insert(Peer(peer.parse().unwrap()));
+        entrance.desk.status(asked).await
+    };
+    for number in 0..20 {
+        assert_eq!(ask(number, spellings[number % spellings.len()]).await, 401, "{number}");
+    }
+    for (number, name) in spellings.iter().enumerate() {
+        assert_eq!(ask(100 + number, name).await, 429, "{name}");
+    }
+    assert_eq!(ask(200, "mona").await, 401, "another user");
+}
+
+#[tokio::test]
+async fn a_guesser_locks_nobody_out_of_a_browser_that_they_have_used() {
+    let entrance = Entrance::new();
+    let form = format!("name=ulla&password={}&next=/me", PASSWORD.replace(' ', "+"));
+    let response = entrance.desk.router.clone().oneshot(post("/sign-in", None, &form)).await;
+    let response = response.unwrap();
+    let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+    let cookies: Vec<&str> = cookies.map(|cookie| cookie.to_str().unwrap()).collect();
+    let device = cookies.iter().find(|cookie| cookie.starts_with("postroom-device-")).unwrap();
+    assert!(device.contains("; HttpOnly; SameSite=Lax"), "{device}");
+    let device = device.split(';').next().unwrap().to_owned();
+    // Somebody else at the same address guesses until everybody there has to wait.
+    while entrance.attempt("ulla", "wrong horse").await.0 != 429 {}
+    let sign_in = async |cookie: Option<&str>, form: &str| {
+        let (status, headers, _) = entrance.desk.ask(post("/sign-in", cookie, form)).await;
+        (status.as_u16(), headers)
+    };
+    assert_eq!(sign_in(None, &form).await.0, 429, "a stranger waits");
+    let (status, headers) = sign_in(Some(&device), &form).await;
+    assert_eq!(status, 303, "a browser that is known does not: {headers:?}");
+    // It opens no page, serves no other user and is slowed for its own failures.
+    assert!(!entrance.is_in(&device).await);
+    let mona = form.replace("ulla", "mona");
+    assert_eq!(sign_in(Some(&device), &mona).await.0, 429);
+    let wrong = "name=ulla&password=wrong";
+    while sign_in(Some(&device), wrong).await.0 != 429 {}
+    assert_eq!(sign_in(Some(&device), &form).await.0, 429);
+    entrance.turn(SignedDuration::from_secs(60));
+    assert_eq!(sign_in(Some(&device), &form).await.0, 303);
 }
 
 #[tokio::test]
@@ -385,7 +440,7 @@ async fn behind_a_trusted_proxy_each_is_slowed_for_himself() {
         status.as_u16()
     };
     // The desk of this test trusts 10.0.0.0/8.
-    for _ in 0..6 {
+    for _ in 0..=FREE {
         ask("10.1.1.1:80", "198.51.100.7", "wrong").await;
     }
     assert_eq!(ask("10.1.1.1:80", "198.51.100.7", PASSWORD).await, 429);
@@ -395,11 +450,38 @@ async fn behind_a_trusted_proxy_each_is_slowed_for_himself() {
         "his own words"
     );
     assert_eq!(ask("10.1.1.1:80", "203.0.113.9", PASSWORD).await, 303);
-    // Whoever is no proxy does not come from elsewhere by saying so.
-    for client in ["1", "2", "3", "4", "5", "6"] {
+    // Whoever makes a client up is not limited by address, but the user is.
+    for client in 1..=20 {
         ask("192.0.2.9:80", &format!("203.0.113.{client}"), "wrong").await;
     }
     assert_eq!(ask("192.0.2.9:80", "203.0.113.77", PASSWORD).await, 429);
+}
+
+#[tokio::test]
+async fn an_undeclared_proxy_is_reported_and_locks_nobody_out() {
+    let entrance = Entrance::new();
+    let ask = async |client: &str, name: &str, password: &str| {
+        let form = format!("name={name}&password={}", password.replace(' ', "+"));
+        let mut request = post("/sign-in", None, &form);
+        request.extensions_mut().insert(Peer("192.0.2.9:80".parse().unwrap()));
+        let field = header::HeaderName::from_static("x-forwarded-for");
+        entrance.desk.status(with(request, field, client)).await
+    };
+    let warnings = async || {
+        let (status, _, body) =
+            entrance.desk.ask(request(&Method::GET, "/api/v1/status", Some("viewer-token"))).await;
+        assert_eq!(status, StatusCode::OK);
+        let status: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        status["warnings"].to_string()
+    };
+    assert_eq!(warnings().await, "[]");
+    for _ in 0..=FREE {
+        ask("203.0.113.9", "nobody", "wrong").await;
+    }
+    assert_eq!(ask("203.0.113.9", "ulla", PASSWORD).await, 429, "the guesser");
+    assert_eq!(ask("203.0.113.7", "ulla", PASSWORD).await, 303, "somebody else behind the proxy");
+    let said = warnings().await;
+    assert!(said.contains("come from 192.0.2.9, not under --trusted-proxies"), "{said}");
 }
 
 #[tokio::test]

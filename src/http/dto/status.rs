@@ -23,7 +23,8 @@ pub struct StatusView {
     pub applied: String,
     /// Problems of the last revision that was not applied; empty after a good one.
     pub rejected: Vec<ProblemView>,
-    /// Sign-ins and client secrets that have ended or end soon, in words.
+    /// Sign-ins and client secrets that have ended or end soon, and proxies that were not declared, in
+    /// words.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// What the last reload changed; empty since the start.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use secrecy::SecretString;
@@ -17,10 +17,12 @@ use super::layout::{self, Page};
 use super::words::SignIn;
 use crate::core::address::Address;
 use crate::core::config::{Config, Switch, User};
+use crate::core::search::fold;
 use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
 use crate::http::routes::role_name;
 use crate::http::session::{self, MaybeSignedIn, SignedIn, Token};
+use crate::http::throttle::{Attempt, Named};
 use crate::http::{Client, Web};
 use crate::metrics::Metrics;
 use crate::password;
@@ -53,12 +55,23 @@ pub async fn submit(
     State(web): State<Web>,
     Extension(guest): Extension<Guest>,
     Extension(client): Extension<Client>,
+    headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Problem> {
     let words = SignIn::of(guest.language);
     let (name, next) = (form.text("name").trim(), door::next_path(form.text("next")));
     let password = SecretString::from(form.text("password").to_owned());
-    let answer = try_password(&web, name, password, client.address).await?;
+    let user = user(&web.handle.running.load().config, name).cloned();
+    let now = web.handle.clock.now();
+    let find = |user: &User| web.entrance.devices.find(&headers, &user.name, guest.secure, now);
+    let attempt = Attempt {
+        named: user
+            .as_ref()
+            .map_or_else(|| Named::nobody(&compared(name)), |user| Named::User(user.name.clone())),
+        origin: (&client).into(),
+        device: user.as_ref().and_then(find),
+    };
+    let answer = try_password(&web, user, password, &attempt).await?;
     count(&web.handle.metrics, &answer);
     note(&answer, client.address);
     let (status, notice) = match answer {
@@ -116,11 +129,11 @@ enum Answer {
 
 async fn try_password(
     web: &Web,
-    name: &str,
+    user: Option<User>,
     password: SecretString,
-    client: IpAddr,
+    attempt: &Attempt,
 ) -> Result<Answer, Problem> {
-    if let Err(secs) = web.entrance.throttle.attempt(name, client, web.handle.clock.now()) {
+    if let Err(secs) = web.entrance.throttle.attempt(attempt, web.handle.clock.now()) {
         return Ok(Answer::Wait(secs));
     }
     let waiting = web.entrance.hashing.clone().acquire_owned();
@@ -128,7 +141,6 @@ async fn try_password(
     else {
         return Ok(Answer::Busy);
     };
-    let user = user(&web.handle.running.load().config, name).cloned();
     let secrets = web.handle.secrets.clone();
     let looked = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -137,7 +149,7 @@ async fn try_password(
     let found = looked.await.map_err(|_| Problem::internal())?;
     Ok(match found {
         Some((user, proof)) => {
-            web.entrance.throttle.forget(name, client);
+            web.entrance.throttle.forget(attempt);
             Answer::Right(Box::new(user), proof)
         }
         None => Answer::Wrong,
@@ -162,13 +174,25 @@ fn look(secrets: &Secrets, user: Option<User>, password: &SecretString) -> Optio
     Some((user, proof))
 }
 
-/// Who is meant by a name: a user name, or the address of exactly one user.
+/// Who is meant by a name: a user name, or the address of exactly one user. Case, white space and
+/// compatibility forms of Unicode do not matter where they tell no two users apart.
 pub(super) fn user<'a>(config: &'a Config, name: &str) -> Option<&'a User> {
     let enabled = |user: &&User| user.state == Switch::Enabled;
     if let Some(user) = config.users.get(name) {
         return Some(user).filter(enabled);
     }
-    by_address(config, &Address::parse(name)?)
+    let name = compared(name);
+    let mut alike = config.users.values().filter(|user| compared(&user.name) == name);
+    match (alike.next(), alike.next()) {
+        (Some(user), None) => Some(user).filter(enabled),
+        (Some(_), Some(_)) => None,
+        (None, _) => by_address(config, &Address::parse(&name)?),
+    }
+}
+
+/// A name in the form in which names are compared.
+fn compared(name: &str) -> String {
+    fold(name).split_whitespace().collect()
 }
 
 /// The one user who has this address.
@@ -199,7 +223,14 @@ pub(super) async fn begin(
     let session = Session { user: user.name.clone(), role, proof, began: now, seen: now };
     web.handle.store.begin_session(token.key(), session).await?;
     let mut response = door::redirect(next);
-    response.headers_mut().insert(header::SET_COOKIE, token.set_cookie(guest.secure));
+    let headers = response.headers_mut();
+    // Nobody guesses the password of somebody who has none.
+    if user.password_hash.is_some()
+        && let Some(cookie) = web.entrance.devices.set_cookie(&user.name, guest.secure, now)
+    {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    headers.append(header::SET_COOKIE, token.set_cookie(guest.secure));
     Ok(response)
 }
 
@@ -285,6 +316,9 @@ mod tests {
         let address = samples::config().users["alice"].email.to_string();
         check(|_| {}, "alice", Some("alice"));
         check(|_| {}, &address.to_uppercase(), Some("alice"));
+        check(|_| {}, " ALICE ", Some("alice"));
+        check(|_| {}, "ａｌｉｃｅ", Some("alice"));
+        check(|_| {}, "al ice", Some("alice"));
         check(|_| {}, "nobody", None);
         check(|_| {}, "", None);
         check(
@@ -292,6 +326,18 @@ mod tests {
             "alice",
             None,
         );
+    }
+
+    #[test]
+    fn a_spelling_of_two_means_neither() {
+        let twin = |config: &mut Config| {
+            let mut twin = config.users["alice"].clone();
+            twin.name = "Alice".into();
+            config.users.insert(twin.name.clone(), twin);
+        };
+        check(twin, "alice", Some("alice"));
+        check(twin, "Alice", Some("Alice"));
+        check(twin, "ALICE", None);
     }
 
     #[test]
