@@ -58,6 +58,32 @@ https://{{ first .Values.httpRoute.hostnames }}
 {{- end -}}
 {{- end -}}
 
+{{/* Paths that lead in from outside, beside `/` itself: the page, the API and the OAuth2 redirect.
+     A test compares them with the routes of the daemon. */}}
+{{- define "postroom.publicPaths" -}}
+- /accounts
+- /api
+- /assets
+- /configuration
+- /customers
+- /mails
+- /me
+- /notifications
+- /oauth2
+- /outbox
+- /quarantine
+- /servers
+- /sign-in
+- /sign-out
+- /tickets
+{{- end -}}
+
+{{/* Paths for Prometheus, the kubelet and the administrator. */}}
+{{- define "postroom.operationPaths" -}}
+- /metrics
+- /-
+{{- end -}}
+
 {{/* The files of the configuration as they lie in a ConfigMap. */}}
 {{- define "postroom.inline" -}}
 {{- range $name, $file := .Values.config.inline }}

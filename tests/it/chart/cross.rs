@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{NAMESPACE, RELEASE, cases, documents, golden, root};
 use postroom::config::{self, Severity};
+use postroom::http::routes;
 
 /// Names that must lead to something of the release, and may also be given in the values.
 const GIVEN: [&str; 12] = [
@@ -391,4 +392,51 @@ fn alerts_and_dashboard_arrive_whole() {
         std::fs::read_to_string(root().join("charts/postroom/files/dashboard.json")).unwrap();
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     assert_eq!(parse(dashboard), parse(&file));
+}
+
+/// Whether a path is led to by one of these, each with its kind. A prefix counts by whole segments, as
+/// Ingress and HTTPRoute define it.
+fn leads_to(paths: &[(String, String)], path: &str) -> bool {
+    paths.iter().any(|(kind, led)| match kind.as_str() {
+        "Exact" => path == led,
+        _ => path
+            .strip_prefix(led.trim_end_matches('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    })
+}
+
+/// What leads in from outside leads to every route, and not to those for Prometheus, the kubelet and
+/// the administrator.
+#[test]
+fn every_route_is_led_to_but_metrics_and_operations() {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut looked_at = 0;
+    for render in Render::all() {
+        let mut paths = Vec::new();
+        if let Some(ingress) = render.of("Ingress") {
+            let led = items(&ingress["spec"]["rules"][0]["http"], "paths");
+            paths.extend(led.map(|one| (text(&one["pathType"]), text(&one["path"]))));
+        }
+        if let Some(route) = render.of("HTTPRoute") {
+            for rule in items(&route["spec"], "rules") {
+                assert!(items(rule, "matches").count() <= 8, "{}", render.name);
+                let led = items(rule, "matches").map(|one| &one["path"]);
+                paths.extend(led.map(|one| (text(&one["type"]), text(&one["value"]))));
+            }
+        }
+        if paths.is_empty() {
+            continue;
+        }
+        looked_at += 1;
+        let routes = routes::all();
+        for route in &routes {
+            let inside = route.path == "/metrics" || route.path.starts_with("/-/");
+            assert_eq!(leads_to(&paths, route.path), !inside, "{}: {}", render.name, route.path);
+        }
+        for path in &paths {
+            let used = routes.iter().any(|route| leads_to(std::slice::from_ref(path), route.path));
+            assert!(used, "{}: {path:?} leads to nothing", render.name);
+        }
+    }
+    assert_eq!(looked_at, 2);
 }

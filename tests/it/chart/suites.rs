@@ -35,6 +35,10 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("templates/networkpolicy.yaml", "policyTypes: [Ingress, Egress]", "policyTypes: [Ingress]"),
     ("templates/servicemonitor.yaml", "path: /metrics", "path: /"),
     ("templates/ingress.yaml", "secretName:", "secret:"),
+    ("templates/ingress.yaml", "pathType: Exact", "pathType: Prefix"),
+    ("templates/ingress.yaml", "{{- if .Values.ingress.exposeOperations }}", "{{- if true }}"),
+    ("templates/httproute.yaml", "{{- if .Values.httpRoute.exposeOperations }}", "{{- if true }}"),
+    ("templates/httproute.yaml", "\"Exact\"", "\"PathPrefix\""),
     ("values.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"),
     ("values.yaml", "maxUnavailable: 1", "maxUnavailable: 0"),
 ];
