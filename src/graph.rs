@@ -6,6 +6,7 @@
 //! Architecture invariant: the token goes to the declared origin and to no other, whatever an
 //! answer says; every call asks for immutable ids; an answer is believed only if it is whole.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -18,8 +19,12 @@ use crate::net::http::{
 };
 use crate::net::reach::Reach;
 
+/// Version of the service in its addresses.
+const VERSION: &str = "/v1.0";
 /// Longest answer that is not a mail. A page of a listing is the longest. Bytes.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// `outlook-immutable-id`: it holds for the one request that bears it.
+pub const IMMUTABLE_IDS: &str = "IdType=\"ImmutableId\"";
 /// Longest id of a message or folder. Real ones have about 150 characters.
 pub const ID_BYTES_MAX: usize = 1024;
 /// A server that wants us to wait no longer than this is waited for; a longer wait is an error, and
@@ -99,8 +104,8 @@ impl Graph {
         };
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let owner = match mailbox {
-            Some(name) => format!("/v1.0/users/{}", encoded(name)),
-            None => "/v1.0/me".to_owned(),
+            Some(name) => format!("{VERSION}/users/{}", encoded(name)),
+            None => format!("{VERSION}/me"),
         };
         Graph {
             // The host is declared by the administrator, as that of a mail server is.
@@ -116,6 +121,24 @@ impl Graph {
     pub fn call(&self, method: Method, path: &str) -> Call {
         let url = format!("{}{}{path}", self.origin, self.owner);
         Call { method, url, body: None, answer_bytes_max: ANSWER_BYTES_MAX, answer_bytes: 0 }
+    }
+
+    /// The same as it stands in a part of a [`batch`](Graph::batch): beneath the version.
+    pub fn relative(&self, path: &str) -> String {
+        format!("{}{path}", self.owner.strip_prefix(VERSION).unwrap_or(&self.owner))
+    }
+
+    /// Several calls in one (`json-batching`). The parts must be such that they may be repeated.
+    pub fn batch(&self, body: &serde_json::Value) -> Call {
+        let url = format!("{}{VERSION}/$batch", self.origin);
+        Call {
+            method: Method::POST,
+            url,
+            body: None,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            answer_bytes: 0,
+        }
+        .json(body)
     }
 
     /// The call that a `@odata.nextLink` names (`paging`). It must lead to the same origin: its
@@ -186,8 +209,7 @@ impl Graph {
         let secs = (call.answer_bytes + sent) / TRANSFER_BYTES_PER_SECOND_MIN;
         let request = Request::new(call.method.clone(), call.url.clone())
             .bearer(&self.token)
-            // `outlook-immutable-id`: it holds for the one request that bears it.
-            .header("prefer", "IdType=\"ImmutableId\"")
+            .header("prefer", IMMUTABLE_IDS)
             .answer_max(call.answer_bytes_max)
             .within(self.timeout + Duration::from_secs(secs));
         match &call.body {
@@ -217,7 +239,32 @@ impl Call {
     }
 }
 
+/// Where a message lies (`api/message-get`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    parent_folder_id: Option<String>,
+}
+
+impl Parent {
+    /// Whether it lies in one of these folders.
+    pub fn is_one_of(&self, folders: &BTreeSet<String>) -> bool {
+        self.parent_folder_id.as_ref().is_some_and(|folder| folders.contains(folder))
+    }
+}
+
 impl GraphError {
+    /// What a part of a batch says that says no.
+    pub fn in_batch(status: u16, body: &serde_json::Value) -> GraphError {
+        let text = |name: &str| {
+            body.pointer(&format!("/error/{name}"))
+                .and_then(|text| text.as_str())
+                .unwrap_or_default()
+        };
+        let message = text("message").to_owned();
+        GraphError::Refused { status, code: known(text("code")), message }
+    }
+
     /// The status of an answer that says no.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -273,9 +320,12 @@ fn refused(answer: &Answer) -> GraphError {
     }
     let said = serde_json::from_slice::<Body>(&answer.body).ok().map(|body| body.error);
     let (code, message) = said.map_or_else(Default::default, |error| (error.code, error.message));
-    let known: String =
-        code.chars().filter(char::is_ascii_alphanumeric).take(CODE_BYTES_MAX).collect();
-    GraphError::Refused { status: answer.status.as_u16(), code: known, message }
+    GraphError::Refused { status: answer.status.as_u16(), code: known(&code), message }
+}
+
+/// A code without anything that codes do not have.
+fn known(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).take(CODE_BYTES_MAX).collect()
 }
 
 #[cfg(test)]

@@ -134,6 +134,12 @@ pub trait Mailbox: Send {
         false
     }
 
+    /// Whether a server may withhold from later sessions what was fetched once, so that a trial
+    /// must not fetch a whole message (POP3 at Gmail, unless its "recent mode" is used).
+    fn hides_fetched(&self) -> bool {
+        false
+    }
+
     /// Whether messages that were to be deleted were left in the folder, marked, because the server
     /// would have removed what others marked as well.
     fn leaves_marked(&self) -> bool {

@@ -4,11 +4,12 @@
 //! discovery, token   who needs one                     discovery.rs  where it comes from
 //! name, tcp, tls     every server                      road.rs       walked by ourselves
 //! login, folder      as the protocol passes them       advice.rs     what to do about each
-//! messages, news     accounts
+//! messages, fetch    accounts: how many there are, and one of them
+//! news               accounts
 //! mail               servers, if some are given
 //! ```
-//! Architecture invariant: nothing is fetched, deleted or marked; a mail is sent only if one is
-//! given.
+//! Architecture invariant: nothing is deleted, marked or kept; mails are sent only if some are given.
+//! A step is `ok` only for what was done.
 
 mod advice;
 mod discovery;
@@ -22,12 +23,15 @@ use crate::core::config::{
     Account, Config, Endpoint, Login, Security, SmtpRoute, SmtpServer, Source,
 };
 use crate::core::outgoing::{Attempt, Outgoing};
-use crate::mailbox::{self, Mailbox, MailboxError, Scope};
+use crate::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Scope};
 use crate::metrics::Metrics;
 use crate::run::clock::Clock;
 use crate::run::tokens::{Holder, TokenParts, Tokens};
 use crate::secret::Secrets;
 use crate::transport::{self, Connection, programs::Programs};
+
+/// Name of a step that says something and stands for nothing that was done.
+pub const ADVICE: &str = "advice";
 
 /// What came of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -130,7 +134,7 @@ impl Means {
     }
 }
 
-/// Connects, logs in, opens the folder, counts.
+/// Connects, logs in, opens the folder, counts, fetches one message.
 pub async fn account(account: &Account, means: &Means) -> Probe {
     let mut probe = Probe::default();
     probe.failed = try_account(account, means, &mut probe.steps).await.err();
@@ -160,13 +164,18 @@ async fn try_account(
     })?;
     steps.extend(place.passed_before("messages"));
     let counted = count(mailbox.as_mut()).await;
-    let (messages, bytes) = counted.map_err(|error| of_mailbox(&error, token.is_some()))?;
+    let Counted { messages, bytes, one } =
+        counted.map_err(|error| of_mailbox(&error, token.is_some()))?;
     steps.push(Step::new("messages", format!("{messages}, {bytes} bytes")));
+    steps.push(fetch(account, mailbox.as_mut(), one).await.map_err(|error| {
+        let hint = advice::of_mailbox(&error, token.is_some()).1;
+        ProbeFailure::new("fetch", error.to_string(), hint)
+    })?);
     if let Some(why) = mailbox.names_end() {
-        steps.push(Step::new("advice", why));
+        steps.push(Step::new(ADVICE, why));
     } else if !mailbox.is_complete() {
         let advice = "the server lists some messages without a name; they are put in quarantine";
-        steps.push(Step::new("advice", advice));
+        steps.push(Step::new(ADVICE, advice));
     }
     let waits = mailbox.can_wait();
     let news = if waits { "the server tells of them (IDLE)" } else { "polled, no IDLE" };
@@ -174,18 +183,57 @@ async fn try_account(
     mailbox.close().await.map_err(|error| of_mailbox(&error, token.is_some()))
 }
 
+/// What lies in a mailbox.
+struct Counted {
+    messages: usize,
+    bytes: u64,
+    /// A small message among the oldest.
+    one: Option<Entry>,
+}
+
 /// How many messages there are, and their bytes.
-async fn count(mailbox: &mut dyn Mailbox) -> Result<(usize, u64), MailboxError> {
+async fn count(mailbox: &mut dyn Mailbox) -> Result<Counted, MailboxError> {
     mailbox.look(Scope::All).await?;
-    let (mut messages, mut bytes) = (0, 0);
+    let mut counted = Counted { messages: 0, bytes: 0, one: None };
     loop {
         let page = mailbox.page().await?;
         if page.is_empty() {
-            return Ok((messages, bytes));
+            return Ok(counted);
         }
-        messages += page.len();
-        bytes += page.iter().filter_map(|entry| entry.size_bytes).sum::<u64>();
+        counted.messages += page.len();
+        counted.bytes += page.iter().filter_map(|entry| entry.size_bytes).sum::<u64>();
+        let smallest = page.into_iter().min_by_key(|entry| entry.size_bytes.unwrap_or(u64::MAX));
+        counted.one = counted.one.or(smallest);
     }
+}
+
+/// Fetches one message, as the daemon would; of one that the server might hide then, the header.
+async fn fetch(
+    account: &Account,
+    mailbox: &mut dyn Mailbox,
+    one: Option<Entry>,
+) -> Result<Step, MailboxError> {
+    let Some(one) = one else {
+        return Ok(Step::new(ADVICE, "fetching was not tried, as there is no message"));
+    };
+    let size_max = if mailbox.hides_fetched() { 0 } else { account.max_size_bytes };
+    let fetched = mailbox.fetch(std::slice::from_ref(&one), size_max).await?;
+    let said = match fetched.into_iter().next() {
+        Some(Fetched::Mail(raw)) => format!("one message, {} bytes", raw.len()),
+        Some(Fetched::Oversize { header, .. }) if header.is_empty() => {
+            let said = "fetching was not tried, as the server gives no headers alone (no TOP)";
+            return Ok(Step::new(ADVICE, said));
+        }
+        Some(Fetched::Oversize { header, .. }) => {
+            format!("the header of one message, {} bytes", header.len())
+        }
+        Some(Fetched::Larger { .. }) => "one message, larger than announced".to_owned(),
+        Some(Fetched::Missing) | None => {
+            let message = format!("the message {} is listed but not given", one.location.0);
+            return Err(MailboxError::Refused { command: "fetch", message });
+        }
+    };
+    Ok(Step::new("fetch", said))
 }
 
 async fn try_server(

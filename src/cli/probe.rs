@@ -98,7 +98,8 @@ async fn by_daemon(client: &Client, name: &str) -> Result<TrialView, Failure> {
 fn report(trial: TrialView) -> Result<Exit, Failure> {
     for step in &trial.steps {
         let (name, said) = step.split_once(": ").unwrap_or(("", step));
-        output::print(&format!("ok  {name:<9} {}\n", output::clean(said)));
+        let mark = if name == probe::ADVICE { "--" } else { "ok" };
+        output::print(&format!("{mark}  {name:<9} {}\n", output::clean(said)));
     }
     match trial.failed {
         None => Ok(Exit::Fine),

@@ -3,8 +3,16 @@
 //! What is documented by Microsoft is named beside each call by the last part of its address
 //! beneath `https://learn.microsoft.com/graph/`.
 //!
-//! Architecture invariant: a mail is named by its immutable id. Every call names the folder, so
-//! that a mail a person has moved away in the meantime is neither fetched nor deleted.
+//! ```text
+//! folders    the declared folder, by its path
+//! presence   which mails still lie in it
+//! ```
+//! Architecture invariant: a mail is named by its immutable id. Before anything is done to it, the
+//! service is asked whether it still lies in the folder: one that a person has moved away in the
+//! meantime is neither fetched nor deleted.
+
+mod folders;
+mod presence;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -15,6 +23,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
+
+use folders::find;
+use presence::{QUESTIONS_MAX, present};
 
 use super::words::repeatable;
 use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, page_of};
@@ -38,39 +49,17 @@ const CALLS_MAX: usize = 3;
 const FETCH_MAILS_MAX: usize = 50;
 /// How often the service may say that somebody else changed a mail at the same time.
 const CONFLICTS_MAX: u32 = 3;
-/// Folders within folders in a declared path.
-const DEPTH_MAX: usize = 20;
-/// Longest declared path of a folder. Bytes.
-const PATH_BYTES_MAX: usize = 1024;
 /// `PidTagMessageSize` (`api/singlevaluelegacyextendedproperty-get`).
 const SIZE_PROPERTY: &str = "Integer 0x0E08";
-
-/// Folders whose names are the same in every language (`api/resources/mailfolder`).
-const WELL_KNOWN: &[&str] = &[
-    "archive",
-    "clutter",
-    "conflicts",
-    "conversationhistory",
-    "deleteditems",
-    "drafts",
-    "inbox",
-    "junkemail",
-    "localfailures",
-    "msgfolderroot",
-    "outbox",
-    "recoverableitemsdeletions",
-    "scheduled",
-    "searchfolders",
-    "sentitems",
-    "serverfailures",
-    "syncissues",
-];
 
 /// An opened folder.
 pub struct GraphMailbox {
     graph: Graph,
     /// Id of the folder that is read. Folders keep theirs (`outlook-immutable-id`).
     folder: String,
+    /// The same, and as messages name the folder they lie in: nothing says that a service writes
+    /// both the same way.
+    parents: BTreeSet<String>,
     /// Ids of folders that mails are moved to, by declared path.
     targets: BTreeMap<String, String>,
     /// What lay there at the last look and was not handed out yet.
@@ -93,7 +82,9 @@ pub struct Place<'a> {
 pub async fn open(place: Place<'_>, token: SecretString) -> Result<GraphMailbox, MailboxError> {
     let graph = Graph::new(place.endpoint, place.host, place.mailbox, token);
     let folder = find(&graph, place.folder).await?;
-    Ok(GraphMailbox { graph, folder, targets: BTreeMap::new(), listed: VecDeque::new() })
+    let parents = BTreeSet::from([folder.clone()]);
+    let (targets, listed) = (BTreeMap::new(), VecDeque::new());
+    Ok(GraphMailbox { graph, folder, parents, targets, listed })
 }
 
 #[async_trait]
@@ -127,11 +118,22 @@ impl Mailbox for GraphMailbox {
         max_size_bytes: u64,
     ) -> Result<Vec<Fetched>, MailboxError> {
         let this = &*self;
-        stream::iter(entries.to_vec())
-            .map(|entry| async move { this.fetch_one(&entry, max_size_bytes).await })
-            .buffered(CALLS_MAX)
-            .try_collect()
-            .await
+        let mut all = Vec::with_capacity(entries.len());
+        for entries in entries.chunks(QUESTIONS_MAX) {
+            let here = &this.still_here(entries).await?;
+            let fetched: Vec<Fetched> = stream::iter(entries.to_vec())
+                .map(|entry| async move {
+                    match here.contains(&entry.location.0) {
+                        true => this.fetch_one(&entry, max_size_bytes).await,
+                        false => Ok(Fetched::Missing),
+                    }
+                })
+                .buffered(CALLS_MAX)
+                .try_collect()
+                .await?;
+            all.extend(fetched);
+        }
+        Ok(all)
     }
 
     async fn done(&mut self, entries: &[Entry], after: &AfterFetch) -> Result<(), MailboxError> {
@@ -142,12 +144,15 @@ impl Mailbox for GraphMailbox {
             AfterFetch::Keep => return Ok(()),
         };
         let (this, told) = (&*self, &told);
-        stream::iter(entries.to_vec())
-            .map(Ok)
-            .try_for_each_concurrent(CALLS_MAX, |entry| async move {
-                this.tell(&entry.location.0, told).await
-            })
-            .await
+        for entries in entries.chunks(QUESTIONS_MAX) {
+            // What is not in the folder any more needs no telling.
+            let here = this.still_here(entries).await?;
+            stream::iter(here)
+                .map(Ok)
+                .try_for_each_concurrent(CALLS_MAX, |id| async move { this.tell(&id, told).await })
+                .await?;
+        }
+        Ok(())
     }
 
     fn can_wait(&self) -> bool {
@@ -191,6 +196,7 @@ struct Message {
     id: String,
     received_date_time: Option<String>,
     is_read: Option<bool>,
+    parent_folder_id: Option<String>,
     #[serde(default)]
     single_value_extended_properties: Vec<Property>,
 }
@@ -203,9 +209,9 @@ struct Property {
 impl GraphMailbox {
     /// Everything in the folder, oldest first; `None` if it changed meanwhile, so that something
     /// may have slipped from one page to the one before (`api/mailfolder-list-messages`).
-    async fn list_once(&self) -> Result<Option<Vec<Entry>>, MailboxError> {
-        let path = self.messages(&format!(
-            "?$select=id,receivedDateTime,isRead\
+    async fn list_once(&mut self) -> Result<Option<Vec<Entry>>, MailboxError> {
+        let path = self.folder_messages(&format!(
+            "?$select=id,receivedDateTime,isRead,parentFolderId\
              &$expand=singleValueExtendedProperties($filter=id%20eq%20'{}')\
              &$orderby=receivedDateTime%20asc&$top={PAGE_MESSAGES}&$count=true",
             encoded(SIZE_PROPERTY)
@@ -224,6 +230,7 @@ impl GraphMailbox {
             announced = announced.or(page.count);
             for message in page.value {
                 check_id(&message.id)?;
+                self.parents.extend(message.parent_folder_id.clone());
                 messages.insert(message.id.clone(), message);
             }
             let Some(link) = page.next else { break };
@@ -257,7 +264,7 @@ impl GraphMailbox {
         let bytes_max = usize::try_from(max_size_bytes).unwrap_or(usize::MAX);
         // What is stored and what is sent differ: attachments travel as text, a third longer.
         let time_for = (told + told / 2).min(max_size_bytes);
-        let call = self.graph.call(Method::GET, &self.message(id, "/$value"));
+        let call = self.graph.call(Method::GET, &message(id, "/$value"));
         let answer = match self.graph.read(call.answer(bytes_max, time_for)).await {
             Ok(answer) => answer,
             Err(error) if error.is_gone() => return Ok(Fetched::Missing),
@@ -299,7 +306,7 @@ impl GraphMailbox {
             address: Option<String>,
         }
         let query = "?$select=internetMessageHeaders,internetMessageId,subject,from";
-        let call = self.graph.call(Method::GET, &self.message(id, query));
+        let call = self.graph.call(Method::GET, &message(id, query));
         let message: Message = match self.graph.ask(call).await {
             Ok(message) => message,
             Err(error) if error.is_gone() => return Ok(Fetched::Missing),
@@ -325,20 +332,20 @@ impl GraphMailbox {
         Ok(Fetched::Oversize { header, size_bytes })
     }
 
-    /// Tells the service about one mail. What is not in the folder any more needs no telling.
+    /// Tells the service about one mail that lies in the folder.
     async fn tell(&self, id: &str, told: &Told) -> Result<(), MailboxError> {
         for _ in 0..CONFLICTS_MAX {
             let (command, call) = match told {
                 // `api/message-delete`: to where its owner can still recover it.
-                Told::Delete => ("delete", self.graph.call(Method::DELETE, &self.message(id, ""))),
+                Told::Delete => ("delete", self.graph.call(Method::DELETE, &message(id, ""))),
                 // `api/message-update`.
                 Told::Seen => {
-                    let call = self.graph.call(Method::PATCH, &self.message(id, ""));
+                    let call = self.graph.call(Method::PATCH, &message(id, ""));
                     ("mark", call.json(&json!({ "isRead": true })))
                 }
                 // `api/message-move`: the immutable id stays.
                 Told::Move(folder) => {
-                    let call = self.graph.call(Method::POST, &self.message(id, "/move"));
+                    let call = self.graph.call(Method::POST, &message(id, "/move"));
                     ("move", call.json(&json!({ "destinationId": folder })))
                 }
             };
@@ -368,78 +375,19 @@ impl GraphMailbox {
         Ok(id)
     }
 
-    fn messages(&self, rest: &str) -> String {
+    /// Those of these mails that a person has not moved away in the meantime.
+    async fn still_here(&self, entries: &[Entry]) -> Result<BTreeSet<String>, MailboxError> {
+        let ids: Vec<&str> = entries.iter().map(|entry| entry.location.0.as_str()).collect();
+        present(&self.graph, &self.parents, &ids).await
+    }
+
+    fn folder_messages(&self, rest: &str) -> String {
         format!("/mailFolders/{}/messages{rest}", encoded(&self.folder))
     }
-
-    fn message(&self, id: &str, rest: &str) -> String {
-        self.messages(&format!("/{}{rest}", encoded(id)))
-    }
 }
 
-/// A folder by its path: a well-known name or a display name, then names of folders within.
-async fn find(graph: &Graph, path: &str) -> Result<String, MailboxError> {
-    let names: Vec<&str> = path.split('/').collect();
-    if path.len() > PATH_BYTES_MAX || names.len() > DEPTH_MAX {
-        return Err(MailboxError::Folder("its path is too long".into()));
-    }
-    let mut found: Option<String> = None;
-    for name in names {
-        let well_known = name.to_ascii_lowercase();
-        found = Some(match &found {
-            None if WELL_KNOWN.contains(&well_known.as_str()) => {
-                find_well_known(graph, &well_known).await?
-            }
-            // `api/user-list-mailfolders`: those beneath the root.
-            None => find_named(graph, "/mailFolders", name).await?,
-            // `api/mailfolder-list-childfolders`.
-            Some(parent) => {
-                let within = format!("/mailFolders/{}/childFolders", encoded(parent));
-                find_named(graph, &within, name).await?
-            }
-        });
-    }
-    found.ok_or_else(|| MailboxError::Folder("it has no name".into()))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Folder {
-    id: String,
-    display_name: Option<String>,
-}
-
-/// `api/mailfolder-get`.
-async fn find_well_known(graph: &Graph, name: &str) -> Result<String, MailboxError> {
-    let call = graph.call(Method::GET, &format!("/mailFolders/{name}?$select=id"));
-    match graph.ask::<Folder>(call).await {
-        Ok(folder) => check_id(&folder.id).map(|()| folder.id),
-        Err(error) if error.is_gone() => Err(missing(name, &error)),
-        Err(error) => Err(failed("open folder", error)),
-    }
-}
-
-async fn find_named(graph: &Graph, within: &str, name: &str) -> Result<String, MailboxError> {
-    #[derive(Deserialize)]
-    struct Folders {
-        value: Vec<Folder>,
-    }
-    // A quote within is doubled (OData 4.01 URL conventions, section 5.1.1.6.2).
-    let quoted = encoded(&name.replace('\'', "''"));
-    let path =
-        format!("{within}?$filter=displayName%20eq%20'{quoted}'&$select=id,displayName&$top=100");
-    let folders: Folders = match graph.ask(graph.call(Method::GET, &path)).await {
-        Ok(folders) => folders,
-        Err(error) if error.is_gone() => return Err(missing(name, &error)),
-        Err(error) => return Err(failed("open folder", error)),
-    };
-    // The service compares without regard to case.
-    let named = |folder: &&Folder| folder.display_name.as_deref() == Some(name);
-    let found = folders.value.iter().find(named).or(folders.value.first());
-    match found {
-        Some(folder) => check_id(&folder.id).map(|()| folder.id.clone()),
-        None => Err(MailboxError::Folder(format!("there is no folder {name:?}"))),
-    }
+fn message(id: &str, rest: &str) -> String {
+    format!("/messages/{}{rest}", encoded(id))
 }
 
 fn entry(handle: u32, message: Message) -> Entry {
@@ -484,16 +432,6 @@ fn write_field(header: &mut Vec<u8>, name: &str, value: &str) {
     let room = HEADER_BYTES_MAX as usize;
     if !name.is_empty() && !value.trim().is_empty() && header.len() + field.len() < room {
         header.extend_from_slice(field.as_bytes());
-    }
-}
-
-/// No folder or no mailbox of this name.
-fn missing(name: &str, error: &GraphError) -> MailboxError {
-    match error {
-        GraphError::Refused { code, message, .. } if code != "ErrorItemNotFound" => {
-            MailboxError::Folder(format!("{name}: {} ({code})", repeatable(message)))
-        }
-        _ => MailboxError::Folder(format!("there is no folder {name:?}")),
     }
 }
 

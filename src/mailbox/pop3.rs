@@ -337,6 +337,10 @@ impl Mailbox for Pop3 {
         }
     }
 
+    fn hides_fetched(&self) -> bool {
+        true
+    }
+
     fn can_wait(&self) -> bool {
         false
     }

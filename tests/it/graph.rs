@@ -164,8 +164,10 @@ async fn a_mail_is_marked_or_moved() {
     world.work(&AfterFetch::Move("Inbox/Done's".into())).await.unwrap();
     assert_eq!(world.service.ids("F-done"), ["M0=", "M1="]);
     let calls = world.service.state().calls.clone();
-    let prefix = "/v1.0/users/shared@example.com/mailFolders";
-    assert!(calls.iter().all(|call| call.contains(prefix)), "{calls:#?}");
+    let own = |call: &String| {
+        call.contains(" /v1.0/users/shared@example.com/") || call == "POST /v1.0/$batch"
+    };
+    assert!(calls.iter().all(own), "{calls:#?}");
 }
 
 #[tokio::test]
@@ -520,4 +522,16 @@ limits: {{autoRepliesPerDay: 1000}}
     // One token for the account and the server, and one more after the restart.
     assert_eq!(issuer.asked(), ["client_credentials"; 2]);
     assert_eq!(world.service.state().violations, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn parts_of_a_batch_fail_by_themselves() {
+    let asked = "/messages/M3=?$select=parentFolderId";
+    for (fault, times) in [(wait(429, "0"), 2), (wait(503, "0"), 1), (wait(504, "0"), 1)] {
+        check_survived(asked, fault, times).await;
+    }
+    check(asked, wait(429, "3600"), "busy").await;
+    check(asked, refusal(500, "ErrorInternalServerError"), "refused").await;
+    check(asked, Fault::Answer(200, Vec::new(), "[]".into()), "protocol").await;
+    check("$batch", page("{\"responses\": []}"), "protocol").await;
 }

@@ -8,7 +8,7 @@ use super::door;
 use super::foreign::{foreign, short};
 use super::layout::{self, Here, Page};
 use super::words::{Frame, Objects};
-use crate::app::probe::Probe;
+use crate::app::probe::{ADVICE, Probe};
 use crate::core::config::Role;
 use crate::http::Web;
 use crate::http::api::{self, Path};
@@ -74,7 +74,7 @@ fn tested(reader: &SignedIn, name: &str, probe: &Probe) -> Page {
         h1 { (title) }
         div.card {
             ol.trace {
-                @for step in &probe.steps { li { "✓ " b { (step.name) } " " (foreign(&step.said)) } }
+                @for step in &probe.steps { li { (if step.name == ADVICE { "• " } else { "✓ " }) b { (step.name) } " " (foreign(&step.said)) } }
             }
             @match &probe.failed {
                 None => { (layout::notice(words.test_ok, false)) }

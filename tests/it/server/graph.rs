@@ -1,7 +1,7 @@
 //! A stand-in for Microsoft Graph: it speaks the calls that Microsoft documents for mail, and it
 //! fails on command as the service does and worse. It is not the service: what it does follows
-//! the documents that `src/graph.rs` and `src/mailbox/graph.rs` name, and has been compared with
-//! nothing else.
+//! the documents that `src/graph.rs` and `src/mailbox/graph.rs` name, and where the service is
+//! reported to do otherwise, the report that is named beside it.
 //!
 //! It notes every call, and as a violation each that lacks what every call must have.
 
@@ -211,9 +211,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex
             let mut state = state.lock().unwrap();
             let fault = state.next_fault(&request);
             if matches!(fault, Some(Fault::TakenAway)) {
-                let named = |message: &Message| request.path.contains(&message.id);
-                let at = state.messages.iter().position(named).unwrap_or(0);
-                state.messages.remove(at);
+                state.take_away(&request);
             }
             let carried_out = matches!(
                 fault,
@@ -389,6 +387,9 @@ impl State {
             return no(401, "InvalidAuthenticationToken");
         }
         let path = request.path.strip_prefix("/v1.0").unwrap_or_default();
+        if request.path == "/v1.0/$batch" {
+            return self.batch(request);
+        }
         let users = ["/me", "/users/desk@example.com", "/users/shared@example.com"];
         let Some(path) = users.iter().find_map(|user| path.strip_prefix(user)) else {
             return no(404, "ErrorInvalidUser");
@@ -404,49 +405,110 @@ impl State {
                 None => no(404, "ErrorFolderNotFound"),
             },
             ("GET", ["mailFolders", folder, "messages"]) => self.list(folder, &request.path, query),
-            ("GET", ["mailFolders", folder, "messages", id, "$value"]) => {
-                match self.find(folder, id) {
-                    Some(at) => {
-                        let body = self.messages[at].raw.clone();
-                        Reply { status: 200, kind: "text/plain", body }
-                    }
-                    None => no(404, "ErrorItemNotFound"),
-                }
+            // Documented (api/message-get), and not answered: microsoft-graph-docs issue 9364,
+            // msgraph-sdk-python issue 714.
+            ("GET", ["mailFolders", _, "messages", _, "$value"]) => no(405, "ErrorInvalidRequest"),
+            (method, ["messages", id, rest @ ..]) => match self.find(id) {
+                Some(at) => self.message(method, at, rest, query, request),
+                None => no(404, "ErrorItemNotFound"),
+            },
+            _ => no(400, "BadRequest"),
+        }
+    }
+
+    /// A call about one message, wherever it lies.
+    fn message(
+        &mut self,
+        method: &str,
+        at: usize,
+        rest: &[&str],
+        query: &str,
+        request: &Request,
+    ) -> Reply {
+        let id = self.messages[at].id.clone();
+        match (method, rest) {
+            ("GET", ["$value"]) => {
+                Reply { status: 200, kind: "text/plain", body: self.messages[at].raw.clone() }
             }
-            ("GET", ["mailFolders", folder, "messages", id]) => match self.find(folder, id) {
-                Some(at) => ok(header_of(&self.messages[at])),
-                None => no(404, "ErrorItemNotFound"),
-            },
-            ("DELETE", ["mailFolders", folder, "messages", id]) => match self.find(folder, id) {
-                Some(at) => {
-                    self.messages.remove(at);
-                    Reply { status: 204, kind: "text/plain", body: Vec::new() }
-                }
-                None => no(404, "ErrorItemNotFound"),
-            },
-            ("PATCH", ["mailFolders", folder, "messages", id]) => match self.find(folder, id) {
-                Some(at) => {
-                    let body: Value = serde_json::from_slice(&request.body).unwrap();
-                    self.messages[at].seen = body["isRead"].as_bool().unwrap();
-                    ok(json!({ "id": id }))
-                }
-                None => no(404, "ErrorItemNotFound"),
-            },
-            ("POST", ["mailFolders", folder, "messages", id, "move"]) => {
+            ("GET", []) if query == "$select=parentFolderId" => {
+                ok(json!({ "id": id, "parentFolderId": self.messages[at].folder }))
+            }
+            ("GET", []) => ok(header_of(&self.messages[at])),
+            ("DELETE", []) => {
+                self.messages.remove(at);
+                Reply { status: 204, kind: "text/plain", body: Vec::new() }
+            }
+            ("PATCH", []) => {
+                let body: Value = serde_json::from_slice(&request.body).unwrap();
+                self.messages[at].seen = body["isRead"].as_bool().unwrap();
+                ok(json!({ "id": id }))
+            }
+            ("POST", ["move"]) => {
                 let body: Value = serde_json::from_slice(&request.body).unwrap();
                 let target = body["destinationId"].as_str().unwrap_or_default();
-                match (self.find(folder, id), self.folder(target)) {
-                    (Some(at), Some(target)) => {
-                        self.messages[at].folder = target;
-                        let mut reply = ok(json!({ "id": id }));
-                        reply.status = 201;
-                        reply
-                    }
-                    (None, _) | (_, None) => no(404, "ErrorItemNotFound"),
-                }
+                let Some(target) = self.folder(target) else {
+                    return no(404, "ErrorItemNotFound");
+                };
+                self.messages[at].folder = target;
+                let mut reply = ok(json!({ "id": id }));
+                reply.status = 201;
+                reply
             }
             _ => no(400, "BadRequest"),
         }
+    }
+
+    /// Several calls in one (json-batching). Each part needs its own headers; the answers come in
+    /// any order.
+    fn batch(&mut self, request: &Request) -> Reply {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let parts = body["requests"].as_array().unwrap();
+        if parts.len() > 20 {
+            return no(400, "BadRequest");
+        }
+        let mut answers = Vec::new();
+        for part in parts {
+            let url = part["url"].as_str().unwrap();
+            let mut headers = request.headers.clone();
+            headers.remove("prefer");
+            for (name, value) in part["headers"].as_object().unwrap() {
+                headers.insert(name.to_ascii_lowercase(), value.as_str().unwrap().to_owned());
+            }
+            let inner = Request {
+                method: part["method"].as_str().unwrap().to_owned(),
+                path: decoded(&format!("/v1.0{url}")),
+                headers,
+                body: Vec::new(),
+            };
+            let (status, headers, body) = match self.next_fault(&inner) {
+                Some(Fault::Answer(status, headers, body)) => {
+                    let headers: BTreeMap<&str, String> = headers.into_iter().collect();
+                    (status, json!(headers), body.into_bytes())
+                }
+                Some(Fault::TakenAway) => {
+                    self.take_away(&inner);
+                    (404, json!({}), no(404, "ErrorItemNotFound").body)
+                }
+                Some(other) => panic!("{other:?} befalls no part of a batch"),
+                None => {
+                    let reply = self.answer(&inner);
+                    (reply.status, json!({}), reply.body)
+                }
+            };
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            answers.push(
+                json!({ "id": part["id"], "status": status, "headers": headers, "body": body }),
+            );
+        }
+        answers.reverse();
+        ok(json!({ "responses": answers }))
+    }
+
+    /// The message that a call names is gone, or the oldest one.
+    fn take_away(&mut self, request: &Request) {
+        let named = |message: &Message| request.path.contains(&message.id);
+        let at = self.messages.iter().position(named).unwrap_or(0);
+        self.messages.remove(at);
     }
 
     fn folder(&self, name: &str) -> Option<String> {
@@ -455,9 +517,8 @@ impl State {
         self.folders.iter().find(fits).map(|(id, _)| id.clone())
     }
 
-    fn find(&self, folder: &str, id: &str) -> Option<usize> {
-        let folder = self.folder(folder)?;
-        self.messages.iter().position(|message| message.id == id && message.folder == folder)
+    fn find(&self, id: &str) -> Option<usize> {
+        self.messages.iter().position(|message| message.id == id)
     }
 
     fn named(&self, parent: Option<&&str>, query: &str) -> Reply {
@@ -474,8 +535,11 @@ impl State {
     }
 
     fn list(&mut self, folder: &str, path: &str, query: &str) -> Reply {
-        for part in ["$select=id,receivedDateTime,isRead", "id eq 'Integer 0x0E08'", "$count=true"]
-        {
+        for part in [
+            "$select=id,receivedDateTime,isRead,parentFolderId",
+            "id eq 'Integer 0x0E08'",
+            "$count=true",
+        ] {
             if !query.contains(part) {
                 self.violations.push(format!("list without {part}: {query}"));
             }
@@ -493,6 +557,7 @@ impl State {
                 "id": message.id,
                 "receivedDateTime": message.received,
                 "isRead": message.seen,
+                "parentFolderId": message.folder,
             });
             if let Some(size) = message.size {
                 value["singleValueExtendedProperties"] =
