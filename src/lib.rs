@@ -64,6 +64,7 @@ pub mod net;
 pub mod oauth;
 pub mod openid;
 pub mod password;
+pub mod private;
 pub mod regular;
 pub mod run;
 pub mod secret;

@@ -3,7 +3,7 @@
 //! Architecture invariant: a token is never stored, logged or compared as text; its hash is
 //! compared in constant time with every hash we know, so that time tells nothing.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 use crate::core::config::{Config, Role, Switch};
 use crate::core::permission::Asker;
 use crate::core::ticket::Actor;
+use crate::private;
 
 /// File in the data directory from which the commands on this machine take their token.
 pub const LOCAL_TOKEN_FILE: &str = "api-token";
@@ -60,7 +61,8 @@ impl LocalToken {
         // file with wider permissions is not written into.
         let fresh = data.join(format!("{LOCAL_TOKEN_FILE}.new"));
         let _ = fs::remove_file(&fresh);
-        write_private(&fresh, token.as_bytes())?;
+        private::open(OpenOptions::new().write(true).create_new(true), &fresh)?
+            .write_all(token.as_bytes())?;
         fs::rename(&fresh, &path)?;
         Ok(LocalToken { sha256: Sha256::digest(token.as_bytes()).into(), path })
     }
@@ -121,17 +123,6 @@ pub fn identify(
         found = Some(Caller { name: "local".into(), role: Role::Admin });
     }
     found
-}
-
-#[cfg(unix)]
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
-}
-
-#[cfg(not(unix))]
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
 }
 
 #[cfg(test)]

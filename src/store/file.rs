@@ -16,6 +16,7 @@ use super::migrate;
 use super::segments::{Segments, sync_directory};
 use super::tables::{Tables, View};
 use crate::core::intake::DeskKey;
+use crate::private;
 
 /// The database within its directory.
 const DATABASE: &str = "postroom.redb";
@@ -51,8 +52,10 @@ pub(super) fn free_bytes(directory: &Path) -> Result<u64, Fault> {
 
 /// Opens the store in this directory, and makes it if there is none.
 pub(super) fn open(directory: &Path) -> Result<Opened, StoreError> {
-    std::fs::create_dir_all(directory)
+    private::make_directory(directory)
         .map_err(|error| unusable(format!("make directory {}", directory.display()), error))?;
+    restrict(directory)
+        .map_err(|error| unusable(format!("look at {}", directory.display()), error))?;
     let lock = lock(directory)?;
     let path = database_path(directory);
     if !path.exists() {
@@ -64,6 +67,19 @@ pub(super) fn open(directory: &Path) -> Result<Opened, StoreError> {
     Segments::recover(directory, &committed)?;
     mark::count(directory, &database)?;
     Ok(Opened { database, desk_key, lock })
+}
+
+/// Closes the directory to other users, or warns where they can enter it.
+fn restrict(directory: &Path) -> std::io::Result<()> {
+    // On a volume of Kubernetes with `fsGroup` the root directory belongs to root.
+    if let Some(mode) = private::restrict_directory(directory)? {
+        tracing::warn!(
+            directory = %directory.display(),
+            "the data directory has the permissions {mode:03o} and belongs to another user, so they \
+             cannot be changed to 700; the files in it are closed to others all the same"
+        );
+    }
+    Ok(())
 }
 
 /// A directory in which there is no way to begin, unless only room is missing.
@@ -78,6 +94,9 @@ fn unusable(doing: String, error: std::io::Error) -> StoreError {
 pub(super) fn open_database(path: &Path) -> Result<Database, StoreError> {
     let shown = path.display().to_string();
     // The engine may panic on a file that somebody else wrote into.
+    // The engine opens it itself; a database of an older version was readable for others.
+    private::open(OpenOptions::new().read(true), path)
+        .map_err(Fault::disk(format!("open {shown}")))?;
     let opened = catch_unwind(AssertUnwindSafe(|| builder().open(path)));
     match opened {
         Ok(Ok(database)) => Ok(database),
@@ -96,6 +115,13 @@ fn damaged(shown: &str, what: &str) -> StoreError {
     StoreError::Failed(format!("{shown} is damaged: {what}; restore a backup"))
 }
 
+/// Makes an empty database that nobody else may read.
+pub(super) fn create_database(path: &Path) -> Result<Database, Fault> {
+    // The engine takes an empty file as a new database, with the permissions that it has.
+    private::create(path).map_err(Fault::disk(format!("make {}", path.display())))?;
+    Ok(builder().create(path)?)
+}
+
 /// The engine with our settings.
 pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -106,11 +132,7 @@ pub(super) fn builder() -> Builder {
 fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK);
     let doing = format!("lock {}", path.display());
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
+    let file = private::open(OpenOptions::new().write(true).create(true).truncate(false), &path)
         .map_err(|error| unusable(doing.clone(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -159,7 +181,7 @@ pub(super) fn finish(unfinished: &Path, path: &Path) -> Result<(), Fault> {
 }
 
 fn write_empty(path: &Path) -> Result<(), Fault> {
-    let database = builder().create(path)?;
+    let database = create_database(path)?;
     let mut key = [0; 32];
     getrandom::fill(&mut key)
         .map_err(|error| Fault::Row(format!("could not get random bytes: {error}")))?;

@@ -21,6 +21,7 @@ use super::fault::Fault;
 use super::rows::{LedgerRow, LedgerState, decode, encode};
 use super::tables::Tables;
 use crate::core::mail::Digest;
+use crate::private;
 
 /// Directory of the marks, beside the database.
 const DIRECTORY: &str = "in-hand";
@@ -40,7 +41,7 @@ impl Mark {
         let directory = store.join(DIRECTORY);
         let path = directory.join(MADE.fetch_add(1, Ordering::Relaxed).to_string());
         let doing = format!("make {}", path.display());
-        let file = std::fs::create_dir_all(&directory).and_then(|()| File::create(&path));
+        let file = private::own_directory(&directory).and_then(|()| private::create(&path));
         Ok(Mark { file: file.map_err(Fault::disk(doing))?, path })
     }
 

@@ -26,6 +26,7 @@ use crate::core::mail::Digest;
 use crate::core::search::{Lookup, add_terms, fold};
 use crate::core::ticket::{Article, Ticket};
 use crate::faultpoint;
+use crate::private;
 pub(super) use reader::{Search, next_entry};
 
 /// The index within the store's directory.
@@ -91,6 +92,7 @@ impl Index {
     }
 
     fn create(path: &Path, name: &Digest, next: u64) -> Result<Index, Fault> {
+        private::create(path).map_err(Fault::disk(format!("make {}", path.display())))?;
         let index = Index { database: builder().create(path)? };
         let transaction = index.database.begin_write()?;
         {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
 use crate::faultpoint;
+use crate::private;
 
 /// Raw mails larger than this go to a segment; smaller ones are rows. Bytes.
 pub(super) const SEGMENT_FROM_BYTES: usize = 64 * 1024;
@@ -136,13 +137,14 @@ impl Segments {
     /// After a start: cuts off what no commit names. A file that is too short is damage.
     pub(super) fn recover(store: &Path, committed: &[(u32, u64)]) -> Result<(), Fault> {
         let directory = store.join(DIRECTORY);
+        if directory.exists() {
+            private::restrict_directory(&directory)
+                .map_err(Fault::disk(format!("look at {}", directory.display())))?;
+        }
         for &(segment, length) in committed {
             let path = path_of(&directory, segment);
             let doing = format!("open {}", path.display());
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(&path)
+            let file = private::open(OpenOptions::new().read(true).write(true), &path)
                 .map_err(Fault::disk(doing.clone()))?;
             let found = file.metadata().map_err(Fault::disk(doing.clone()))?.len();
             if found < length {
@@ -190,7 +192,7 @@ impl Segments {
         if committed.is_empty() {
             return Ok(());
         }
-        std::fs::create_dir_all(&to)
+        private::make_directory(&to)
             .map_err(Fault::disk(format!("make directory {}", to.display())))?;
         for &(segment, length) in committed {
             copy_file(&path_of(&from, segment), &path_of(&to, segment), length)?;
@@ -203,18 +205,13 @@ impl Segments {
             let path = path_of(&self.directory, self.current);
             let doing = format!("open {}", path.display());
             if !self.directory.exists() {
-                std::fs::create_dir_all(&self.directory).map_err(Fault::disk(doing.clone()))?;
+                private::make_directory(&self.directory).map_err(Fault::disk(doing.clone()))?;
                 let store = self.directory.parent().expect("segments lie within a store");
                 sync_directory(store)?;
             }
             self.made |= !path.exists();
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(Fault::disk(doing))?;
+            let options = OpenOptions::new().read(true).write(true).create(true).clone();
+            let file = private::open(&options, &path).map_err(Fault::disk(doing))?;
             self.file = Some((self.current, file));
         }
         Ok(&self.file.as_ref().expect("the file was just opened").1)
@@ -254,7 +251,7 @@ fn copy_file(from: &Path, to: &Path, length: u64) -> Result<(), Fault> {
     use std::io::Read;
     let doing = format!("copy {} to {}", from.display(), to.display());
     let mut source = File::open(from).map_err(Fault::disk(doing.clone()))?.take(length);
-    let mut target = File::create(to).map_err(Fault::disk(doing.clone()))?;
+    let mut target = private::create(to).map_err(Fault::disk(doing.clone()))?;
     let copied = std::io::copy(&mut source, &mut target).map_err(Fault::disk(doing.clone()))?;
     if copied != length {
         return Err(Fault::Row(format!("could not {doing}: it is shorter than committed")));

@@ -16,6 +16,7 @@ use super::tables::View;
 use super::transaction::Tx;
 use super::{StoreError, file};
 use crate::core::mail::Location;
+use crate::private;
 
 /// Owed mails and messages that were sent are kept this long.
 pub(super) const SENT_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -149,7 +150,7 @@ fn before(now: Timestamp, kept: SignedDuration) -> i64 {
 /// Copies one commit into an empty directory. The database gets its name last: a backup that was
 /// interrupted cannot be taken for one.
 pub(super) fn backup(transaction: &ReadTransaction, from: &Path, to: &Path) -> Result<(), Fault> {
-    std::fs::create_dir_all(to).map_err(Fault::disk(format!("make directory {}", to.display())))?;
+    private::make_directory(to).map_err(Fault::disk(format!("make directory {}", to.display())))?;
     let mut entries =
         std::fs::read_dir(to).map_err(Fault::disk(format!("read directory {}", to.display())))?;
     if entries.next().is_some() {
@@ -158,7 +159,7 @@ pub(super) fn backup(transaction: &ReadTransaction, from: &Path, to: &Path) -> R
     let view = View::open(transaction)?;
     Segments::copy(from, to, &file::committed_segments(&view)?)?;
     let unfinished = to.join("postroom.redb.new");
-    let target = file::builder().create(&unfinished)?;
+    let target = file::create_database(&unfinished)?;
     view.copy_to(&target)?;
     drop(target);
     file::finish(&unfinished, &file::database_path(to))

@@ -55,6 +55,7 @@ mod peers_oidc;
 mod peers_schemathesis;
 mod peers_smtp;
 mod peers_smtp_oauth;
+mod permissions;
 mod pictures;
 mod plan;
 mod probe;
