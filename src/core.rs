@@ -7,6 +7,7 @@
 pub mod address;
 pub mod ascending;
 pub mod authentication;
+pub mod auto_subject;
 pub mod calendar;
 pub mod config;
 pub mod control;
@@ -27,6 +28,7 @@ pub mod plan;
 pub mod quoting;
 pub mod render;
 pub mod reply;
+pub mod robot;
 pub mod route;
 pub mod sasl;
 pub mod search;

@@ -21,7 +21,7 @@
 //! | `body_tagged` | `body_tag` | the same for the number in the text |
 //! | `keyed` | each of `references` in order | every one for which [`super::thread::verify`] names a ticket that exists |
 //! | `referenced` | each of `references` in order | the ticket of the first that is the Message-ID of a stored article (of any kind, as they were written; the first owner of an id keeps it) |
-//! | `bounced` | `report`, if there is one | what `verify` says of `original_message_id`, if its ticket exists |
+//! | `bounced` | `report`, if there is one | of `original_message_id` and `ids`, every one for which `verify` names a ticket that exists, given to [`returned_mail`]; `recipient` is that of the owed mail of this id, as long as it is kept |
 //! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
 //! | `threads` | `tagged`, `body_tagged`, `keyed`, `referenced`, if `sender.agent` is set | Message-IDs of the stored articles of each of these tickets that are visible for customers, oldest first, at most [`super::mail::REFERENCES_MAX`] newest ones |
 //! | `articles` | the tickets of `threads`, before merged tickets are followed and after | their stored articles, notes too, oldest first, at most [`super::render::ARTICLES_COMPARED_MAX`] newest ones of each |
@@ -68,6 +68,7 @@ use super::reply::Suppression;
 use super::route::Route;
 use super::thread::IssuedId;
 use super::ticket::{Article, ArticleId, Event, Ticket, TicketId};
+pub use bounce::returned as returned_mail;
 use file_texts::Content;
 pub use heading::Heading;
 
@@ -172,7 +173,7 @@ pub struct Facts {
     /// [`super::thread::IssuedId`].
     pub keyed: Vec<Keyed>,
     /// For a bounce: the mail of ours that came back.
-    pub bounced: Option<Keyed>,
+    pub bounced: Option<Bounced>,
     /// Automatic answers to this sender so far.
     pub answered: Answered,
     /// Of an agent's mail: Message-IDs of what the customer has of each ticket above, oldest
@@ -217,6 +218,17 @@ pub struct Keyed {
     pub id: IssuedId,
     /// The ticket; merged tickets followed to the main one.
     pub ticket: Ticket,
+}
+
+/// A mail of ours that a report is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bounced {
+    /// The id of ours that the report shows.
+    pub issued: Keyed,
+    /// Whether it is that of the mail which came back, and not of one that this mail refers to.
+    pub is_returned: bool,
+    /// To whom the mail with this id was sent, if the outbox still knows.
+    pub recipient: Option<Address>,
 }
 
 /// Automatic answers so far.
@@ -752,19 +764,26 @@ mod tests {
     fn report(recipient: &str) -> Mail {
         let recipients = vec![ReportedRecipient {
             address: Address::parse(recipient),
+            kind: ReportKind::Failed,
             status: "5.1.1".into(),
             diagnostic: "no such user".into(),
         }];
-        let (original_message_id, original_subject) = (None, None);
-        let kind = ReportKind::Failed;
-        let report = Report { kind, recipients, original_message_id, original_subject };
+        let report = Report {
+            kind: ReportKind::Failed,
+            addresses: Address::parse(recipient).into_iter().collect(),
+            recipients,
+            original_message_id: None,
+            original_subject: None,
+            ids: Vec::new(),
+        };
         Mail { report: Some(report), ..mail("From: MAILER-DAEMON@mx.example\nSubject: failed") }
     }
 
     #[test]
     fn report_marks_the_recipient_of_the_mail_that_came_back() {
-        let bounced = issued(eves_ticket(), "eve@cust.example", Purpose::Correspondence);
-        let facts = Facts { bounced: Some(bounced), ..no_facts() };
+        let issued = issued(eves_ticket(), "eve@cust.example", Purpose::Correspondence);
+        let bounced = Some(Bounced { issued, is_returned: true, recipient: None });
+        let facts = Facts { bounced, ..no_facts() };
         let settle = |mail: &Mail| decide(&config(), &account(), mail, b"", &facts, now());
         for reported in ["eve@cust.example", "forwarded@elsewhere.example"] {
             let decision = settle(&report(reported));

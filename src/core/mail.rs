@@ -196,12 +196,17 @@ pub struct Attachment {
 pub struct Report {
     /// What it reports.
     pub kind: ReportKind,
-    /// Recipients that failed, with the status code and text.
+    /// Recipients that it is about, with the status code and text.
     pub recipients: Vec<ReportedRecipient>,
+    /// All addresses that it may mean by recipients: also as they were written first, and those to
+    /// which the returned mail was addressed.
+    pub addresses: Vec<Address>,
     /// Message-ID of the mail it is about, if the report shows it.
     pub original_message_id: Option<String>,
     /// Subject of the mail it is about, if the report shows it.
     pub original_subject: Option<String>,
+    /// Ids anywhere in it that are shaped like those of this desk, the most telling ones first.
+    pub ids: Vec<String>,
 }
 
 /// What a report reports.
@@ -215,6 +220,21 @@ pub enum ReportKind {
     Delivered,
     /// The recipient's program says what became of the mail (RFC 8098).
     Disposition,
+    /// The recipient does not want the mail (RFC 5965).
+    Complaint,
+}
+
+impl ReportKind {
+    /// For the trace.
+    pub fn label(self) -> &'static str {
+        match self {
+            ReportKind::Failed => "failed",
+            ReportKind::Delayed => "delayed",
+            ReportKind::Delivered => "delivered",
+            ReportKind::Disposition => "disposition",
+            ReportKind::Complaint => "complaint",
+        }
+    }
 }
 
 /// A recipient named in a report.
@@ -222,6 +242,8 @@ pub enum ReportKind {
 pub struct ReportedRecipient {
     /// The address, if it could be read.
     pub address: Option<Address>,
+    /// What became of the mail to this recipient.
+    pub kind: ReportKind,
     /// Enhanced status code (RFC 3463), such as `5.1.1`.
     pub status: String,
     /// The server's words.

@@ -72,7 +72,8 @@ impl Asker<'_> {
             | What::AutoReplyOwed { .. }
             | What::AutoReplySuppressed { .. }
             | What::Notified { .. }
-            | What::DeliveryFailed { .. } => true,
+            | What::DeliveryFailed { .. }
+            | What::Complained { .. } => true,
         }
     }
 }

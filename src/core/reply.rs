@@ -67,6 +67,8 @@ pub enum Suppression {
     PerHour,
     /// Mail to this address failed for good before.
     Undeliverable,
+    /// This address reported mail of the ticket as unwanted.
+    Complained,
     /// A follow-up that anybody could have written names a Reply-To that takes no part in the
     /// ticket.
     UnknownReplyTo,
@@ -96,6 +98,7 @@ impl Suppression {
             Suppression::PerSubject => "perSubject",
             Suppression::PerHour => "perHour",
             Suppression::Undeliverable => "undeliverable",
+            Suppression::Complained => "complained",
             Suppression::UnknownReplyTo => "unknownReplyTo",
             Suppression::Unauthenticated => "unauthenticated",
         }

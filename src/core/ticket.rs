@@ -52,6 +52,9 @@ pub struct Ticket {
     pub watchers: BTreeSet<Watcher>,
     /// Recipients to whom mail failed for good.
     pub undeliverable: BTreeSet<Address>,
+    /// Recipients who reported mail of this ticket as unwanted (RFC 5965): they get no automatic
+    /// mail about it any more.
+    pub complained: BTreeSet<Address>,
     /// Customers whose case it ceased to be. They are strangers, and what was issued to them joins
     /// nothing.
     pub former_customers: BTreeSet<Address>,
@@ -451,6 +454,11 @@ pub enum What {
         to: Address,
         /// The server's words.
         reason: String,
+    },
+    /// A recipient reported a mail of ours as unwanted.
+    Complained {
+        /// Who.
+        by: Address,
     },
 }
 

@@ -281,7 +281,8 @@ fn told(effect: &Effect, event: &Event) -> Option<Told> {
         | What::WatcherRemoved { .. }
         | What::AutoReplyOwed { .. }
         | What::AutoReplySuppressed { .. }
-        | What::Notified { .. } => None,
+        | What::Notified { .. }
+        | What::Complained { .. } => None,
     }
 }
 

@@ -17,10 +17,10 @@ use super::{MailId, Rules};
 use crate::core::address::Address;
 use crate::core::config::{Config, Dedupe};
 use crate::core::intake::{
-    Answered, Duplicate, Facts, Judgement, Keyed, Keys, NextIds, Referenced,
+    Answered, Bounced, Duplicate, Facts, Judgement, Keyed, Keys, NextIds, Referenced, returned_mail,
 };
 use crate::core::mail::{REFERENCES_MAX, Report};
-use crate::core::render::ARTICLES_COMPARED_MAX;
+use crate::core::render::{ARTICLES_COMPARED_MAX, LETTER_RECIPIENTS_MAX};
 use crate::core::ticket::{Article, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
@@ -196,8 +196,26 @@ impl Tx<'_> {
 
     /// The mail of ours that came back. Only its signed id tells: numbers are guessed, and ids of
     /// other mails are known to everybody who got them.
-    fn bounced(&self, rules: &Rules, report: &Report) -> Result<Option<Keyed>, Fault> {
-        Ok(self.keyed(rules, report.original_message_id.as_slice())?.into_iter().next())
+    fn bounced(&self, rules: &Rules, report: &Report) -> Result<Option<Bounced>, Fault> {
+        let ids = report.original_message_id.iter().chain(&report.ids);
+        let ids: Vec<String> = ids.cloned().collect();
+        let keyed = self.keyed(rules, &ids)?;
+        let Some(bounced) = returned_mail(&self.desk_key, report, keyed) else { return Ok(None) };
+        let recipient = self.recipient_of(&bounced.issued)?;
+        Ok(Some(Bounced { recipient, ..bounced }))
+    }
+
+    /// Whom the owed mail with this id goes to, as long as it is kept. The rows of a letter to
+    /// several recipients stand one behind the other, and the number in their ids is the first one's.
+    fn recipient_of(&self, issued: &Keyed) -> Result<Option<Address>, Fault> {
+        let Some(first) = issued.id.mail else { return Ok(None) };
+        for row in self.tables.outbox.range(first.0..)?.take(LETTER_RECIPIENTS_MAX) {
+            let row = decode::<OutgoingRow>(row?.1.value())?;
+            if issued.id.is_for(&self.desk_key, &row.recipient) {
+                return Ok(Some(row.recipient));
+            }
+        }
+        Ok(None)
     }
 
     fn answered(

@@ -135,6 +135,7 @@ fn speaks_of_a_loop(reason: &Suppression) -> bool {
         | Suppression::NoAddress
         | Suppression::Filter
         | Suppression::Undeliverable
+        | Suppression::Complained
         | Suppression::UnknownReplyTo
         | Suppression::Unauthenticated => false,
     }

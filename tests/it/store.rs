@@ -352,6 +352,8 @@ fn report(id: &str, subject: &str) -> Report {
     Report {
         kind: ReportKind::Failed,
         recipients: Vec::new(),
+        addresses: Vec::new(),
+        ids: Vec::new(),
         original_message_id: Some(id.into()),
         original_subject: Some(subject.into()),
     }

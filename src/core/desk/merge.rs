@@ -36,6 +36,7 @@ impl Work<'_> {
         self.ticket.participants.extend(merged.participants.iter().cloned());
         self.ticket.watchers.extend(merged.watchers.iter().cloned());
         self.ticket.undeliverable.extend(merged.undeliverable.iter().cloned());
+        self.ticket.complained.extend(merged.complained.iter().cloned());
         self.ticket.take_in_proofs(merged);
         self.happened(What::MergedFrom { number: merged.number.clone() }, String::new());
     }

@@ -86,7 +86,9 @@ fn against(sitting: &Sitting<'_>, ticket: &Ticket, occasion: Occasion) -> Option
     };
     let unreachable = || {
         let to = judgement.sender.answer_to.as_ref()?;
-        ticket.undeliverable.contains(to).then_some(Suppression::Undeliverable)
+        let complained = ticket.complained.contains(to).then_some(Suppression::Complained);
+        let failed = || ticket.undeliverable.contains(to).then_some(Suppression::Undeliverable);
+        complained.or_else(failed)
     };
     // Whoever forges a customer's address would have our answer, and with it a Message-ID that we
     // signed, sent to himself.

@@ -63,6 +63,7 @@ fn new_ticket(sitting: &Sitting<'_>) -> Ticket {
         participants: Default::default(),
         watchers: Default::default(),
         undeliverable: Default::default(),
+        complained: Default::default(),
         former_customers: Default::default(),
         spent_proofs: Default::default(),
         fields: Default::default(),

@@ -1,134 +1,84 @@
-//! Bounces and receipts: RFC 3464, RFC 8098, and the plain-text kin of qmail, Exim and Postfix.
+//! Reports of mail systems about a mail: delivery reports (RFC 3464), disposition notifications
+//! (RFC 8098), complaints (RFC 5965), and what mail systems write that know none of these.
 //!
-//! Architecture invariant: says what the mail claims; whether a ticket believes it is decided
-//! elsewhere, by the id of a mail of ours.
+//! Architecture invariant: reads what the mail claims. A person's mail that quotes ours is no
+//! report: something must show that a mail system wrote it. Whether a ticket believes a report is
+//! decided elsewhere, by a Message-ID of ours in it.
 
+mod fields;
+mod origin;
+mod phrases;
+mod prose;
+mod returned;
+
+use std::collections::BTreeSet;
+
+use self::origin::Origin;
 use super::charset::Hint;
-use super::header;
 use super::structure::{Part, Structure};
-use super::{Mail, Report, ReportKind, ReportedRecipient, SUBJECT_CHARS_MAX, clean_line, words};
+use super::{Mail, Report, ReportKind, ReportedRecipient, clean_line, words};
 use crate::core::address::Address;
 
 /// Recipients of a report that are kept.
 const RECIPIENTS_MAX: usize = 100;
 /// Longest diagnostic text kept, in characters.
 const DIAGNOSTIC_CHARS_MAX: usize = 500;
-/// Bytes of a status part or of a returned mail that are looked at.
+/// Bytes of one part that are looked at.
 const LOOKED_AT_BYTES_MAX: usize = 256 * 1024;
+/// Characters in front and behind that belong to the sentence and not to the address in it.
+const AROUND_ADDRESSES: [char; 14] =
+    ['<', '>', '"', '\'', ':', ',', ';', '.', '(', ')', '[', ']', '「', '」'];
 
 /// What the mail reports, if it is a report.
 pub fn read(raw: &[u8], structure: &Structure, mail: &Mail) -> Option<Report> {
-    let mut report = by_parts(raw, structure).or_else(|| plain_text(mail))?;
-    if report.original_message_id.is_none() || report.original_subject.is_none() {
-        let original = structure.parts.iter().find_map(|part| returned(raw, part));
-        let original = original.unwrap_or_default();
-        report.original_message_id = report.original_message_id.or(original.message_id);
-        report.original_subject = report.original_subject.or(original.subject);
+    let origin = Origin::of(structure, mail);
+    if origin == Origin::Person {
+        return None;
     }
+    let machine = fields::read(raw, structure);
+    let returned = returned::read(raw, structure, mail);
+    let ids = returned::ids(raw, structure, mail);
+    let prose = prose::split(&mail.text).0;
+    let mut report = match machine {
+        Some(machine) => machine.report(mail, prose),
+        None => prose::read(structure, mail, origin, &returned, !ids.is_empty())?,
+    };
+    if report.recipients.is_empty() {
+        report.recipients = prose::recipients(mail, prose);
+    }
+    prose::fill(&mut report.recipients, prose);
+    report.original_message_id = report.original_message_id.or(returned.message_id);
+    report.original_subject = report.original_subject.or(returned.subject);
+    report.ids = ids;
+    // Some mail systems answer the mail that they could not deliver.
+    returned::add_ids(&mut report.ids, &raw[structure.parts[0].header.clone()]);
+    report.addresses.extend(returned.to);
+    report.addresses = addresses(&report);
     Some(report)
 }
 
-/// What a returned mail shows of itself.
-#[derive(Default)]
-struct Original {
-    message_id: Option<String>,
-    subject: Option<String>,
+/// All addresses that the report names as recipients, each once.
+fn addresses(report: &Report) -> Vec<Address> {
+    let mut seen = BTreeSet::new();
+    let named = report.recipients.iter().filter_map(|recipient| recipient.address.as_ref());
+    let all = named.chain(&report.addresses).filter(|address| seen.insert(*address));
+    all.take(RECIPIENTS_MAX).cloned().collect()
 }
 
-/// A part made for machines (RFC 3464 section 2, RFC 8098 section 3).
-fn by_parts(raw: &[u8], structure: &Structure) -> Option<Report> {
-    structure.parts.iter().find_map(|part| match part.content.kind.as_str() {
-        "message/delivery-status" | "message/global-delivery-status" => {
-            Some(delivery_status(&decoded(raw, part)))
-        }
-        "message/disposition-notification" | "message/global-disposition-notification" => {
-            Some(disposition(&decoded(raw, part)))
-        }
-        _ => None,
-    })
+fn empty(kind: ReportKind) -> Report {
+    Report {
+        kind,
+        recipients: Vec::new(),
+        addresses: Vec::new(),
+        original_message_id: None,
+        original_subject: None,
+        ids: Vec::new(),
+    }
 }
 
 fn decoded(raw: &[u8], part: &Part) -> Vec<u8> {
     let body = &raw[part.body.clone()];
     part.content.transfer.decode(&body[..body.len().min(LOOKED_AT_BYTES_MAX)])
-}
-
-/// Groups of fields: one for the message, then one for each recipient.
-fn delivery_status(text: &[u8]) -> Report {
-    let mut report = empty(ReportKind::Delivered);
-    let mut at = 0;
-    while at < text.len() {
-        let block = header::block(text, at);
-        // A line that is no field would hold us here for ever.
-        at = block.body.max(super::lines::line_at(text, at).end);
-        let fields = &text[block.fields];
-        if let Some(kind) = header::find(fields, "Action").and_then(|value| action(&value)) {
-            report.kind = worse(report.kind, kind);
-        }
-        let named = header::find(fields, "Final-Recipient")
-            .or_else(|| header::find(fields, "Original-Recipient"));
-        if let Some(named) = named.filter(|_| report.recipients.len() < RECIPIENTS_MAX) {
-            report.recipients.push(ReportedRecipient {
-                address: typed_address(&named),
-                status: header::find(fields, "Status")
-                    .and_then(|v| status(&line(&v)))
-                    .unwrap_or_default(),
-                diagnostic: header::find(fields, "Diagnostic-Code")
-                    .map(|value| short(after_semicolon(&line(&value))))
-                    .unwrap_or_default(),
-            });
-        }
-    }
-    report
-}
-
-fn disposition(text: &[u8]) -> Report {
-    let fields = &text[header::block(text, 0).fields];
-    let mut report = empty(ReportKind::Disposition);
-    report.original_message_id =
-        header::find(fields, "Original-Message-ID").and_then(|value| header::message_id(&value));
-    if let Some(named) = header::find(fields, "Final-Recipient") {
-        report.recipients.push(ReportedRecipient {
-            address: typed_address(&named),
-            status: String::new(),
-            diagnostic: header::find(fields, "Disposition")
-                .map(|v| short(&line(&v)))
-                .unwrap_or_default(),
-        });
-    }
-    report
-}
-
-fn empty(kind: ReportKind) -> Report {
-    Report { kind, recipients: Vec::new(), original_message_id: None, original_subject: None }
-}
-
-/// RFC 3464 section 2.3.3.
-fn action(value: &[u8]) -> Option<ReportKind> {
-    match value.trim_ascii().to_ascii_lowercase().as_slice() {
-        b"failed" => Some(ReportKind::Failed),
-        b"delayed" => Some(ReportKind::Delayed),
-        b"delivered" | b"relayed" | b"expanded" => Some(ReportKind::Delivered),
-        _ => None,
-    }
-}
-
-fn worse(one: ReportKind, other: ReportKind) -> ReportKind {
-    match (one, other) {
-        (ReportKind::Failed, _) | (_, ReportKind::Failed) => ReportKind::Failed,
-        (ReportKind::Delayed, _) | (_, ReportKind::Delayed) => ReportKind::Delayed,
-        (ReportKind::Delivered | ReportKind::Disposition, other) => other,
-    }
-}
-
-/// `rfc822; eve@x.test`
-fn typed_address(value: &[u8]) -> Option<Address> {
-    let text = line(value);
-    Address::parse(after_semicolon(&text).trim().trim_matches(['<', '>']))
-}
-
-fn after_semicolon(text: &str) -> &str {
-    text.split_once(';').map_or(text, |(_, rest)| rest).trim()
 }
 
 fn line(value: &[u8]) -> String {
@@ -138,6 +88,16 @@ fn line(value: &[u8]) -> String {
 fn short(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(DIAGNOSTIC_CHARS_MAX).collect()
+}
+
+/// An address as mail systems write it: with a source route (RFC 5321 appendix C), with a quoted
+/// local part that carriers need for their odd dots, in brackets or at the end of a sentence.
+fn lenient_address(text: &str) -> Option<Address> {
+    let text = text.trim().trim_matches(AROUND_ADDRESSES);
+    let text = text.strip_prefix("mailto:").unwrap_or(text);
+    let routed = text.starts_with('@').then(|| text.rsplit_once(':')).flatten();
+    let text = routed.map_or(text, |(_, rest)| rest);
+    Address::parse(text).or_else(|| Address::parse(&text.replace('"', "")))
 }
 
 /// An enhanced status code in a text (RFC 3463 section 2): `5.1.1`.
@@ -150,161 +110,70 @@ fn status(text: &str) -> Option<String> {
         };
         class && digits(pieces.next()) && digits(pieces.next()) && pieces.next().is_none()
     };
-    let mut words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let mut words = words.map(|word| word.trim_end_matches('.'));
     words.find(is_code).map(str::to_owned)
 }
 
-/// Message-ID and Subject of the mail that was returned whole or by its header.
-fn returned(raw: &[u8], part: &Part) -> Option<Original> {
-    let headers = matches!(
-        part.content.kind.as_str(),
-        "text/rfc822-headers" | "message/rfc822-headers" | "message/global-headers"
-    );
-    (headers || part.content.is_message()).then(|| original(&decoded(raw, part)))
+/// The status that a text gives: an enhanced code, else what a reply code says (RFC 5321
+/// section 4.2), with the detail left open (RFC 3463 section 3.1).
+fn status_or_reply(text: &str) -> Option<String> {
+    status(text).or_else(|| {
+        let class = reply_class(text)?;
+        Some(format!("{class}.0.0"))
+    })
 }
 
-fn original(text: &[u8]) -> Original {
-    let fields = header::returned(text);
-    Original {
-        message_id: header::find(fields, "Message-ID").and_then(|value| header::message_id(&value)),
-        subject: header::find(fields, "Subject")
-            .map(|value| line(&value).chars().take(SUBJECT_CHARS_MAX).collect()),
-    }
-}
-
-/// Lines after which old mail servers print the mail they return.
-const COPY_FOLLOWS: [&str; 7] = [
-    "--- below this line is a copy of the message",
-    "this is a copy of the message",
-    "this is a copy of your message",
-    "original message follows",
-    "----- original message -----",
-    "undelivered message follows",
-    "message header follows",
+/// Reply codes by which servers refuse a mail (RFC 5321 section 4.2.3, RFC 7504, RFC 4954).
+const REFUSALS: [&str; 15] = [
+    "421", "450", "451", "452", "454", "521", "530", "535", "541", "550", "551", "552", "553",
+    "554", "571",
+];
+/// Words that stand in one line with a reply code and make it one.
+const BESIDE_REPLY_CODES: [&str; 22] = [
+    "smtp",
+    "said",
+    "rcpt",
+    "user",
+    "mailbox",
+    "recipient",
+    "unknown",
+    "reject",
+    "denied",
+    "relay",
+    "address",
+    "host",
+    "server",
+    "error",
+    "response",
+    "remote",
+    "delivery",
+    "data",
+    "message",
+    "account",
+    "quota",
+    "spam",
 ];
 
-/// Subjects of bounces that have no part for machines.
-const FAILURE_SUBJECTS: [&str; 9] = [
-    "undelivered mail returned to sender",
-    "failure notice",
-    "mail delivery failed",
-    "delivery failure",
-    "delivery status notification (failure)",
-    "returned mail",
-    "undeliverable",
-    "mail delivery failure",
-    "delivery has failed",
-];
-
-/// Subjects of warnings that a mail is late.
-const DELAY_SUBJECTS: [&str; 3] =
-    ["warning: message", "delayed mail", "delivery status notification (delay)"];
-
-/// A bounce for people: written by a mail server, and its subject or a field says so.
-fn plain_text(mail: &Mail) -> Option<Report> {
-    let kind = plain_kind(mail)?;
-    let mut report = empty(kind);
-    let (words, copy) = split_copy(&mail.text);
-    report.recipients = named_in_header(mail);
-    if report.recipients.is_empty() {
-        report.recipients = named_in_text(words);
-    }
-    for recipient in &mut report.recipients {
-        if recipient.status.is_empty() {
-            recipient.status = status(&recipient.diagnostic).unwrap_or_default();
-        }
-    }
-    if let Some(copy) = copy {
-        let original = original(copy.as_bytes());
-        report.original_message_id = original.message_id;
-        report.original_subject = original.subject;
-    }
-    // A subject alone is no evidence.
-    let says_something = !report.recipients.is_empty() || report.original_message_id.is_some();
-    says_something.then_some(report)
-}
-
-fn plain_kind(mail: &Mail) -> Option<ReportKind> {
-    let null_path = mail.return_path == Some(None);
-    let servers = ["mailer-daemon", "postmaster", "mail-daemon", "mdaemon"];
-    let by_server = mail.from.iter().any(|from| {
-        from.address.as_ref().is_some_and(|address| servers.contains(&address.local()))
-            || from.name.to_lowercase().contains("mail delivery")
-            || from.address.is_none() && from.name.eq_ignore_ascii_case("mailer-daemon")
-    });
-    if !null_path && !by_server {
-        return None;
-    }
-    let subject = mail.subject.to_lowercase();
-    let begins = |known: &[&str]| known.iter().any(|known| subject.starts_with(known));
-    if begins(&DELAY_SUBJECTS) {
-        return Some(ReportKind::Delayed);
-    }
-    let failed = begins(&FAILURE_SUBJECTS)
-        || field(mail, "X-Failed-Recipients").is_some()
-        || mail.text.starts_with("Hi. This is the qmail-send program");
-    failed.then_some(ReportKind::Failed)
+/// `4` or `5`, by the first reply code in the text.
+fn reply_class(text: &str) -> Option<char> {
+    text.lines().take(prose::LINES_MAX).find_map(|line| {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
+        let code = words.find(|word| REFUSALS.contains(word))?;
+        let lower = line.to_ascii_lowercase();
+        let beside = lower.contains('@')
+            || lower.trim_start().starts_with(code)
+            || BESIDE_REPLY_CODES.iter().any(|word| lower.contains(word));
+        beside.then(|| code.chars().next()).flatten()
+    })
 }
 
 fn field<'a>(mail: &'a Mail, name: &str) -> Option<&'a str> {
-    let found = mail.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-    found.map(|field| field.value.as_str())
+    crate::core::header::first(mail, name)
 }
 
-/// Exim names them in `X-Failed-Recipients`.
-fn named_in_header(mail: &Mail) -> Vec<ReportedRecipient> {
-    let value = field(mail, "X-Failed-Recipients").unwrap_or_default();
-    let addresses = value.split([',', ' ']).filter_map(Address::parse);
-    let text = split_copy(&mail.text).0;
-    let lower = text.to_ascii_lowercase();
-    addresses
-        .take(RECIPIENTS_MAX)
-        .map(|address| {
-            let place = lower.find(address.as_str());
-            let words = place.and_then(|at| text.get(at + address.as_str().len()..));
-            let paragraph = words.and_then(|words| words.split("\n\n").next());
-            ReportedRecipient {
-                address: Some(address),
-                status: String::new(),
-                diagnostic: short(paragraph.unwrap_or_default().trim_start_matches(['>', ':'])),
-            }
-        })
-        .collect()
-}
-
-/// Paragraphs that begin with `<eve@x.test>:`, as qmail and Postfix write them.
-fn named_in_text(text: &str) -> Vec<ReportedRecipient> {
-    let mut found = Vec::new();
-    for paragraph in text.split("\n\n").map(str::trim_start) {
-        let Some((address, rest)) = paragraph.strip_prefix('<').and_then(|p| p.split_once('>'))
-        else {
-            continue;
-        };
-        let Some(address) = Address::parse(address) else { continue };
-        if found.len() == RECIPIENTS_MAX {
-            break;
-        }
-        found.push(ReportedRecipient {
-            address: Some(address),
-            status: String::new(),
-            diagnostic: short(rest.trim_start_matches(':')),
-        });
-    }
-    found
-}
-
-/// The words of the server, and the copy of the returned mail behind them.
-fn split_copy(text: &str) -> (&str, Option<&str>) {
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        at += line.len();
-        let lower = line.get(..line.len().min(200)).unwrap_or_default().to_ascii_lowercase();
-        if COPY_FOLLOWS.iter().any(|mark| lower.contains(mark)) {
-            let copy = text[at..].trim_start();
-            return (&text[..at - line.len()], Some(copy));
-        }
-    }
-    (text, None)
+fn recipient(address: Option<Address>, kind: ReportKind, diagnostic: &str) -> ReportedRecipient {
+    ReportedRecipient { address, kind, status: String::new(), diagnostic: short(diagnostic) }
 }
 
 #[cfg(test)]
@@ -315,11 +184,40 @@ mod tests {
     fn status_codes() {
         for (text, expected) in [
             ("5.1.1", Some("5.1.1")),
+            ("5.1.1 (bad destination mailbox address)", Some("5.1.1")),
             ("550 5.7.26 refused", Some("5.7.26")),
+            ("The code was 5.2.2.", Some("5.2.2")),
             ("host 10.0.0.5 said 550 no", None),
             ("#4.4.1 (timeout)", Some("4.4.1")),
         ] {
             assert_eq!(status(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn reply_codes() {
+        for (text, expected) in [
+            ("host mx.test[192.0.2.1] said: 550 no such user", Some("5.0.0")),
+            ("450 try again", Some("4.0.0")),
+            ("It costs 550 pounds", None),
+            ("5500 users", None),
+        ] {
+            assert_eq!(status_or_reply(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_mail_systems() {
+        for (text, expected) in [
+            ("<Eve@cust.test>", "eve@cust.test"),
+            ("\"eve..x.\"@docomo.test", "eve..x.@docomo.test"),
+            ("\"eve@cust.test\":", "eve@cust.test"),
+            ("@gw.test:eve@cust.test", "eve@cust.test"),
+            ("eve@cust.test...", "eve@cust.test"),
+        ] {
+            let address = lenient_address(text);
+            assert_eq!(address.as_ref().map(Address::as_str), Some(expected), "{text}");
+        }
+        assert_eq!(lenient_address("eve"), None);
     }
 }

@@ -108,7 +108,8 @@ impl Scene<'_> {
             | What::Linked { .. }
             | What::AutoReplyOwed { .. }
             | What::AutoReplySuppressed { .. }
-            | What::Notified { .. } => None,
+            | What::Notified { .. }
+            | What::Complained { .. } => None,
         }
     }
 

@@ -73,7 +73,10 @@ impl Scene<'_> {
             who: watcher.clone(),
             role: "watcher".into(),
             by_queue: false,
-            barred: !shown && matches!(watcher, Watcher::Customer(_)),
+            barred: match watcher {
+                Watcher::Customer(address) => !shown || self.after.complained.contains(address),
+                Watcher::Agent(_) => false,
+            },
         });
         all.extend(watchers);
         all
@@ -138,7 +141,8 @@ fn article_of(what: &What) -> Option<ArticleId> {
         | What::AutoReplyOwed { .. }
         | What::AutoReplySuppressed { .. }
         | What::Notified { .. }
-        | What::DeliveryFailed { .. } => None,
+        | What::DeliveryFailed { .. }
+        | What::Complained { .. } => None,
     }
 }
 

@@ -125,6 +125,7 @@ pub fn ticket() -> Ticket {
         participants: BTreeSet::from([address("eve@cust.test")]),
         watchers: BTreeSet::new(),
         undeliverable: BTreeSet::new(),
+        complained: BTreeSet::new(),
         former_customers: BTreeSet::new(),
         spent_proofs: BTreeMap::new(),
         fields: BTreeMap::new(),

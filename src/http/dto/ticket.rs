@@ -72,6 +72,9 @@ pub struct TicketDetail {
     pub watchers: Vec<WatcherView>,
     /// Recipients to whom mail failed for good.
     pub undeliverable: Vec<String>,
+    /// Recipients who reported mail of this ticket as unwanted; they get no automatic mail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complained: Vec<String>,
     /// Free fields set by filters.
     pub fields: BTreeMap<String, String>,
     /// Number of the ticket it was merged into.
@@ -371,6 +374,7 @@ impl TicketDetail {
             participants: ticket.participants.iter().map(ToString::to_string).collect(),
             watchers: watchers.map(WatcherView::from).collect(),
             undeliverable: ticket.undeliverable.iter().map(ToString::to_string).collect(),
+            complained: ticket.complained.iter().map(ToString::to_string).collect(),
             fields: ticket.fields.clone(),
             merged_into,
             links: links.collect(),
@@ -499,6 +503,7 @@ fn happening(what: &What) -> (&'static str, Vec<(&'static str, String)>) {
         What::DeliveryFailed { to, reason } => {
             ("deliveryFailed", vec![("to", to.to_string()), ("reason", reason.clone())])
         }
+        What::Complained { by } => ("complained", vec![("by", by.to_string())]),
     }
 }
 

@@ -99,6 +99,9 @@ async fn page(
         @for address in &ticket.undeliverable {
             p.notice.warn { (words.undeliverable) " " (plain::line(address.as_str())) }
         }
+        @for address in &ticket.complained {
+            p.notice.warn { (words.complained) " " (plain::line(address.as_str())) }
+        }
         div.ticket {
             div {
                 div.row.apart {

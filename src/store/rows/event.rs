@@ -57,6 +57,7 @@ enum WhatRow {
     AutoReplySuppressed { reason: String },
     Notified { who: String, event: String },
     DeliveryFailed { to: Address, reason: String },
+    Complained { by: Address },
 }
 
 impl Row for EventRow {
@@ -133,6 +134,7 @@ impl From<What> for WhatRow {
             What::AutoReplySuppressed { reason } => WhatRow::AutoReplySuppressed { reason },
             What::Notified { who, event } => WhatRow::Notified { who, event },
             What::DeliveryFailed { to, reason } => WhatRow::DeliveryFailed { to, reason },
+            What::Complained { by } => WhatRow::Complained { by },
         }
     }
 }
@@ -172,6 +174,7 @@ impl WhatRow {
             WhatRow::AutoReplySuppressed { reason } => What::AutoReplySuppressed { reason },
             WhatRow::Notified { who, event } => What::Notified { who, event },
             WhatRow::DeliveryFailed { to, reason } => What::DeliveryFailed { to, reason },
+            WhatRow::Complained { by } => What::Complained { by },
         })
     }
 }
@@ -257,8 +260,9 @@ mod tests {
             r#"{"notified":{"who":"x","event":"x"}}"#,
         );
         check(
-            What::DeliveryFailed { to: eve, reason: text() },
+            What::DeliveryFailed { to: eve.clone(), reason: text() },
             r#"{"deliveryFailed":{"to":"eve@cust.test","reason":"x"}}"#,
         );
+        check(What::Complained { by: eve }, r#"{"complained":{"by":"eve@cust.test"}}"#);
     }
 }

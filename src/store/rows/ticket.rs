@@ -32,6 +32,8 @@ pub(in crate::store) struct TicketRow {
     pub watchers: Vec<WatcherRow>,
     pub undeliverable: BTreeSet<Address>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub complained: BTreeSet<Address>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub former_customers: BTreeSet<Address>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub spent_proofs: BTreeMap<String, u64>,
@@ -140,6 +142,7 @@ impl From<Ticket> for TicketRow {
             participants,
             watchers,
             undeliverable,
+            complained,
             former_customers,
             spent_proofs,
             fields,
@@ -163,6 +166,7 @@ impl From<Ticket> for TicketRow {
             participants,
             watchers: watchers.into_iter().map(Into::into).collect(),
             undeliverable,
+            complained,
             former_customers,
             spent_proofs: spent_proofs.into_iter().map(|(who, mail)| (who, mail.0)).collect(),
             fields,
@@ -193,6 +197,7 @@ impl TicketRow {
             participants: self.participants,
             watchers: self.watchers.into_iter().map(Into::into).collect(),
             undeliverable: self.undeliverable,
+            complained: self.complained,
             former_customers: self.former_customers,
             spent_proofs: spent(self.spent_proofs),
             fields: self.fields,

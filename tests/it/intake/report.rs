@@ -158,6 +158,9 @@ fn ticket(ticket: &Ticket) -> String {
     for address in &ticket.undeliverable {
         more(format!("undeliverable {address}"));
     }
+    for address in &ticket.complained {
+        more(format!("complained {address}"));
+    }
     for other in &ticket.links {
         more(format!("linked with t{}", other.0));
     }
@@ -195,6 +198,7 @@ fn happened(what: &What) -> String {
         What::Linked { number } => format!("Linked {number}"),
         What::State { from, to } => format!("State {} -> {}", from.label(), to.label()),
         What::DeliveryFailed { to, reason } => format!("DeliveryFailed {to}: {reason}"),
+        What::Complained { by } => format!("Complained {by}"),
         other => format!("{other:?}"),
     }
 }

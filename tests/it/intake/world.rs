@@ -7,8 +7,8 @@ use postroom::core::address::Address;
 use postroom::core::config::{Config, Dedupe};
 use postroom::core::desk::{self, DeskFacts};
 use postroom::core::intake::{
-    self, Answered, Decision, DeskKey, Duplicate, Effect, Facts, Judgement, Keyed, Keys, NextIds,
-    Referenced,
+    self, Answered, Bounced, Decision, DeskKey, Duplicate, Effect, Facts, Judgement, Keyed, Keys,
+    NextIds, Referenced, returned_mail,
 };
 use postroom::core::mail::{self, Report};
 use postroom::core::notify::hours::{FullHours, Hour, is_full};
@@ -232,8 +232,15 @@ impl World {
         Some(Keyed { message_id: message_id.into(), id, ticket })
     }
 
-    fn bounced(&self, report: &Report) -> Option<Keyed> {
-        self.keyed(report.original_message_id.as_deref()?)
+    fn bounced(&self, report: &Report) -> Option<Bounced> {
+        let ids = report.original_message_id.iter().chain(&report.ids);
+        let keyed = ids.filter_map(|id| self.keyed(id)).collect();
+        let bounced = returned_mail(&self.key, report, keyed)?;
+        let id = &bounced.issued.id;
+        let sent = self.owed.iter().filter(|mail| Some(mail.id) >= id.mail);
+        let mut to = sent.map(|mail| &mail.recipient).filter(|to| id.is_for(&self.key, to));
+        let recipient = id.mail.and_then(|_| to.next().cloned());
+        Some(Bounced { recipient, ..bounced })
     }
 
     fn main(&self, ticket: &Ticket) -> Ticket {

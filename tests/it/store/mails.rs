@@ -214,7 +214,7 @@ fn settle(
     }
     let keyed = facts.keyed.first().map(|found| found.ticket.clone());
     let referenced = facts.referenced.as_ref().map(|found| found.ticket.clone());
-    let bounced = facts.bounced.as_ref().map(|found| found.ticket.clone());
+    let bounced = facts.bounced.as_ref().map(|found| found.issued.ticket.clone());
     let found = bounced.or(keyed).or(facts.tagged.clone()).or(referenced);
     let created = found.is_none();
     let day = now.to_zoned(config.desk.time_zone.clone()).strftime("%Y%m%d").to_string();
@@ -284,6 +284,7 @@ fn ticket(id: TicketId, number: String, title: &str, now: Timestamp) -> Ticket {
         participants: BTreeSet::new(),
         watchers: BTreeSet::new(),
         undeliverable: BTreeSet::new(),
+        complained: BTreeSet::new(),
         former_customers: BTreeSet::new(),
         spent_proofs: BTreeMap::new(),
         fields: BTreeMap::new(),

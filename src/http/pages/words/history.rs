@@ -75,6 +75,10 @@ pub fn sentence(language: Language, what: &What) -> String {
         What::DeliveryFailed { to, reason } => {
             say(format!("mail to {to} failed: {reason}"), format!("{to} への送信に失敗: {reason}"))
         }
+        What::Complained { by } => say(
+            format!("{by} reported our mail as unwanted"),
+            format!("{by} が迷惑メールとして報告"),
+        ),
     }
 }
 

@@ -70,6 +70,7 @@ words! {
         answers_to: "Answers to", "返信先";
         merged_into: "This ticket is part of another one:", "このチケットは統合されました:";
         undeliverable: "Mail to this address failed:", "次の宛先への送信に失敗しました:";
+        complained: "Reported our mail as unwanted; gets no automatic mail:", "迷惑メールとして報告されたため自動送信を停止:";
         to: "To", "宛先";
         cc: "Cc", "Cc";
         subject: "Subject", "件名";

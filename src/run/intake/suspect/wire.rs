@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::intake::{
-    Answered, DeskKey, Duplicate, Facts, Heading, Keyed, NextIds, Referenced,
+    Answered, Bounced, DeskKey, Duplicate, Facts, Heading, Keyed, NextIds, Referenced,
 };
 use crate::core::notify::hours::{FullHours, Hour};
 use crate::core::outgoing::OutgoingId;
@@ -87,7 +87,7 @@ pub(in crate::run::intake) struct Known {
     body_tagged: Option<Ticket>,
     referenced: Option<Referenced>,
     keyed: Vec<Keyed>,
-    bounced: Option<Keyed>,
+    bounced: Option<Bounced>,
     answered: (u32, u32, Vec<TicketId>, Vec<String>, u32),
     threads: Vec<(TicketId, Vec<String>)>,
     articles: Vec<Article>,
@@ -229,7 +229,7 @@ mod tests {
             body_tagged: Some(ticket.clone()),
             referenced: Some(Referenced { message_id: "a@b".into(), ticket }),
             keyed: vec![keyed.clone()],
-            bounced: Some(keyed),
+            bounced: Some(Bounced { issued: keyed, is_returned: true, recipient: None }),
             answered: Answered {
                 day: 1,
                 three_hours: 2,
