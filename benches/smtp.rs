@@ -65,7 +65,7 @@ async fn send_until(port: u16, until: Instant) -> u64 {
         .unwrap();
     let mut sent = 0;
     while Instant::now() < until {
-        assert_eq!(connection.send(&mail).await, Attempt::Sent);
+        assert_eq!(connection.send(&mail, transport::Earlier::Nothing).await, Attempt::Sent);
         sent += 1;
     }
     connection.close().await;
@@ -89,7 +89,7 @@ fn mail() -> Outgoing {
         message_id: "1@desk.test".into(),
         raw,
         created: now,
-        delivery: Delivery::Due { attempts: 0, at: now, last_error: None },
+        delivery: Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None },
     }
 }
 

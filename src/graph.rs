@@ -33,7 +33,7 @@ pub const WAIT_INLINE_MAX: Duration = Duration::from_secs(60);
 /// How often one call is repeated because the server wanted us to wait.
 pub const WAITS_MAX: u32 = 5;
 /// Shortest time to wait, however little the server asks for.
-const WAIT_MIN: Duration = Duration::from_millis(100);
+pub const WAIT_MIN: Duration = Duration::from_millis(100);
 /// Time to wait if the server does not say how long.
 const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// Longest time to wait that a server may ask for.
@@ -64,6 +64,8 @@ pub struct Call {
     answer_bytes_max: usize,
     /// Bytes of the answer for which there must be time.
     answer_bytes: u64,
+    /// Whether it does no harm if it is carried out twice.
+    repeatable: bool,
 }
 
 /// Why a call has no good answer.
@@ -85,6 +87,14 @@ pub enum GraphError {
     /// We shall come back later (`throttling`).
     #[error("the service asks us to wait {} s", .0.as_secs())]
     Busy(Duration),
+    /// The same, of a call that is not repeated by itself.
+    #[error("the service answers with status {status}")]
+    NotRepeated {
+        /// HTTP status: 429, 503, 504 or 509.
+        status: u16,
+        /// How long the service wants to be left alone, if it says so.
+        retry_after: Option<Duration>,
+    },
     /// An answer that is none.
     #[error("{0}")]
     Protocol(String),
@@ -119,8 +129,10 @@ impl Graph {
 
     /// A call about this mailbox. What comes from outside in `path` must be [`encoded`].
     pub fn call(&self, method: Method, path: &str) -> Call {
+        let repeatable = method != Method::POST;
         let url = format!("{}{}{path}", self.origin, self.owner);
-        Call { method, url, body: None, answer_bytes_max: ANSWER_BYTES_MAX, answer_bytes: 0 }
+        let answer_bytes_max = ANSWER_BYTES_MAX;
+        Call { method, url, body: None, answer_bytes_max, answer_bytes: 0, repeatable }
     }
 
     /// The same as it stands in a part of a [`batch`](Graph::batch): beneath the version.
@@ -137,6 +149,7 @@ impl Graph {
             body: None,
             answer_bytes_max: ANSWER_BYTES_MAX,
             answer_bytes: 0,
+            repeatable: true,
         }
         .json(body)
     }
@@ -157,6 +170,7 @@ impl Graph {
                 body: None,
                 answer_bytes_max: ANSWER_BYTES_MAX,
                 answer_bytes: 0,
+                repeatable: true,
             }),
             None => Err(GraphError::Protocol("a next page lies on another server".into())),
         }
@@ -183,7 +197,9 @@ impl Graph {
         }
     }
 
-    /// Carries out a call. While the server wants us to wait a little, the call is repeated.
+    /// Carries out a call. While the server wants us to wait a little, the call is repeated if that
+    /// does no harm: what is answered with 504, and sometimes with 429, has often been carried out
+    /// (learn.microsoft.com/answers/questions/2286986: four copies of a mail).
     pub async fn carry_out(&self, call: Call) -> Result<Answer, GraphError> {
         let mut waits = 0;
         loop {
@@ -197,6 +213,12 @@ impl Graph {
             }
             let wait = wait_of(&answer);
             waits += 1;
+            if !call.repeatable {
+                return Err(GraphError::NotRepeated {
+                    status: status.as_u16(),
+                    retry_after: answer.retry_after(),
+                });
+            }
             if wait > WAIT_INLINE_MAX || waits > WAITS_MAX {
                 return Err(GraphError::Busy(wait));
             }
@@ -212,6 +234,8 @@ impl Graph {
             .header("prefer", IMMUTABLE_IDS)
             .answer_max(call.answer_bytes_max)
             .within(self.timeout + Duration::from_secs(secs));
+        // A kept connection that the server closes leaves open whether the call was carried out.
+        let request = if call.repeatable { request } else { request.alone() };
         match &call.body {
             Some((kind, body)) => request.body(kind, body.clone()),
             None => request,
@@ -220,6 +244,12 @@ impl Graph {
 }
 
 impl Call {
+    /// It does no harm if it is carried out twice.
+    pub fn repeatable(mut self) -> Call {
+        self.repeatable = true;
+        self
+    }
+
     /// With a body of this type.
     pub fn body(mut self, content_type: &'static str, body: Vec<u8>) -> Call {
         self.body = Some((content_type, body));
@@ -269,6 +299,7 @@ impl GraphError {
     pub fn status(&self) -> Option<u16> {
         match self {
             GraphError::Refused { status, .. } => Some(*status),
+            GraphError::NotRepeated { status, .. } => Some(*status),
             GraphError::Http(_) | GraphError::Busy(_) | GraphError::Protocol(_) => None,
         }
     }

@@ -112,7 +112,7 @@ pub const ALL: &[MetricRow] = &[
     row("postroom_outbox_messages", Gauge, &["state"], "Mails on record in the outbox by state"),
     row("postroom_outbox_oldest_pending_seconds", Gauge, &[], "Age of the oldest mail that is still to be sent"),
     row("postroom_outbox_attempts_total", Counter, &["server", "result"], "Attempts to send by SMTP server and result"),
-    row("postroom_outbox_ambiguous_total", Counter, &["server"], "Attempts over SMTP in which the whole mail was handed over and no answer came: it is sent again, and the recipient may get it twice with one Message-ID"),
+    row("postroom_outbox_ambiguous_total", Counter, &["server"], "Attempts in which the whole mail was handed over and no answer says whether it was taken. Over SMTP it is sent again, and the recipient may get it twice with one Message-ID; Microsoft Graph is asked first whether it was sent"),
     row("postroom_outbox_delivery_seconds", Histogram(Buckets::Waits), &[], "Time from enqueueing a mail to a server taking it"),
     row("postroom_webhook_messages", Gauge, &["state"], "Messages on record that are owed to webhooks, by state"),
     row("postroom_webhook_attempts_total", Counter, &["webhook", "result"], "Attempts to tell a webhook by result"),

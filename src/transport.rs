@@ -20,6 +20,17 @@ use programs::Programs;
 /// with their links; what is longer is noise or hostile.
 pub const REASON_CHARS_MAX: usize = 300;
 
+/// What is known of earlier attempts at a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// There was none.
+    Nothing,
+    /// There may have been one, which failed or whose result was lost with a process.
+    Perhaps,
+    /// There was one that was [`Attempt::InDoubt`].
+    InDoubt,
+}
+
 /// An open way to one server. Owned by one task; dropped when it is no longer [`usable`].
 ///
 /// [`usable`]: Connection::usable
@@ -45,7 +56,9 @@ pub async fn open(
             Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets, token).await?))
         }
         SmtpRoute::Graph { endpoint, login } => {
-            Way::Graph(Box::new(graph::Mailbox::open(endpoint, login.mailbox(), secrets, token)?))
+            let mailbox = login.mailbox();
+            let opened = graph::Mailbox::open(&server.name, endpoint, mailbox, secrets, token)?;
+            Way::Graph(Box::new(opened))
         }
         SmtpRoute::File { directory } => Way::File(file::Folder::open(directory).await?),
         SmtpRoute::Sendmail { command } => {
@@ -61,12 +74,13 @@ impl Connection {
     /// A connection that breaks after the whole mail was handed over and before the answer came
     /// is [`Attempt::ServerDown`] too, `in_doubt` where the way can tell: the mail will be sent again
     /// with the same Message-ID, and the recipient may get it twice. The other choice would be to lose it.
+    /// A way that can be asked later answers [`Attempt::InDoubt`] instead.
     ///
     /// Not safe to cancel: a connection whose `send` was dropped half-way must be dropped too.
-    pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
+    pub async fn send(&mut self, mail: &Outgoing, earlier: Earlier) -> Attempt {
         match &mut self.0 {
             Way::Smtp(session) => session.send(mail).await,
-            Way::Graph(mailbox) => mailbox.send(mail).await,
+            Way::Graph(mailbox) => mailbox.send(mail, earlier).await,
             Way::File(folder) => folder.write(mail).await,
             Way::Sendmail(program) => program.run(mail).await,
         }
@@ -130,7 +144,9 @@ fn in_doubt(attempt: Attempt) -> Attempt {
         Attempt::ServerDown { cause, message, .. } => {
             Attempt::ServerDown { cause, message, in_doubt: true }
         }
-        Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => attempt,
+        Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) | Attempt::InDoubt { .. } => {
+            attempt
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::run::clock::Clock;
 use crate::run::tokens::{Holder, TokenParts, Tokens};
 use crate::secret::Secrets;
-use crate::transport::{self, Connection, programs::Programs};
+use crate::transport::{self, Connection, Earlier, programs::Programs};
 
 /// Name of a step that says something and stands for nothing that was done.
 pub const ADVICE: &str = "advice";
@@ -267,7 +267,7 @@ async fn try_server(
 async fn send(connection: &mut Connection, mail: &Outgoing) -> Result<Step, ProbeFailure> {
     let to = &mail.recipient;
     let is_automatic = mail.envelope_from.is_none();
-    match connection.send(mail).await {
+    match connection.send(mail, Earlier::Nothing).await {
         Attempt::Sent if is_automatic => {
             Ok(Step::new("mail", format!("one to {to} with the null sender was taken")))
         }
@@ -285,7 +285,10 @@ async fn send(connection: &mut Connection, mail: &Outgoing) -> Result<Step, Prob
                 Attempt::ServerDown { cause, message, .. } => {
                     advice::of_server(cause, message, false).1
                 }
-                Attempt::Sent | Attempt::Temporary(_) | Attempt::Permanent(_) => "",
+                Attempt::Sent
+                | Attempt::Temporary(_)
+                | Attempt::Permanent(_)
+                | Attempt::InDoubt { .. } => "",
             };
             let message = format!("could not send to {to}: {}", said(&attempt));
             Err(ProbeFailure::new("mail", message, hint))
@@ -388,6 +391,7 @@ fn said(attempt: &Attempt) -> String {
         Attempt::Sent => "taken".into(),
         Attempt::Temporary(words) => format!("refused for now: {words}"),
         Attempt::Permanent(words) => format!("refused for good: {words}"),
+        Attempt::InDoubt { message, .. } => format!("it may have been sent: {message}"),
         Attempt::ServerDown { cause, message, .. } => format!("{cause}: {message}"),
     }
 }

@@ -152,7 +152,7 @@ fn test_mail(
         message_id,
         raw: raw.into_bytes(),
         created: now,
-        delivery: Delivery::Due { attempts: 0, at: now, last_error: None },
+        delivery: Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None },
     })
 }
 

@@ -80,6 +80,9 @@ pub enum Delivery {
         at: Timestamp,
         /// What the last attempt said.
         last_error: Option<String>,
+        /// Name of the server that may have taken it without our knowing, and can be asked. Until
+        /// it says that it has not, the mail goes nowhere.
+        doubt: Option<String>,
     },
     /// Taken by a server.
     Sent {
@@ -104,6 +107,14 @@ pub enum Attempt {
     Temporary(String),
     /// The recipient or this mail is refused for good (5xx).
     Permanent(String),
+    /// The server may have taken it, and can be asked later whether it has. Never sent again
+    /// before that.
+    InDoubt {
+        /// Name of the server.
+        server: String,
+        /// What it said.
+        message: String,
+    },
     /// The server itself cannot be used now: unreachable, TLS fault, login refused.
     /// Nothing is held against the mail.
     ServerDown {
@@ -149,29 +160,44 @@ pub fn after_attempt(
     now: Timestamp,
     dice: f64,
 ) -> Delivery {
-    let (attempts, last_error) = match delivery {
-        Delivery::Due { attempts, last_error, .. } => (*attempts, last_error.clone()),
+    let (attempts, last_error, doubt) = match delivery {
+        Delivery::Due { attempts, last_error, doubt, .. } => {
+            (*attempts, last_error.clone(), doubt.clone())
+        }
         // An operator dropped it while it was on its way: it stays dropped unless it arrived.
         Delivery::Dead { .. } if *attempt != Attempt::Sent => return delivery.clone(),
-        Delivery::Dead { .. } => (0, None),
+        Delivery::Dead { .. } => (0, None, None),
         Delivery::Sent { .. } => return delivery.clone(),
+    };
+    let doubt = match attempt {
+        Attempt::InDoubt { server, .. } => Some(server.clone()),
+        Attempt::Sent
+        | Attempt::Temporary(_)
+        | Attempt::Permanent(_)
+        | Attempt::ServerDown { .. } => doubt,
     };
     match attempt {
         Attempt::Sent => Delivery::Sent { at: now },
         Attempt::Permanent(words) => Delivery::Dead { at: now, reason: reason(words) },
-        Attempt::Temporary(words) if is_too_old(attempts, created, now) => Delivery::Dead {
-            at: now,
-            reason: format!("given up after 5 days; the last answer was: {}", reason(words)),
-        },
-        Attempt::Temporary(words) => Delivery::Due {
+        Attempt::Temporary(words) | Attempt::InDoubt { message: words, .. }
+            if is_too_old(attempts, created, now) =>
+        {
+            Delivery::Dead {
+                at: now,
+                reason: format!("given up after 5 days; the last answer was: {}", reason(words)),
+            }
+        }
+        Attempt::Temporary(words) | Attempt::InDoubt { message: words, .. } => Delivery::Due {
             attempts: attempts.saturating_add(1),
             at: later(now, waiting_secs(attempts, dice)),
             last_error: Some(reason(words)),
+            doubt,
         },
         Attempt::ServerDown { message, .. } => Delivery::Due {
             attempts,
             at: later(now, SERVER_DOWN_SECS),
             last_error: Some(reason(message)).filter(|words| !words.is_empty()).or(last_error),
+            doubt,
         },
     }
 }
@@ -239,7 +265,7 @@ mod tests {
     }
 
     fn due(attempts: u32) -> Delivery {
-        Delivery::Due { attempts, at: at(0), last_error: None }
+        Delivery::Due { attempts, at: at(0), last_error: None, doubt: None }
     }
 
     #[track_caller]
@@ -254,6 +280,7 @@ mod tests {
             attempts: attempts + 1,
             at: at(10 + expected_secs),
             last_error: Some("451 busy".into()),
+            doubt: None,
         };
         assert_eq!(delivery, expected);
     }
@@ -335,11 +362,28 @@ mod tests {
     }
 
     #[test]
+    fn doubt_lasts_until_the_mail_is_sent_or_given_up() {
+        let in_doubt = Attempt::InDoubt { server: "m365".into(), message: "504".into() };
+        let doubtful = |attempts, now, words: &str| Delivery::Due {
+            attempts,
+            at: at(now),
+            last_error: Some(words.into()),
+            doubt: Some("m365".into()),
+        };
+        let first = doubtful(1, 65, "504");
+        check(due(0), in_doubt, 5, first.clone());
+        check(first.clone(), later_please(), 100, doubtful(2, 400, "451 busy"));
+        check(first.clone(), down(), 100, doubtful(1, 160, "535 no"));
+        check(first, Attempt::Sent, 5, Delivery::Sent { at: at(5) });
+    }
+
+    #[test]
     fn a_server_that_is_down_costs_the_mail_nothing() {
         let waits = |now| Delivery::Due {
             attempts: 2,
             at: at(now + 60),
             last_error: Some("535 no".into()),
+            doubt: None,
         };
         check(due(2), down(), 5, waits(5));
         check(due(2), down(), 2 * GIVE_UP_AFTER_SECS, waits(2 * GIVE_UP_AFTER_SECS));

@@ -108,7 +108,7 @@ fn robot_fields(submitted: &str, from: &Address) -> Vec<(&'static str, String)> 
 }
 
 fn first_attempt(now: Timestamp) -> Delivery {
-    Delivery::Due { attempts: 0, at: now, last_error: None }
+    Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None }
 }
 
 fn next_outgoing(next: &mut NextIds) -> OutgoingId {

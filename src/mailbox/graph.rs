@@ -346,7 +346,7 @@ impl GraphMailbox {
                 // `api/message-move`: the immutable id stays.
                 Told::Move(folder) => {
                     let call = self.graph.call(Method::POST, &message(id, "/move"));
-                    ("move", call.json(&json!({ "destinationId": folder })))
+                    ("move", call.json(&json!({ "destinationId": folder })).repeatable())
                 }
             };
             match self.graph.carry_out(call).await {
@@ -441,6 +441,10 @@ fn failed(command: &'static str, error: GraphError) -> MailboxError {
     match error {
         GraphError::Http(error) => no_answer(command, error),
         GraphError::Busy(wait) => MailboxError::Busy { retry_after: wait },
+        GraphError::NotRepeated { status, retry_after } => match retry_after {
+            Some(retry_after) => MailboxError::Busy { retry_after },
+            None => MailboxError::Refused { command, message: format!("status {status}") },
+        },
         GraphError::Protocol(message) => MailboxError::Protocol(message),
         GraphError::Refused { status: 401, code, message } => {
             MailboxError::Login(format!("{} ({code})", repeatable(&message)))

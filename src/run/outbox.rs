@@ -12,7 +12,7 @@
 pub mod assign;
 pub mod lane;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ use crate::run::tokens::{Holder, TokenError, Tokens, Why};
 use crate::secret::Secrets;
 use crate::store::{CommandError, OutboxFilter, Store, StoreError};
 use crate::transport::programs::Programs;
-use crate::transport::{self, Connection};
+use crate::transport::{self, Connection, Earlier};
 use assign::{Assignment, Pair, View, anybody_can_send, assign, pair};
 use lane::Lane;
 
@@ -61,6 +61,9 @@ const STORE_PAUSE_SECS: u64 = 1;
 /// After so many working connections brought down, or pauses for a quota begun, a mail is treated as
 /// refused for now. It must not keep a server from the other mails, whatever is the matter with it.
 const STRIKES_MAX: u32 = 3;
+
+/// A mail that waited longer than this may have been on its way before. Seconds.
+const FRESH_SECS: i64 = 60;
 
 /// The clock was turned back if it shows this much less than before, in seconds.
 const TURNED_BACK_SECS: i64 = 60;
@@ -133,6 +136,10 @@ struct Outbox {
     parked: BTreeMap<OutgoingId, Delivery>,
     /// How often a mail has brought a working connection down.
     strikes: BTreeMap<OutgoingId, u32>,
+    /// Mails that were given to a server and whose result is not final.
+    handed_over: BTreeSet<OutgoingId>,
+    /// When this process began to send.
+    began: Timestamp,
     /// Due mails looked at in one turn.
     window: usize,
     /// Time of the last turn; `None` before the first.
@@ -155,6 +162,14 @@ struct Transfer {
     refuses_null_sender: bool,
 }
 
+/// What a transfer is to send.
+struct Work {
+    mail: Outgoing,
+    /// What is known of earlier attempts.
+    earlier: Earlier,
+    null: NullSender,
+}
+
 /// The envelope sender of mail that has none.
 struct NullSender {
     /// Whether the server is known to refuse the null sender.
@@ -171,6 +186,7 @@ struct Failure {
 
 impl Outbox {
     fn new(parts: OutboxParts, stop: CancellationToken) -> Outbox {
+        let began = parts.clock.now();
         Outbox {
             parts,
             stop,
@@ -186,6 +202,8 @@ impl Outbox {
             heads: BTreeMap::new(),
             parked: BTreeMap::new(),
             strikes: BTreeMap::new(),
+            handed_over: BTreeSet::new(),
+            began,
             window: WINDOW_MAILS,
             last_turn: None,
         }
@@ -267,8 +285,27 @@ impl Outbox {
             .map(|sender| sender.envelope_from.clone().unwrap_or_else(|| sender.from.clone()));
         let null = NullSender { refused: lane.refuses_null_sender, instead };
         let stop = self.stop.clone();
-        let sent = transfer(server.clone(), connection, mail.clone(), null, opener, stop);
+        let earlier = self.earlier(&mail, now);
+        let work = Work { mail: mail.clone(), earlier, null };
+        let sent = transfer(server.clone(), connection, work, opener, stop);
         self.tasks.insert(self.transfers.spawn(sent).id(), (server, mail));
+    }
+
+    /// What is known of earlier attempts at this mail.
+    fn earlier(&mut self, mail: &Outgoing, now: Timestamp) -> Earlier {
+        let Delivery::Due { attempts, doubt, .. } = &mail.delivery else { return Earlier::Perhaps };
+        if doubt.is_some() {
+            return Earlier::InDoubt;
+        }
+        // One that was on its way when we died has no trace of that.
+        let age = now.duration_since(mail.created).abs();
+        let fresh = *attempts == 0
+            && mail.created >= self.began
+            && age < SignedDuration::from_secs(FRESH_SECS)
+            && !self.strikes.contains_key(&mail.id)
+            && !self.handed_over.contains(&mail.id);
+        self.handed_over.insert(mail.id);
+        if fresh { Earlier::Nothing } else { Earlier::Perhaps }
     }
 
     /// Takes the result of an ended transfer, and those of all others that have ended too.
@@ -372,6 +409,18 @@ impl Outbox {
                 self.show(server, |status| show_working(status, refuses_null_sender, now));
                 self.conclude(mail, &attempt, now);
             }
+            Attempt::InDoubt { message, .. } => {
+                tracing::warn!(
+                    server,
+                    message,
+                    mail = mail.id.0,
+                    "outbox: the server may have taken a mail; it is asked before the mail is sent again"
+                );
+                let lane = self.lanes.entry(server.to_owned()).or_default();
+                lane.failed("in_doubt", message, now, dice());
+                self.show(server, |status| show_down(status, "in_doubt", message, now));
+                self.conclude(mail, &attempt, now);
+            }
             Attempt::ServerDown { cause, message, .. } => {
                 tracing::warn!(server, cause, message, "outbox: the server cannot be used now");
                 // A login or certificate is never the mail's fault. A refusal for a quota may be one
@@ -421,6 +470,7 @@ impl Outbox {
         };
         if let Some(result) = result {
             self.strikes.remove(&mail.id);
+            self.handed_over.remove(&mail.id);
             count(&self.parts.metrics, &mail.kind, result);
         }
         if let Delivery::Sent { at } = &delivery {
@@ -503,11 +553,14 @@ impl Outbox {
         loop {
             let page = self.parts.store.outbox(OutboxFilter::Due, before, SURVEY_MAILS)?;
             for mail in &page.items {
-                let Delivery::Due { attempts, at, last_error } = &mail.delivery else { continue };
+                let Delivery::Due { attempts, at, last_error, doubt } = &mail.delivery else {
+                    continue;
+                };
                 let sooner = in_real_time(mail, *at, now);
                 if sooner < *at {
                     let (attempts, last_error) = (*attempts, last_error.clone());
-                    self.note(mail, Delivery::Due { attempts, at: sooner, last_error });
+                    let doubt = doubt.clone();
+                    self.note(mail, Delivery::Due { attempts, at: sooner, last_error, doubt });
                 } else if let Some(pair) = pair(mail).filter(|_| *at > now) {
                     // Newest first: what stays is the oldest.
                     self.heads.insert(pair, (mail.id, *at));
@@ -579,10 +632,10 @@ impl Outbox {
 
     fn wake_parked(&mut self, now: Timestamp) {
         for (id, delivery) in std::mem::take(&mut self.parked) {
-            if let Delivery::Due { attempts, at, last_error } = delivery
+            if let Delivery::Due { attempts, at, last_error, doubt } = delivery
                 && at > now
             {
-                self.results.push((id, Delivery::Due { attempts, at: now, last_error }));
+                self.results.push((id, Delivery::Due { attempts, at: now, last_error, doubt }));
                 self.heads.retain(|_, (head, _)| *head != id);
             }
         }
@@ -668,11 +721,11 @@ fn no_token(error: TokenError) -> Attempt {
 async fn transfer(
     server: SmtpServer,
     idle: Option<Connection>,
-    mut mail: Outgoing,
-    null: NullSender,
+    work: Work,
     opener: Opener,
     stop: CancellationToken,
 ) -> Transfer {
+    let Work { mut mail, earlier, null } = work;
     let mut doubts = 0;
     faultpoint!("outbox.before_send");
     if mail.envelope_from.is_none() && null.refused {
@@ -704,7 +757,7 @@ async fn transfer(
                 }
             }
         };
-        let attempt = connection.send(&mail).await;
+        let attempt = connection.send(&mail, earlier).await;
         doubts += u64::from(in_doubt(&attempt));
         let stale =
             matches!(attempt, Attempt::ServerDown { cause: "protocol" | "unavailable", .. });
@@ -733,7 +786,7 @@ async fn transfer(
 }
 
 fn in_doubt(attempt: &Attempt) -> bool {
-    matches!(attempt, Attempt::ServerDown { in_doubt: true, .. })
+    matches!(attempt, Attempt::ServerDown { in_doubt: true, .. } | Attempt::InDoubt { .. })
 }
 
 /// What a ticket is told of a mail that failed for good. Nothing about a mail that was to tell
@@ -759,6 +812,7 @@ fn label(attempt: &Attempt) -> &'static str {
         Attempt::Sent => "sent",
         Attempt::Temporary(_) => "temporary",
         Attempt::Permanent(_) => "permanent",
+        Attempt::InDoubt { .. } => "in_doubt",
         Attempt::ServerDown { cause, .. } => cause,
     }
 }
@@ -835,7 +889,7 @@ mod tests {
             message_id: "1@desk.test".into(),
             raw: Vec::new(),
             created: at,
-            delivery: Delivery::Due { attempts: 0, at, last_error: None },
+            delivery: Delivery::Due { attempts: 0, at, last_error: None, doubt: None },
         };
         assert_eq!(failure(&mail, "550 no such user").is_some(), expected);
     }

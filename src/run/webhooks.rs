@@ -172,7 +172,9 @@ impl Webhooks {
                 lane.worked();
                 "permanent"
             }
-            Attempt::Temporary(message) | Attempt::ServerDown { message, .. } => {
+            Attempt::Temporary(message)
+            | Attempt::InDoubt { message, .. }
+            | Attempt::ServerDown { message, .. } => {
                 tracing::warn!(webhook, message, "webhooks: it could not be told");
                 lane.failed("webhook", message, now, backoff::dice());
                 "temporary"

@@ -31,7 +31,7 @@ impl Tx<'_> {
         for message in messages {
             let id = self.counters.hook;
             self.counters.hook += 1;
-            let delivery = Delivery::Due { attempts: 0, at: now, last_error: None };
+            let delivery = Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None };
             self.list_hook(id, &message.webhook, &delivery)?;
             let id_of = OwedHookId(id);
             let ticket = TicketId(ticket);

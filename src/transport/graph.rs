@@ -5,22 +5,35 @@
 //! for. So each mail is handed over with its one recipient in the header, and the envelope sender
 //! of the configuration is not used.
 //!
-//! Architecture invariant: a mail reaches no one but the recipient of its own row.
+//! There is no key either by which the service would know a repeated call
+//! (learn.microsoft.com/answers/questions/5882045), and an error may come after the mail went out. So
+//! a mail that may have been sent is looked for by its Message-ID before it is sent again.
+//!
+//! Architecture invariant: a mail reaches no one but the recipient of its own row, and is not sent
+//! again while the service may have carried out an earlier attempt.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
+use serde::Deserialize;
 
-use super::{clean, down};
+use super::{Earlier, clean, down};
 use crate::core::config::{Endpoint, Text};
 use crate::core::outgoing::{Attempt, Outgoing};
-use crate::graph::{Graph, GraphError};
+use crate::graph::{Graph, GraphError, WAIT_INLINE_MAX, WAIT_MIN, encoded};
 use crate::net::NetError;
 use crate::net::http::{HttpError, Method};
 use crate::secret::{SecretError, Secrets};
 
+/// How often a mail is sent again in one attempt because the service wanted us to wait.
+const WAITS_MAX: u32 = 3;
+/// Messages with one Message-ID that are looked at; ours has one copy in *Sent Items*.
+const FOUND_MAX: usize = 10;
+
 /// A mailbox that sends.
 pub struct Mailbox {
+    /// Name of the server in the configuration.
+    name: String,
     graph: Graph,
     usable: bool,
 }
@@ -28,6 +41,7 @@ pub struct Mailbox {
 impl Mailbox {
     /// Reads what is declared by reference. Nothing is asked before the first mail.
     pub fn open(
+        name: &str,
         endpoint: &Endpoint,
         mailbox: Option<&Text>,
         secrets: &Secrets,
@@ -39,21 +53,74 @@ impl Mailbox {
         let mailbox = mailbox.map(|mailbox| secrets.text(mailbox)).transpose();
         let mailbox = mailbox.map_err(unreadable)?;
         let graph = Graph::new(endpoint, &host, mailbox.as_deref(), token.clone());
-        Ok(Mailbox { graph, usable: true })
+        Ok(Mailbox { name: name.to_owned(), graph, usable: true })
     }
 
-    /// Hands one mail over.
-    pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
-        let body = STANDARD.encode(for_one(&mail.raw, mail.recipient.as_str()));
-        let call = self.graph.call(Method::POST, "/sendMail").body("text/plain", body.into_bytes());
-        match self.graph.carry_out(call).await {
-            Ok(_) => Attempt::Sent,
-            Err(error) => {
-                let attempt = judge(error);
-                // The token may have to be another one.
-                self.usable = !matches!(attempt, Attempt::ServerDown { .. });
-                attempt
+    /// Hands one mail over, unless an earlier attempt turns out to have sent it.
+    pub async fn send(&mut self, mail: &Outgoing, earlier: Earlier) -> Attempt {
+        let attempt = self.try_to_send(mail, earlier).await.unwrap_or_else(|attempt| attempt);
+        // The token may have to be another one.
+        self.usable = !matches!(attempt, Attempt::ServerDown { .. } | Attempt::InDoubt { .. });
+        attempt
+    }
+
+    async fn try_to_send(&self, mail: &Outgoing, earlier: Earlier) -> Result<Attempt, Attempt> {
+        if earlier != Earlier::Nothing && self.was_sent(mail, earlier).await? {
+            return Ok(Attempt::Sent);
+        }
+        let body = STANDARD.encode(for_one(&mail.raw, mail.recipient.as_str())).into_bytes();
+        for _ in 0..WAITS_MAX {
+            let call = self.graph.call(Method::POST, "/sendMail").body("text/plain", body.clone());
+            let error = match self.graph.carry_out(call).await {
+                Ok(_) => return Ok(Attempt::Sent),
+                Err(error) => error,
+            };
+            let wait = match error {
+                // Documented as not carried out (`throttling`). Reports say that it may have been.
+                GraphError::NotRepeated { status: 429 | 503, retry_after: Some(wait) } => wait,
+                other => return Err(self.judge(other)),
+            };
+            if wait > WAIT_INLINE_MAX {
+                return Err(down("throttled", GraphError::Busy(wait)));
             }
+            tokio::time::sleep(wait.max(WAIT_MIN)).await;
+            if self.was_sent(mail, Earlier::Perhaps).await? {
+                return Ok(Attempt::Sent);
+            }
+        }
+        Err(down("throttled", "the service asks us to wait again and again"))
+    }
+
+    /// Whether a mail with its Message-ID lies anywhere in the mailbox that is no draft: as it goes
+    /// out it lies in the outbox, then in *Sent Items* (`api/user-list-messages`).
+    async fn was_sent(&self, mail: &Outgoing, earlier: Earlier) -> Result<bool, Attempt> {
+        #[derive(Deserialize)]
+        struct Found {
+            value: Vec<Message>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Message {
+            is_draft: Option<bool>,
+        }
+        // A quote within is doubled (OData 4.01 URL conventions, section 5.1.1.6.2).
+        let id = encoded(&format!("<{}>", mail.message_id).replace('\'', "''"));
+        let path = format!(
+            "/messages?$filter=internetMessageId%20eq%20'{id}'&$select=id,isDraft&$top={FOUND_MAX}"
+        );
+        match self.graph.ask::<Found>(self.graph.call(Method::GET, &path)).await {
+            Ok(found) => Ok(found.value.iter().any(|message| message.is_draft == Some(false))),
+            // A sender may have the permission Mail.Send alone.
+            Err(GraphError::Refused { status: 403, .. }) if earlier == Earlier::Perhaps => {
+                Ok(false)
+            }
+            Err(GraphError::Refused { status: 403, code, .. }) => {
+                Err(Attempt::Temporary(clean(&format!(
+                    "the service may have sent it, and does not let us look into the mailbox \
+                     ({code}); it is not sent again unless the permission Mail.ReadWrite is granted"
+                ))))
+            }
+            Err(error) => Err(self.judge_question(error)),
         }
     }
 
@@ -63,24 +130,47 @@ impl Mailbox {
     }
 }
 
-/// What an answer means for the mail and for the service.
-fn judge(error: GraphError) -> Attempt {
-    match error {
-        GraphError::Http(error) => no_answer(&error),
-        GraphError::Busy(_) => down("throttled", error),
-        GraphError::Protocol(message) => down("protocol", message),
-        GraphError::Refused { status, code, message } => {
-            let words = format!("{status} {code}: {message}");
-            match (status, code.as_str()) {
-                // A right that is missing is given within days; the mail waits for it.
-                (403, "ErrorSendAsDenied") => Attempt::Temporary(clean(&words)),
-                (401 | 403 | 404, _) => down("auth", words),
-                (400 | 413 | 415 | 422, _) => Attempt::Permanent(clean(&words)),
-                (500..=599, _) => down("unavailable", words),
-                _ => Attempt::Temporary(clean(&words)),
+impl Mailbox {
+    /// What an answer to sendMail means for the mail and for the service.
+    fn judge(&self, error: GraphError) -> Attempt {
+        let in_doubt =
+            |words: String| Attempt::InDoubt { server: self.name.clone(), message: clean(&words) };
+        match error {
+            GraphError::Http(error) if is_unsent(&error) => no_answer(&error),
+            GraphError::Http(error) => in_doubt(error.to_string()),
+            GraphError::Busy(_) => down("throttled", error),
+            GraphError::NotRepeated { .. } | GraphError::Protocol(_) => in_doubt(error.to_string()),
+            GraphError::Refused { status, code, message } => {
+                let words = format!("{status} {code}: {message}");
+                match (status, code.as_str()) {
+                    // A right that is missing is given within days; the mail waits for it.
+                    (403, "ErrorSendAsDenied") => Attempt::Temporary(clean(&words)),
+                    (401 | 403 | 404, _) => down("auth", words),
+                    (400 | 413 | 415 | 422, _) => Attempt::Permanent(clean(&words)),
+                    _ => in_doubt(words),
+                }
             }
         }
     }
+
+    /// What it means that the service does not say whether a mail was sent.
+    fn judge_question(&self, error: GraphError) -> Attempt {
+        match error {
+            GraphError::Http(error) => no_answer(&error),
+            GraphError::Busy(_) | GraphError::NotRepeated { .. } => down("throttled", error),
+            GraphError::Protocol(message) => down("protocol", message),
+            GraphError::Refused { status, code, message } => {
+                let words = format!("{status} {code}: {message}");
+                let cause = if matches!(status, 401 | 403 | 404) { "auth" } else { "unavailable" };
+                down(cause, words)
+            }
+        }
+    }
+}
+
+/// Whether a request certainly did not reach the service.
+fn is_unsent(error: &HttpError) -> bool {
+    matches!(error, HttpError::Net(_) | HttpError::Request(..) | HttpError::Private(..))
 }
 
 fn no_answer(error: &HttpError) -> Attempt {
@@ -159,7 +249,10 @@ fn is_to_alone(field: &[u8], recipient: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::core::config::{Security, TlsOptions};
 
     #[track_caller]
     fn check(header: &str, expected: &str) {
@@ -193,11 +286,23 @@ mod tests {
     #[track_caller]
     fn check_answer(status: u16, code: &str, expected: &str) {
         let message = "no\r\nlevel=error".to_owned();
-        let attempt = judge(GraphError::Refused { status, code: code.into(), message });
+        let endpoint = Endpoint {
+            host: Text::Plain("graph.test".into()),
+            port: 443,
+            security: Security::Tls,
+            tls: TlsOptions::default(),
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+        };
+        let token = SecretString::from("t");
+        let mailbox =
+            Mailbox::open("m365", &endpoint, None, &Secrets::default(), Some(&token)).unwrap();
+        let attempt = mailbox.judge(GraphError::Refused { status, code: code.into(), message });
         let shown = match &attempt {
             Attempt::Sent => "sent".to_owned(),
             Attempt::Temporary(words) => format!("temporary {words}"),
             Attempt::Permanent(words) => format!("permanent {words}"),
+            Attempt::InDoubt { server, message } => format!("in doubt at {server}: {message}"),
             Attempt::ServerDown { cause, message, .. } => format!("down {cause} {message}"),
         };
         assert_eq!(shown, format!("{expected} {status} {code}: no level=error"));
@@ -211,7 +316,7 @@ mod tests {
         check_answer(403, "ErrorAccessDenied", "down auth");
         check_answer(404, "ErrorInvalidUser", "down auth");
         check_answer(403, "ErrorSendAsDenied", "temporary");
-        check_answer(409, "ErrorIrresolvableConflict", "temporary");
-        check_answer(500, "InternalServerError", "down unavailable");
+        check_answer(409, "ErrorIrresolvableConflict", "in doubt at m365:");
+        check_answer(500, "InternalServerError", "in doubt at m365:");
     }
 }

@@ -137,6 +137,7 @@ mod tests {
             Attempt::Sent => "sent".to_owned(),
             Attempt::Temporary(words) => format!("temporary {words}"),
             Attempt::Permanent(words) => format!("permanent {words}"),
+            Attempt::InDoubt { message, .. } => format!("in doubt {message}"),
             Attempt::ServerDown { message, .. } => format!("down {message}"),
         };
         assert_eq!(shown, expected);

@@ -603,7 +603,7 @@ mod tests {
     fn check(step: Step, reply: &str, expected: &str) {
         let shown = match judge(step, &reply.parse().unwrap()) {
             Ok(()) => "fine".to_owned(),
-            Err(Attempt::Sent) => unreachable!("a reply is never an attempt that was sent"),
+            Err(Attempt::Sent | Attempt::InDoubt { .. }) => unreachable!("a reply is neither"),
             Err(Attempt::Temporary(text)) => format!("temporary: {text}"),
             Err(Attempt::Permanent(text)) => format!("permanent: {text}"),
             Err(Attempt::ServerDown { cause, message, .. }) => format!("{cause}: {message}"),

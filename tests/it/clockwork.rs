@@ -257,7 +257,10 @@ async fn a_mail_of_quiet_hours_is_due_when_they_are_over() {
     let end = "2026-11-24T22:00:00Z".parse().unwrap();
     assert_eq!(desk.store().outbox_counts().unwrap().oldest_due, Some(end));
     let [mail] = &desk.owed_mails()[..] else { panic!("one mail") };
-    assert_eq!(mail.delivery, Delivery::Due { attempts: 0, at: end, last_error: None });
+    assert_eq!(
+        mail.delivery,
+        Delivery::Due { attempts: 0, at: end, last_error: None, doubt: None }
+    );
 }
 
 #[tokio::test]

@@ -7,10 +7,11 @@ use postroom::core::address::Address;
 use postroom::core::config::{
     Account, AfterFetch, Login, Security, SmtpRoute, SmtpServer, Source, Switch, Text,
 };
-use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind};
+use postroom::core::outgoing::{Attempt, Delivery, Outgoing, OutgoingId, OutgoingKind, after};
 use postroom::mailbox::{self, Fetched, Mailbox, MailboxError};
 use postroom::secret::Secrets;
 use postroom::transport;
+use postroom::transport::Earlier;
 use postroom::transport::programs::Programs;
 use secrecy::SecretString;
 
@@ -26,6 +27,8 @@ struct World {
     service: StandIn,
     folder: tempfile::TempDir,
     account: Account,
+    /// Time for a step when sending, if it is another one.
+    send_timeout: Option<Duration>,
 }
 
 impl World {
@@ -39,7 +42,7 @@ impl World {
             service.deliver(&format!("M{number}="), &mail(number));
         }
         let account = account(source(&service, &folder, None, "INBOX"));
-        World { service, folder, account }
+        World { service, folder, account, send_timeout: None }
     }
 
     fn reading(mut self, mailbox: Option<&str>, folder: &str) -> World {
@@ -71,14 +74,17 @@ impl World {
 
     fn server(&self) -> SmtpServer {
         let ca = self.folder.path().join("ca.pem");
-        let route = SmtpRoute::Graph {
-            endpoint: endpoint(self.service.port, Security::Tls, Some(&ca)),
-            login: login(Some("shared@example.com")),
-        };
+        let mut endpoint = endpoint(self.service.port, Security::Tls, Some(&ca));
+        endpoint.timeout = self.send_timeout.unwrap_or(endpoint.timeout);
+        let route = SmtpRoute::Graph { endpoint, login: login(Some("shared@example.com")) };
         SmtpServer { name: "graph".into(), route, connections: 1, state: Switch::Enabled }
     }
 
     async fn send(&self, mail: &Outgoing) -> Attempt {
+        self.send_after(mail, Earlier::Nothing).await
+    }
+
+    async fn send_after(&self, mail: &Outgoing, earlier: Earlier) -> Attempt {
         let token = SecretString::from(TOKEN.to_owned());
         let opened = transport::open(
             &self.server(),
@@ -88,8 +94,8 @@ impl World {
         )
         .await;
         let mut connection = opened.unwrap_or_else(|attempt| panic!("{attempt:?}"));
-        let attempt = connection.send(mail).await;
-        let down = matches!(attempt, Attempt::ServerDown { .. });
+        let attempt = connection.send(mail, earlier).await;
+        let down = matches!(attempt, Attempt::ServerDown { .. } | Attempt::InDoubt { .. });
         assert_eq!(connection.usable(), !down);
         assert!(!format!("{attempt:?}").contains("CANARY"), "{attempt:?}");
         attempt
@@ -418,7 +424,12 @@ fn owed(to: &str, header: &str) -> Outgoing {
         message_id: "1@desk.test".into(),
         raw: format!("{header}Message-ID: <1@desk.test>\r\n\r\nこんにちは\r\n").into_bytes(),
         created: jiff::Timestamp::UNIX_EPOCH,
-        delivery: Delivery::Due { attempts: 0, at: jiff::Timestamp::UNIX_EPOCH, last_error: None },
+        delivery: Delivery::Due {
+            attempts: 0,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            last_error: None,
+            doubt: None,
+        },
     }
 }
 
@@ -447,6 +458,10 @@ async fn check_send(fault: Fault, expected: &str) {
         Attempt::Sent => "sent",
         Attempt::Temporary(_) => "temporary",
         Attempt::Permanent(_) => "permanent",
+        Attempt::InDoubt { server, .. } => {
+            assert_eq!(server, "graph");
+            "in doubt"
+        }
         Attempt::ServerDown { cause, .. } => cause,
     };
     assert_eq!(shown, expected, "{fault:?}: {attempt:?}");
@@ -460,11 +475,134 @@ async fn sending_fails_in_the_right_way() {
     check_send(refusal(401, "InvalidAuthenticationToken"), "auth").await;
     check_send(refusal(403, "ErrorAccessDenied"), "auth").await;
     check_send(refusal(404, "ErrorInvalidUser"), "auth").await;
-    check_send(refusal(500, "ErrorInternalServerError"), "unavailable").await;
+    check_send(refusal(500, "ErrorInternalServerError"), "in doubt").await;
+    check_send(refusal(504, "UnknownError"), "in doubt").await;
+    check_send(refusal(503, ""), "in doubt").await;
+    check_send(refusal(429, "ApplicationThrottled"), "in doubt").await;
+    check_send(refusal(409, "ErrorIrresolvableConflict"), "in doubt").await;
+    check_send(Fault::CarriedOut(504, vec![("retry-after", "1".into())]), "in doubt").await;
     check_send(wait(429, "900"), "throttled").await;
     check_send(wait(503, "900"), "throttled").await;
-    check_send(Fault::Lost, "protocol").await;
-    check_send(Fault::Bytes("220 smtp\r\n".into()), "protocol").await;
+    check_send(Fault::Lost, "in doubt").await;
+    check_send(Fault::Bytes("220 smtp\r\n".into()), "in doubt").await;
+}
+
+#[tokio::test]
+async fn a_mail_that_may_have_been_sent_is_looked_for_first() {
+    let mail = owed("eve@cust.test", "To: eve@cust.test\r\n");
+    let world = World::new(0).await;
+    assert_eq!(world.send_after(&mail, Earlier::InDoubt).await, Attempt::Sent);
+    assert_eq!(world.service.state().sent.len(), 1, "it was not there");
+    assert_eq!(world.send_after(&mail, Earlier::InDoubt).await, Attempt::Sent);
+    assert_eq!(world.send_after(&mail, Earlier::Perhaps).await, Attempt::Sent);
+    assert_eq!(world.service.state().sent.len(), 1, "it was there");
+    // The service does not say: the mail waits.
+    world.service.state().sent.clear();
+    for fault in [refusal(500, "x"), wait(429, "900"), Fault::Lost, page("{}")] {
+        world.service.trouble("internetMessageId", fault.clone(), usize::MAX);
+        let attempt = world.send_after(&mail, Earlier::InDoubt).await;
+        assert!(matches!(attempt, Attempt::ServerDown { .. }), "{fault:?}: {attempt:?}");
+        world.service.state().faults.clear();
+    }
+    assert_eq!(world.service.state().sent, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn with_the_permission_to_send_alone_a_mail_in_doubt_is_not_sent_again() {
+    let mail = owed("eve@cust.test", "To: eve@cust.test\r\n");
+    let world = World::new(0).await;
+    world.service.state().hides_mailbox = true;
+    let attempt = world.send_after(&mail, Earlier::InDoubt).await;
+    let Attempt::Temporary(words) = attempt else { panic!("{attempt:?}") };
+    assert!(words.contains("Mail.ReadWrite"), "{words}");
+    assert_eq!(world.service.state().sent, Vec::<String>::new());
+    // One that is only old, because the desk was down, goes out.
+    assert_eq!(world.send_after(&mail, Earlier::Perhaps).await, Attempt::Sent);
+}
+
+#[tokio::test]
+async fn a_wait_that_the_service_asks_for_is_kept_and_the_mail_looked_for() {
+    let mail = owed("eve@cust.test", "To: eve@cust.test\r\n");
+    let world = World::new(0).await;
+    world.service.trouble("sendMail", wait(429, "0"), 1);
+    world.service.trouble("sendMail", wait(503, "0"), 1);
+    assert_eq!(world.send(&mail).await, Attempt::Sent);
+    assert_eq!(world.service.state().sent.len(), 1);
+    world.service.state().sent.clear();
+    world.service.trouble("sendMail", Fault::CarriedOut(429, vec![("retry-after", "0".into())]), 1);
+    assert_eq!(world.send(&mail).await, Attempt::Sent);
+    assert_eq!(world.service.state().sent.len(), 1);
+}
+
+/// Numbers that look random and are the same in each run (xorshift, Marsaglia 2003).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+/// Whatever the service answers, and whether or not it carried the call out, no mail is sent twice,
+/// and what counts as sent was sent.
+#[tokio::test]
+async fn no_mail_is_sent_twice_by_any_answer() {
+    const STATUSES: [u16; 22] = [
+        200, 202, 204, 302, 400, 401, 403, 404, 408, 409, 412, 413, 423, 429, 500, 501, 502, 503,
+        504, 507, 509, 599,
+    ];
+    let mut world = World::new(0).await;
+    world.send_timeout = Some(Duration::from_millis(500));
+    let mut numbers = Numbers(0x5EED);
+    let (mut sent, mut doubts) = (0, 0);
+    for number in 0..150 {
+        let mut mail = owed("eve@cust.test", "To: eve@cust.test\r\n");
+        mail.message_id = format!("{number}@desk.test");
+        mail.raw = format!("To: eve@cust.test\r\nMessage-ID: <{number}@desk.test>\r\n\r\nHi\r\n")
+            .into_bytes();
+        let faults = numbers.below(6);
+        for _ in 0..faults {
+            let status = STATUSES[numbers.below(STATUSES.len())];
+            let wait = match numbers.below(3) {
+                0 => vec![("retry-after", "0".to_owned())],
+                _ => Vec::new(),
+            };
+            let fault = match numbers.below(12) {
+                0 => Fault::Lost,
+                1 => Fault::Half,
+                2 => Fault::Bytes("garbage".into()),
+                3 if number % 10 == 0 => Fault::Hang,
+                4..8 => Fault::CarriedOut(status, wait),
+                _ => Fault::Answer(status, wait, String::new()),
+            };
+            // What says that it went well is believed; then it must have.
+            let lie = matches!(&fault, Fault::Answer(status, ..) if (200..300).contains(status));
+            world.service.trouble("sendMail", if lie { Fault::Lost } else { fault }, 1);
+        }
+        let mut earlier = Earlier::Nothing;
+        for _ in 0..20 {
+            let attempt = world.send_after(&mail, earlier).await;
+            mail.delivery = after(&mail, &attempt, jiff::Timestamp::UNIX_EPOCH, 0.5);
+            let Delivery::Due { doubt, .. } = &mail.delivery else { break };
+            doubts += usize::from(doubt.is_some());
+            earlier = if doubt.is_some() { Earlier::InDoubt } else { Earlier::Perhaps };
+        }
+        world.service.state().faults.clear();
+        let line = format!("Message-ID: <{number}@desk.test>\r\n");
+        let copies = world.service.state().sent.iter().filter(|mail| mail.contains(&line)).count();
+        match &mail.delivery {
+            Delivery::Sent { .. } => {
+                assert_eq!(copies, 1, "{number}");
+                sent += 1;
+            }
+            Delivery::Dead { .. } => assert!(copies <= 1, "{number}"),
+            Delivery::Due { .. } => panic!("{number}: {:?}", mail.delivery),
+        }
+    }
+    assert!(sent > 75 && doubts > 50, "{sent} {doubts}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,14 +93,16 @@ fn smtp_server_with_login_and_tls() {
                 transport::open(&server, &Secrets::default(), &Programs::default(), None)
                     .await
                     .unwrap();
-            let unknown = connection.send(&mail_to("unknown@customer.test")).await;
+            let unknown = connection
+                .send(&mail_to("unknown@customer.test"), transport::Earlier::Nothing)
+                .await;
             assert_eq!(shown(&unknown), "permanent: 550 no such user");
             let dots = Outgoing {
                 raw: format!("{MAIL}.\r\n..\r\n.end\r\n").into_bytes(),
                 envelope_from: None,
                 ..mail_to("eve@customer.test")
             };
-            assert_eq!(connection.send(&dots).await, Attempt::Sent);
+            assert_eq!(connection.send(&dots, transport::Earlier::Nothing).await, Attempt::Sent);
             connection.close().await;
             let expected = serde_json::json!({
                 "from": "", "to": ["eve@customer.test"], "secure": true, "user": "desk",
@@ -132,7 +134,10 @@ fn smtp_sink() {
                 .await
                 .unwrap();
         for _ in 0..100 {
-            assert_eq!(connection.send(&mail_to("eve@customer.test")).await, Attempt::Sent);
+            assert_eq!(
+                connection.send(&mail_to("eve@customer.test"), transport::Earlier::Nothing).await,
+                Attempt::Sent
+            );
         }
         connection.close().await;
         sink.kill().await.unwrap();

@@ -547,7 +547,12 @@ async fn owed_mails_wait_until_they_are_sent() {
     assert!(due[0].raw.starts_with(b"Subject: We have your mail"));
     assert_eq!(store.due(at(-1), 10).unwrap(), []);
 
-    let later = Delivery::Due { attempts: 1, at: at(60), last_error: Some("451 later".into()) };
+    let later = Delivery::Due {
+        attempts: 1,
+        at: at(60),
+        last_error: Some("451 later".into()),
+        doubt: Some("m365".into()),
+    };
     let dead = Delivery::Dead { at: at(1), reason: "550 who?".into() };
     store
         .delivered(vec![
@@ -572,7 +577,7 @@ async fn owed_mails_wait_until_they_are_sent() {
     assert_eq!(ids(OutboxFilter::Due), [1]);
 
     // An operator puts the dead one back.
-    let again = Delivery::Due { attempts: 0, at: at(2), last_error: None };
+    let again = Delivery::Due { attempts: 0, at: at(2), last_error: None, doubt: None };
     store.delivered(vec![(OutgoingId(3), again)]).await.unwrap();
     bell.notified().await;
     assert_eq!(store.due(at(60), 1).unwrap()[0].id, OutgoingId(1));

@@ -38,6 +38,7 @@ pub fn mail_to(recipient: &str) -> Outgoing {
             attempts: 0,
             at: "2026-03-04T05:06:07Z".parse().unwrap(),
             last_error: None,
+            doubt: None,
         },
     }
 }
@@ -48,6 +49,7 @@ pub fn shown(attempt: &Attempt) -> String {
         Attempt::Sent => "sent".into(),
         Attempt::Temporary(text) => format!("temporary: {text}"),
         Attempt::Permanent(text) => format!("permanent: {text}"),
+        Attempt::InDoubt { message, .. } => format!("in doubt: {message}"),
         Attempt::ServerDown { cause, message, .. } => format!("{cause}: {message}"),
     }
 }
@@ -62,7 +64,7 @@ async fn send(server: &SmtpServer, mail: &Outgoing) -> Attempt {
     };
     match transport::open(server, &Secrets::default(), &programs, None).await {
         Ok(mut connection) => {
-            let attempt = connection.send(mail).await;
+            let attempt = connection.send(mail, transport::Earlier::Nothing).await;
             connection.close().await;
             attempt
         }
@@ -231,10 +233,14 @@ fn a_refusal_does_not_spoil_the_connection() {
                     .await
                     .unwrap();
             for _ in 0..3 {
-                let bad = connection.send(&mail_to("bad@customer.test")).await;
+                let bad = connection
+                    .send(&mail_to("bad@customer.test"), transport::Earlier::Nothing)
+                    .await;
                 assert_eq!(shown(&bad), "permanent: 550 5.1.1 no such user");
                 assert!(connection.usable());
-                let good = connection.send(&mail_to("eve@customer.test")).await;
+                let good = connection
+                    .send(&mail_to("eve@customer.test"), transport::Earlier::Nothing)
+                    .await;
                 assert_eq!(good, Attempt::Sent);
             }
             assert_eq!(sink.arrived().len(), 3);
@@ -254,7 +260,8 @@ fn nobodys_mail_is_not_begun() {
             transport::open(&server, &Secrets::default(), &Programs::default(), None)
                 .await
                 .unwrap();
-        let attempt = connection.send(&mail_to("eve@customer.test")).await;
+        let attempt =
+            connection.send(&mail_to("eve@customer.test"), transport::Earlier::Nothing).await;
         assert_eq!(shown(&attempt), "permanent: 550 no");
         assert!(!connection.usable());
         assert!(!sink.lines().contains(&".".to_owned()));
@@ -286,7 +293,7 @@ fn no_line_of_a_mail_can_end_it() {
                 .unwrap();
         for (count, body) in bodies.iter().enumerate() {
             let mail = Outgoing { raw: body.clone(), ..mail_to("eve@customer.test") };
-            assert_eq!(connection.send(&mail).await, Attempt::Sent);
+            assert_eq!(connection.send(&mail, transport::Earlier::Nothing).await, Attempt::Sent);
             let arrived = sink.arrived();
             assert_eq!(arrived.len(), count + 1);
             assert_eq!(arrived[count].mail, with_crlf(body));
@@ -605,11 +612,15 @@ fn sendmail_that_is_not_allowed_does_not_run() {
         std::fs::rename(&command, &real).unwrap();
         std::os::unix::fs::symlink(&real, &command).unwrap();
         let mut connection = open(Programs::allow(std::slice::from_ref(&command))).await.unwrap();
-        assert_eq!(connection.send(&mail_to("eve@customer.test")).await, Attempt::Sent);
+        assert_eq!(
+            connection.send(&mail_to("eve@customer.test"), transport::Earlier::Nothing).await,
+            Attempt::Sent
+        );
         std::fs::remove_file(scratch.path().join("input")).unwrap();
         std::fs::remove_file(&command).unwrap();
         std::os::unix::fs::symlink(other.path().join("sendmail"), &command).unwrap();
-        let refused = connection.send(&mail_to("eve@customer.test")).await;
+        let refused =
+            connection.send(&mail_to("eve@customer.test"), transport::Earlier::Nothing).await;
         assert!(shown(&refused).starts_with("forbidden: "), "{refused:?}");
         assert!(shown(&refused).contains("leads to"), "{refused:?}");
         assert!(!ran());

@@ -241,7 +241,8 @@ async fn what_fails_goes_again_with_the_same_identity() {
             daemon.stop().await;
             daemon.again().await;
         }
-        let again = Delivery::Due { attempts: 0, at: Timestamp::now(), last_error: None };
+        let again =
+            Delivery::Due { attempts: 0, at: Timestamp::now(), last_error: None, doubt: None };
         let store = daemon.app().handle().store.clone();
         store.hooks_delivered(vec![(hook.id, again)]).await.unwrap();
     }

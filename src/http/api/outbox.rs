@@ -63,7 +63,7 @@ pub async fn retry(
     Path(id): Path<u64>,
 ) -> Result<Json<OutgoingView>, Problem> {
     let now = web.handle.clock.now();
-    change(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None }).await
+    change(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None }).await
 }
 
 /// Gives a mail up.
@@ -86,6 +86,13 @@ pub(in crate::http) async fn set(web: &Web, id: u64, to: Delivery) -> Result<Out
     let mut mail = find(web, id).await?;
     if let Delivery::Sent { at } = mail.delivery {
         return Err(Problem::conflict(format!("mail {id} was sent at {at}")));
+    }
+    let mut to = to;
+    // The server that may have taken it is asked all the same.
+    if let (Delivery::Due { doubt: before, .. }, Delivery::Due { doubt, .. }) =
+        (&mail.delivery, &mut to)
+    {
+        doubt.clone_from(before);
     }
     web.handle.store.delivered(vec![(mail.id, to.clone())]).await?;
     mail.delivery = to;
@@ -127,7 +134,8 @@ pub async fn retry_hook(
     Path(id): Path<u64>,
 ) -> Result<Json<OwedHookView>, Problem> {
     let now = web.handle.clock.now();
-    change_hook(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None }).await
+    change_hook(&web, id, Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None })
+        .await
 }
 
 /// Gives a message up.

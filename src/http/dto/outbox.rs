@@ -121,7 +121,9 @@ impl OwedHookView {
 /// State, attempts, time and error of something that is owed.
 fn how_far(delivery: &Delivery) -> (&'static str, u32, &jiff::Timestamp, Option<String>) {
     match delivery {
-        Delivery::Due { attempts, at, last_error } => ("due", *attempts, at, last_error.clone()),
+        Delivery::Due { attempts, at, last_error, .. } => {
+            ("due", *attempts, at, last_error.clone())
+        }
         Delivery::Sent { at } => ("sent", 0, at, None),
         Delivery::Dead { at, reason } => ("dead", 0, at, Some(reason.clone())),
     }

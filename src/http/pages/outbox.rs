@@ -83,7 +83,7 @@ pub async fn list(State(web): State<Web>, reader: SignedIn, form: Form) -> Resul
 /// Tries a mail again now, also one that was given up.
 pub async fn retry(State(web): State<Web>, Path(id): Path<u64>) -> Result<Response, Problem> {
     let at = web.handle.clock.now();
-    outbox::set(&web, id, Delivery::Due { attempts: 0, at, last_error: None }).await?;
+    outbox::set(&web, id, Delivery::Due { attempts: 0, at, last_error: None, doubt: None }).await?;
     Ok(door::redirect("/outbox?said=retried"))
 }
 

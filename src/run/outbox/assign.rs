@@ -78,7 +78,7 @@ pub fn assign(mut due: Vec<Outgoing>, view: &View) -> Assignment {
     first.sort_by_key(|mail| (view.strikes.get(&mail.id).copied().unwrap_or(0), mail.id));
     let mut given: BTreeMap<String, usize> = BTreeMap::new();
     for mail in first {
-        match route(&mail.sender, view, &given) {
+        match route(&mail.sender, doubt(&mail), view, &given) {
             Route::Through(server) => {
                 *given.entry(server.clone()).or_default() += 1;
                 assignment.send.push((server, mail));
@@ -95,7 +95,7 @@ pub fn assign(mut due: Vec<Outgoing>, view: &View) -> Assignment {
 /// Whether any sender could send now: then it is worth looking for its mails behind others.
 pub fn anybody_can_send(view: &View) -> bool {
     let nothing_given = BTreeMap::new();
-    let free = |name: &String| matches!(route(name, view, &nothing_given), Route::Through(_));
+    let free = |name: &String| matches!(route(name, None, view, &nothing_given), Route::Through(_));
     view.config.senders.keys().any(free)
 }
 
@@ -109,7 +109,15 @@ enum Route {
     NotBefore(Timestamp, Option<String>),
 }
 
-fn route(name: &str, view: &View, given: &BTreeMap<String, usize>) -> Route {
+/// The server that may have taken the mail already, and must say first whether it has.
+fn doubt(mail: &Outgoing) -> Option<&str> {
+    match &mail.delivery {
+        Delivery::Due { doubt, .. } => doubt.as_deref(),
+        Delivery::Sent { .. } | Delivery::Dead { .. } => None,
+    }
+}
+
+fn route(name: &str, doubt: Option<&str>, view: &View, given: &BTreeMap<String, usize>) -> Route {
     let later = |secs| view.now + SignedDuration::from_secs(secs);
     let undeclared = |reason: String| Route::NotBefore(later(UNDECLARED_SECS), Some(reason));
     let Some(sender) = view.config.senders.get(name) else {
@@ -120,7 +128,10 @@ fn route(name: &str, view: &View, given: &BTreeMap<String, usize>) -> Route {
     }
     let unused = Lane::default();
     let mut earliest: Option<(Timestamp, String)> = None;
-    for server in sender.via.iter().filter_map(|name| view.config.smtp.get(name)) {
+    // Once it is declared no more, there is nobody to ask.
+    let doubt = doubt.filter(|name| view.config.smtp.contains_key(*name));
+    let via = sender.via.iter().filter(|name| doubt.is_none_or(|server| *name == server));
+    for server in via.filter_map(|name| view.config.smtp.get(name)) {
         if server.state != Switch::Enabled {
             continue;
         }
@@ -158,11 +169,13 @@ fn waiting_head(view: &View, pair: &Pair, id: OutgoingId) -> Option<Timestamp> {
 
 /// The mail is as due as before, only later: no attempt is held against it.
 fn put_off(mail: Outgoing, at: Timestamp, reason: Option<String>) -> (Outgoing, Delivery) {
-    let (attempts, before) = match &mail.delivery {
-        Delivery::Due { attempts, last_error, .. } => (*attempts, last_error.clone()),
-        Delivery::Sent { .. } | Delivery::Dead { .. } => (0, None),
+    let (attempts, before, doubt) = match &mail.delivery {
+        Delivery::Due { attempts, last_error, doubt, .. } => {
+            (*attempts, last_error.clone(), doubt.clone())
+        }
+        Delivery::Sent { .. } | Delivery::Dead { .. } => (0, None, None),
     };
-    (mail, Delivery::Due { attempts, at, last_error: reason.or(before) })
+    (mail, Delivery::Due { attempts, at, last_error: reason.or(before), doubt })
 }
 
 #[cfg(test)]
@@ -187,7 +200,7 @@ mod tests {
             message_id: format!("{id}@desk.test"),
             raw: Vec::new(),
             created: at(0),
-            delivery: Delivery::Due { attempts: 0, at: at(0), last_error: None },
+            delivery: Delivery::Due { attempts: 0, at: at(0), last_error: None, doubt: None },
         }
     }
 
@@ -259,7 +272,7 @@ mod tests {
             .map(|(server, mail)| format!("{} {server}", mail.id.0))
             .collect();
         for (mail, delivery) in &assignment.postpone {
-            let Delivery::Due { attempts, at, last_error } = delivery else {
+            let Delivery::Due { attempts, at, last_error, .. } = delivery else {
                 panic!("{delivery:?}")
             };
             assert_eq!(*attempts, 0);
@@ -267,6 +280,37 @@ mod tests {
             shown.push(format!("{} waits until {}: {why}", mail.id.0, at.as_second()));
         }
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_mail_in_doubt_waits_for_the_server_that_can_tell() {
+        let mut world = world();
+        let doubtful = |server: &str| Outgoing {
+            delivery: Delivery::Due {
+                attempts: 1,
+                at: at(0),
+                last_error: None,
+                doubt: Some(server.into()),
+            },
+            ..mail(1, 1, "a")
+        };
+        check(&world, vec![doubtful("backup")], &["1 backup"]);
+        check(&world, vec![doubtful("gone")], &["1 relay"]);
+        world.lanes.entry("relay".into()).or_default().failed("connect", "down", at(10), 0.5);
+        check(&world, vec![mail(1, 1, "a")], &["1 backup"]);
+        let view = View {
+            config: &world.config,
+            lanes: &world.lanes,
+            in_flight: &world.in_flight,
+            heads: &world.heads,
+            strikes: &world.strikes,
+            crowded: false,
+            now: at(10),
+        };
+        let Assignment { send, postpone } = assign(vec![doubtful("relay")], &view);
+        assert_eq!(send, []);
+        let Delivery::Due { doubt, .. } = &postpone[0].1 else { panic!("{postpone:?}") };
+        assert_eq!(doubt.as_deref(), Some("relay"));
     }
 
     #[test]

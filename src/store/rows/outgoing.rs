@@ -34,9 +34,21 @@ pub(in crate::store) enum KindRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::store) enum DeliveryRow {
-    Due { attempts: u32, at: Timestamp, last_error: Option<String> },
-    Sent { at: Timestamp },
-    Dead { at: Timestamp, reason: String },
+    Due {
+        attempts: u32,
+        at: Timestamp,
+        last_error: Option<String>,
+        /// Stored only where there is one: rows of version 0.1 have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doubt: Option<String>,
+    },
+    Sent {
+        at: Timestamp,
+    },
+    Dead {
+        at: Timestamp,
+        reason: String,
+    },
 }
 
 impl OutgoingRow {
@@ -111,8 +123,8 @@ impl From<KindRow> for OutgoingKind {
 impl From<Delivery> for DeliveryRow {
     fn from(delivery: Delivery) -> DeliveryRow {
         match delivery {
-            Delivery::Due { attempts, at, last_error } => {
-                DeliveryRow::Due { attempts, at, last_error }
+            Delivery::Due { attempts, at, last_error, doubt } => {
+                DeliveryRow::Due { attempts, at, last_error, doubt }
             }
             Delivery::Sent { at } => DeliveryRow::Sent { at },
             Delivery::Dead { at, reason } => DeliveryRow::Dead { at, reason },
@@ -123,8 +135,8 @@ impl From<Delivery> for DeliveryRow {
 impl From<DeliveryRow> for Delivery {
     fn from(row: DeliveryRow) -> Delivery {
         match row {
-            DeliveryRow::Due { attempts, at, last_error } => {
-                Delivery::Due { attempts, at, last_error }
+            DeliveryRow::Due { attempts, at, last_error, doubt } => {
+                Delivery::Due { attempts, at, last_error, doubt }
             }
             DeliveryRow::Sent { at } => Delivery::Sent { at },
             DeliveryRow::Dead { at, reason } => Delivery::Dead { at, reason },

@@ -38,6 +38,8 @@ pub struct State {
     pub messages: Vec<Message>,
     /// Mails that were handed over, decoded.
     pub sent: Vec<String>,
+    /// Whether only sending is permitted (Mail.Send alone).
+    pub hides_mailbox: bool,
     /// Messages of one page.
     pub page: usize,
     /// What goes wrong, first fit first.
@@ -102,6 +104,10 @@ pub enum Fault {
     HalfUnframed,
     /// The call is carried out, and the answer is lost.
     Lost,
+    /// The call is carried out, and answered with this status and these header lines. So it is
+    /// reported of sendMail: learn.microsoft.com/answers/questions/2286986 (504, and four copies of
+    /// the mail) and 5629476.
+    CarriedOut(u16, Vec<(&'static str, String)>),
     /// The message, or the oldest one, is gone before the call is looked at.
     TakenAway,
     /// One byte now and then.
@@ -138,6 +144,7 @@ impl StandIn {
             ]),
             messages: Vec::new(),
             sent: Vec::new(),
+            hides_mailbox: false,
             page: 10,
             faults: Vec::new(),
             calls: Vec::new(),
@@ -215,9 +222,21 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex
             }
             let carried_out = matches!(
                 fault,
-                None | Some(Fault::Lost | Fault::TakenAway | Fault::Half | Fault::HalfUnframed)
+                None | Some(
+                    Fault::Lost
+                        | Fault::CarriedOut(..)
+                        | Fault::TakenAway
+                        | Fault::Half
+                        | Fault::HalfUnframed
+                )
             );
             let reply = carried_out.then(|| state.answer(&request));
+            let fault = match fault {
+                Some(Fault::CarriedOut(status, headers)) => {
+                    Some(Fault::Answer(status, headers, String::new()))
+                }
+                other => other,
+            };
             (reply, fault)
         };
         if misbehave(&mut stream, reply, fault).await.is_none() {
@@ -293,6 +312,7 @@ async fn misbehave(
             }
         }
         (Some(Fault::Hang), _) => std::future::pending().await,
+        (Some(Fault::CarriedOut(..)), _) => unreachable!("it became an answer"),
         (
             Some(Fault::Lost) | None | Some(Fault::TakenAway | Fault::Half | Fault::HalfUnframed),
             _,
@@ -398,6 +418,8 @@ impl State {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (request.method.as_str(), parts.as_slice()) {
             ("POST", ["sendMail"]) => self.send(request),
+            ("GET", ["messages"]) if self.hides_mailbox => no(403, "ErrorAccessDenied"),
+            ("GET", ["messages"]) => self.with_message_id(query),
             ("GET", ["mailFolders"]) => self.named(None, query),
             ("GET", ["mailFolders", parent, "childFolders"]) => self.named(Some(parent), query),
             ("GET", ["mailFolders", name]) => match self.folder(name) {
@@ -573,6 +595,20 @@ impl State {
             body["@odata.nextLink"] = json!(link);
         }
         ok(body)
+    }
+
+    /// Messages of the whole mailbox with this Message-ID, also those that were sent.
+    fn with_message_id(&self, query: &str) -> Reply {
+        let id = query.split("internetMessageId eq '").nth(1).unwrap();
+        let line = format!("Message-ID: {}\r\n", id.split("'&").next().unwrap().replace("''", "'"));
+        let received = self.messages.iter().map(|message| String::from_utf8_lossy(&message.raw));
+        let sent = self.sent.iter().map(|mail| mail.as_str().into());
+        let found: Vec<Value> = received
+            .chain(sent)
+            .filter(|mail: &std::borrow::Cow<str>| mail.contains(&line))
+            .map(|_| json!({ "id": "S1=", "isDraft": false }))
+            .collect();
+        ok(json!({ "value": found }))
     }
 
     fn send(&mut self, request: &Request) -> Reply {

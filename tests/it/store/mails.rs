@@ -307,7 +307,7 @@ fn outgoing(id: OutgoingId, ticket: TicketId, now: Timestamp) -> Outgoing {
         message_id: format!("out-{}@acme.test", id.0),
         raw: b"Subject: We have your mail\r\n\r\nIt burns here, too.\r\n".to_vec(),
         created: now,
-        delivery: Delivery::Due { attempts: 0, at: now, last_error: None },
+        delivery: Delivery::Due { attempts: 0, at: now, last_error: None, doubt: None },
     }
 }
 
