@@ -15,6 +15,7 @@ pub mod desk;
 pub mod digest;
 pub mod ending;
 pub mod filter;
+pub mod fingerprint;
 pub mod header;
 pub mod intake;
 pub mod language;

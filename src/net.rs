@@ -4,8 +4,11 @@
 //! Architecture invariant: what is declared as encrypted is never spoken in plain text, and every
 //! step has a deadline. rustls is used here and nowhere else.
 
+mod certificate;
 pub mod http;
 pub mod reach;
+mod verify;
+mod words;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -23,7 +26,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub use certificate::expires;
+use verify::{Refused, Verifier};
+
 use crate::core::config::TlsOptions;
+use crate::core::fingerprint::Fingerprint;
 use crate::regular;
 use crate::threads;
 
@@ -122,57 +129,6 @@ pub async fn encrypt(
     }
 }
 
-/// Last moment at which a certificate is valid (RFC 5280 section 4.1.2.5), if it can be read.
-pub fn expires(certificate: &CertificateDer<'_>) -> Option<jiff::Timestamp> {
-    let (certificate, _) = der_value(certificate.as_ref(), &[DER_SEQUENCE])?;
-    let (mut rest, _) = der_value(certificate, &[DER_SEQUENCE])?;
-    // The version is optional; then serial number, algorithm and issuer.
-    if let Some((_, after)) = der_value(rest, &[DER_VERSION]) {
-        rest = after;
-    }
-    for tag in [DER_INTEGER, DER_SEQUENCE, DER_SEQUENCE] {
-        rest = der_value(rest, &[tag])?.1;
-    }
-    let times = [DER_UTC_TIME, DER_GENERALIZED_TIME];
-    let (validity, _) = der_value(rest, &[DER_SEQUENCE])?;
-    let (_, rest) = der_value(validity, &times)?;
-    let tag = *rest.first()?;
-    let (text, _) = der_value(rest, &times)?;
-    let text = std::str::from_utf8(text).ok()?;
-    let text = match tag {
-        // Two digits of the year: 50 and above are of the last century.
-        DER_UTC_TIME if text.get(..2)? >= "50" => format!("19{text}"),
-        DER_UTC_TIME => format!("20{text}"),
-        _ => text.to_owned(),
-    };
-    let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-}
-
-const DER_INTEGER: u8 = 0x02;
-const DER_UTC_TIME: u8 = 0x17;
-const DER_GENERALIZED_TIME: u8 = 0x18;
-const DER_SEQUENCE: u8 = 0x30;
-const DER_VERSION: u8 = 0xa0;
-
-/// Contents of a DER value with one of these tags, and what follows it.
-fn der_value<'a>(bytes: &'a [u8], tags: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (tag, rest) = bytes.split_first()?;
-    if !tags.contains(tag) {
-        return None;
-    }
-    let (first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81..=0x84 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
-}
-
 impl Stream {
     /// The server's certificate; `None` without TLS.
     pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
@@ -208,15 +164,13 @@ impl Stream {
 }
 
 fn refusal(host: &str, error: &io::Error) -> NetError {
-    use rustls::{AlertDescription, Error, PeerIncompatible};
     let host = host.to_owned();
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(_)) => NetError::Certificate(host, error.to_string()),
-        Some(
-            Error::AlertReceived(AlertDescription::ProtocolVersion)
-            | Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
-        ) => NetError::Handshake(host, "it speaks neither TLS 1.2 nor TLS 1.3".into()),
-        _ => NetError::Handshake(host, error.to_string()),
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) else {
+        return NetError::Handshake(host, error.to_string());
+    };
+    match Refused::of(error) {
+        Some(refused) => NetError::Certificate(host, refused.to_string()),
+        None => NetError::Handshake(host, words::of(error)),
     }
 }
 
@@ -227,8 +181,8 @@ static WITH_SYSTEM_ROOTS: Mutex<Option<(Instant, Arc<rustls::ClientConfig>)>> = 
 /// hundred files and most of a megabyte, and there may be ten thousand accounts. Declared files are
 /// read each time, so that a new certificate counts at once.
 fn shared_config(options: &TlsOptions) -> Result<Arc<rustls::ClientConfig>, NetError> {
-    let TlsOptions { ca, client, server_name: _, insecure } = options;
-    if ca.is_some() || client.is_some() || *insecure {
+    let TlsOptions { ca, client, server_name: _, pin, insecure } = options;
+    if ca.is_some() || client.is_some() || !pin.is_empty() || *insecure {
         return Ok(Arc::new(client_config(options)?));
     }
     let mut kept = WITH_SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,11 +202,14 @@ fn client_config(options: &TlsOptions) -> Result<rustls::ClientConfig, NetError>
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .expect("ring supports the default protocol versions");
-    let builder = if options.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnything(provider)))
+    let verifier = if options.insecure {
+        Verifier::of_anything(&provider)
     } else {
-        builder.with_root_certificates(roots(options)?)
+        let (roots, exactly) = trusted(options)?;
+        let unusable = |error| NetError::Files("the roots".to_owned(), error);
+        Verifier::new(provider, roots, exactly).map_err(unusable)?
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     match &options.client {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => {
@@ -263,26 +220,31 @@ fn client_config(options: &TlsOptions) -> Result<rustls::ClientConfig, NetError>
             let key = read_key(key).map_err(|error| unusable(key, error))?;
             builder
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| unusable(certificate, error.to_string()))
+                .map_err(|error| unusable(certificate, words::of(&error)))
         }
     }
 }
 
-fn roots(options: &TlsOptions) -> Result<rustls::RootCertStore, NetError> {
+/// The authorities that are trusted, and the certificates that are trusted as they are. With `pin`
+/// alone there are no authorities: what is pinned is this one server.
+fn trusted(options: &TlsOptions) -> Result<(rustls::RootCertStore, Vec<Fingerprint>), NetError> {
     let mut roots = rustls::RootCertStore::empty();
+    let mut exactly = options.pin.clone();
     match &options.ca {
         Some(path) => {
             let unusable = |error: String| NetError::Files(path.display().to_string(), error);
             for certificate in read_certificates(path).map_err(unusable)? {
-                roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+                exactly.push(Fingerprint::of(&certificate));
+                roots.add(certificate).map_err(|error| unusable(words::of(&error)))?;
             }
         }
-        None => {
+        None if exactly.is_empty() => {
             // A root that cannot be parsed is skipped: the others still verify.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
+        None => {}
     }
-    Ok(roots)
+    Ok((roots, exactly))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -291,54 +253,13 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String
     match found {
         Ok(none) if none.is_empty() => Err("holds no certificate in PEM".into()),
         Ok(found) => Ok(found),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words::of_pem(&error)),
     }
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let pem = regular::read(path, PEM_BYTES_MAX).map_err(|error| error.to_string())?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| error.to_string())
-}
-
-/// `tls.insecure: true`: encrypts without knowing with whom.
-#[derive(Debug)]
-struct TrustAnything(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for TrustAnything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| words::of_pem(&error))
 }
 
 impl AsyncRead for Stream {
@@ -385,17 +306,6 @@ impl AsyncWrite for Stream {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(year: i32, expected: &str) {
-        let mut parameters = rcgen::CertificateParams::new(vec!["mail.example".into()]).unwrap();
-        parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
-        parameters.not_after = rcgen::date_time_ymd(year, 3, 4);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        let expires = expires(certificate.der()).map(|at| at.to_string());
-        assert_eq!(expires.as_deref(), Some(expected));
-    }
-
     #[test]
     fn what_is_declared_alike_is_shared() {
         let config = |options: &TlsOptions| shared_config(options).unwrap();
@@ -424,23 +334,6 @@ mod tests {
                 let expected = format!("could not use {}: {expected}", path.display());
                 assert!(error.starts_with(&expected), "{error}");
             }
-        }
-    }
-
-    #[test]
-    fn certificate_of_this_century() {
-        check(2031, "2031-03-04T00:00:00Z");
-    }
-
-    #[test]
-    fn certificate_beyond_two_digits() {
-        check(2061, "2061-03-04T00:00:00Z");
-    }
-
-    #[test]
-    fn what_is_no_certificate_expires_never() {
-        for bytes in [&b""[..], b"\x30", b"\x30\x84\xff\xff\xff\xff", b"\x30\x02\x30\x00"] {
-            assert_eq!(expires(&CertificateDer::from(bytes)), None);
         }
     }
 }

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use super::address::Address;
 use super::calendar::QuietHours;
 use super::filter::Filter;
+use super::fingerprint::Fingerprint;
 use super::notify::EventKind;
 use super::ticket::{Priority, State};
 use super::webhook::HookEvent;
@@ -319,6 +320,8 @@ pub struct TlsOptions {
     pub client: Option<(PathBuf, PathBuf)>,
     /// Name expected in the certificate, if not the host.
     pub server_name: Option<String>,
+    /// Certificates of the server that are accepted as they are. Without `ca` no others are.
+    pub pin: Vec<Fingerprint>,
     /// Certificates are not verified. Loud in `check`, log and metrics.
     pub insecure: bool,
 }

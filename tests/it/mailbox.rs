@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod odd;
+mod own_certificate;
 mod plain;
 mod weak;
 

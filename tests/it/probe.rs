@@ -75,6 +75,13 @@ fn without_ports(said: &str) -> String {
                 return format!("{start}{unknown}REASON\n");
             }
         }
+        let text = match text.split_once("{pin: [\"") {
+            Some((start, rest)) => {
+                let end = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == ':');
+                format!("{start}{{pin: [\"FINGERPRINT{end}")
+            }
+            None => text,
+        };
         // How long Dovecot took.
         text.split(" (0.").next().unwrap_or_default().to_owned() + "\n"
     };

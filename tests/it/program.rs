@@ -351,7 +351,8 @@ fn probes_say_what_failed_and_what_to_do() {
     let login = ["ok  tcp ", "postroom: login: login was refused", "hint: are `username`"];
     check_probe("imap", dovecot.imap, "box", 1, &login);
     check_probe("pop3", dovecot.pop3, "box", 1, &login);
-    let certificate = ["ok  tcp ", "postroom: tls: certificate", "tls: {ca: FILE}"];
+    let certificate =
+        ["ok  tcp ", "postroom: tls: certificate", "`tls: {pin: [\"", "tls: {ca: FILE}"];
     check_probe("imaps", dovecot.imaps, "box", 1, &certificate);
     // A server that begins in plain text, asked in TLS.
     check_probe("imaps", dovecot.imap, "box", 1, &["does the type fit the port?"]);

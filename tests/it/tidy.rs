@@ -60,6 +60,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("axum::", &["http"]),
     ("hyper::", &["cli", "http", "net/http"]),
     ("rustls::", &["net"]),
+    ("x509_parser::", &["net/certificate"]),
     ("clap::", &["cli"]),
     ("ring::", &["openid", "oauth"]),
     ("rpassword::", &["cli/password"]),

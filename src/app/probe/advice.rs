@@ -12,8 +12,8 @@ pub(super) const PROVIDER: &str =
 /// Nobody answers there.
 pub(super) const CONNECT: &str = "are `host` and `port` right, and does a firewall let us out?";
 const TYPE: &str = "does the type fit the port?";
-const CERTIFICATE: &str =
-    "trust the server's own root with `tls: {ca: FILE}`, or set `tls: {serverName: NAME}`";
+const CERTIFICATE: &str = "trust the server's authority, or its own certificate, with `tls: {ca: FILE}`; where only the \
+     name differs, set `tls: {serverName: NAME}`";
 const STARTTLS: &str =
     "the server offers no STARTTLS here; is the type ending in `s` meant, with its port?";
 const FILES: &str = "are the paths under `tls` right?";

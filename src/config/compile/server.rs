@@ -11,6 +11,7 @@ use crate::config::spec::oauth2::{Grant, Provider, Service};
 use crate::config::spec::smtp::Tls;
 use crate::config::spec::text::{DurationText, NameText, SecretReference, TextOrReference};
 use crate::core::config::{Endpoint, Login, Security, Text, TlsOptions};
+use crate::core::fingerprint::Fingerprint;
 
 /// Time for a step if nothing is written.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
@@ -73,6 +74,10 @@ pub fn host(
     Some(host)
 }
 
+/// What to write at `tls.pin`.
+const PIN: &str =
+    "`postroom probe` prints it, and `openssl x509 -fingerprint -sha256 -noout -in FILE`";
+
 /// Certificates and names.
 pub fn tls_options(tls: &Tls, security: Security, scope: &Scope<'_>) -> TlsOptions {
     if security == Security::Plain {
@@ -92,11 +97,17 @@ pub fn tls_options(tls: &Tls, security: Security, scope: &Scope<'_>) -> TlsOptio
     if tls.client_cert.is_some() != tls.client_key.is_some() {
         scope.error_at_key("clientCert and clientKey are written together or not at all", "");
     }
+    let fingerprint = |(index, text): (usize, &String)| {
+        let read: Result<Fingerprint, _> = text.parse();
+        read.map_err(|error| scope.at("pin").at(&index.to_string()).error(error.to_string(), PIN))
+            .ok()
+    };
     let client = tls.client_cert.as_ref().zip(tls.client_key.as_ref());
     TlsOptions {
         ca: tls.ca.as_ref().map(PathBuf::from),
         client: client.map(|(cert, key)| (PathBuf::from(cert), PathBuf::from(key))),
         server_name: tls.server_name.clone(),
+        pin: tls.pin.iter().enumerate().filter_map(fingerprint).collect(),
         insecure: tls.insecure,
     }
 }

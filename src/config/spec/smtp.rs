@@ -79,8 +79,14 @@ pub struct SmtpAuth {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
-    /// Roots to trust instead of the system's: path of a PEM file, relative to this file.
+    /// Roots to trust instead of the system's: path of a PEM file, relative to this file. A
+    /// certificate in it is also accepted as the server's own, as with a self-signed one.
     pub ca: Option<String>,
+    /// SHA-256 fingerprints of the server's certificate, as `openssl x509 -fingerprint -sha256` and
+    /// `postroom probe` print them. Its name and dates are still checked. Without `ca` no other
+    /// certificate is accepted; for a change of certificates, write both.
+    #[serde(default)]
+    pub pin: Vec<String>,
     /// Our certificate chain: path of a PEM file, relative to this file. Needs `clientKey`.
     pub client_cert: Option<String>,
     /// Key of our certificate: path of a PEM file, relative to this file. Needs `clientCert`.
