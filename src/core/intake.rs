@@ -20,7 +20,7 @@
 //! | `tagged` | `subject_tag` | the ticket with this number |
 //! | `body_tagged` | `body_tag` | the same for the number in the text |
 //! | `keyed` | each of `references` in order | every one for which [`super::thread::verify`] names a ticket that exists |
-//! | `referenced` | each of `references` in order | the ticket of the first that is the Message-ID of a stored article (of any kind, as they were written; the first owner of an id keeps it) |
+//! | `referenced` | each of `references` in order | the tickets of the first that is the Message-ID of a stored article (of any kind, as they were written), those with an article of the sender first, and of these those whose article came through the account of the mail |
 //! | `bounced` | `report`, if there is one | of `original_message_id` and `ids`, every one for which `verify` names a ticket that exists, given to [`returned_mail`]; `recipient` is that of the owed mail of this id, as long as it is kept |
 //! | `answered` | `sender.answer_to` | owed mails of kind `AutoReply` to that address, enqueued in the last 24 and 3 hours before `now`, over all tickets |
 //! | `threads` | `tagged`, `body_tagged`, `keyed`, `referenced`, if `sender.agent` is set | Message-IDs of the stored articles of each of these tickets that are visible for customers, oldest first, at most [`super::mail::REFERENCES_MAX`] newest ones |
@@ -166,8 +166,10 @@ pub struct Facts {
     pub tagged: Option<Ticket>,
     /// Ticket with the number in the text.
     pub body_tagged: Option<Ticket>,
-    /// The first of the judgement's references that is the Message-ID of a stored article.
-    pub referenced: Option<Referenced>,
+    /// The tickets of the first of the judgement's references that is the Message-ID of a stored
+    /// article, the likeliest first. Several mails may have the same one: a mail to two accounts
+    /// has, and anybody can write it.
+    pub referenced: Vec<Referenced>,
     /// The Message-IDs of ours among the references whose signature is genuine, in their order.
     /// Which mail of ours is answered, to whom it went and what it was for: see
     /// [`super::thread::IssuedId`].
@@ -207,6 +209,9 @@ pub struct Referenced {
     pub message_id: String,
     /// Its ticket; merged tickets followed to the main one.
     pub ticket: Ticket,
+    /// Whether other tickets have the same id, and the article that has it here is not by the
+    /// sender of the mail.
+    pub contested: bool,
 }
 
 /// A Message-ID that this desk issued, with the ticket that it is about.
@@ -437,7 +442,7 @@ mod tests {
             duplicate: None,
             tagged: None,
             body_tagged: None,
-            referenced: None,
+            referenced: Vec::new(),
             keyed: Vec::new(),
             bounced: None,
             answered: Answered::default(),
@@ -722,7 +727,8 @@ mod tests {
     fn unproven_mail_enrols_no_one() {
         let with_cc = format!("{EVE}\nCc: mallory@evil.example\nReply-To: other@evil.example");
         check_enrolled(&with_cc, &tagged(eves_ticket()), &["eve@cust.example"]);
-        let referenced = Some(Referenced { message_id: "x".into(), ticket: eves_ticket() });
+        let ticket = eves_ticket();
+        let referenced = vec![Referenced { message_id: "x".into(), ticket, contested: false }];
         let referenced = Facts { referenced, ..no_facts() };
         check_enrolled(&with_cc, &referenced, &["eve@cust.example"]);
         let with_cc = format!("{EVE}\nCc: max@cust.example");

@@ -350,7 +350,7 @@ fn empty_desk() -> Facts {
         duplicate: None,
         tagged: None,
         body_tagged: None,
-        referenced: None,
+        referenced: Vec::new(),
         keyed: Vec::new(),
         bounced: None,
         answered: Answered::default(),

@@ -11,17 +11,18 @@ use redb::ReadableTable;
 use super::fault::Fault;
 use super::outbox::micros;
 use super::rows::{MailRow, OutgoingRow, decode};
-use super::tickets::{articles, by_id, id_key, main};
+use super::tickets::{articles, by_id, main};
 use super::transaction::Tx;
 use super::{MailId, Rules};
 use crate::core::address::Address;
 use crate::core::config::{Config, Dedupe};
+use crate::core::header;
 use crate::core::intake::{
     Answered, Bounced, Duplicate, Facts, Judgement, Keyed, Keys, NextIds, Referenced, returned_mail,
 };
-use crate::core::mail::{REFERENCES_MAX, Report};
+use crate::core::mail::{Digest, REFERENCES_MAX, Report};
 use crate::core::render::{ARTICLES_COMPARED_MAX, LETTER_RECIPIENTS_MAX};
-use crate::core::ticket::{Article, TicketId};
+use crate::core::ticket::{Article, ArticleKind, Ticket, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
@@ -42,6 +43,15 @@ pub(super) struct Subject<'a> {
     pub now: Timestamp,
 }
 
+/// How near an article is to a mail that names its Message-ID; the greater one is likelier meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Standing {
+    /// The sender of the mail wrote it.
+    own: bool,
+    /// It came through the account of the mail.
+    here: bool,
+}
+
 impl Tx<'_> {
     /// What the store knows that bears on this judgement.
     pub(super) fn facts(
@@ -53,7 +63,7 @@ impl Tx<'_> {
             number.as_deref().map_or(Ok(None), |number| self.main_by_number(number))
         };
         let (tagged, body_tagged) = (tagged(&judgement.subject_tag)?, tagged(&judgement.body_tag)?);
-        let referenced = self.referenced(&judgement.references)?;
+        let referenced = self.referenced(subject.account, judgement)?;
         let keyed = self.keyed(subject.rules, &judgement.references)?;
         let (threads, articles) = match judgement.sender.agent {
             Some(_) => {
@@ -121,8 +131,7 @@ impl Tx<'_> {
         let mut tickets = BTreeSet::new();
         for id in &judgement.references {
             let signed = (rules.verify)(&self.desk_key, id).map(|id| id.ticket);
-            let stored = self.tables.message_ids.get(&id_key(id))?;
-            tickets.extend(signed.into_iter().chain(stored.map(|ticket| TicketId(ticket.value()))));
+            tickets.extend(signed.into_iter().chain(self.claims(id)?.into_iter().map(TicketId)));
         }
         for number in [&judgement.subject_tag, &judgement.body_tag].into_iter().flatten() {
             tickets.extend(self.by_number(number)?.map(|ticket| ticket.id));
@@ -169,18 +178,69 @@ impl Tx<'_> {
         Ok(name.map_or_else(|| format!("#{account}"), |name| name.value().to_owned()))
     }
 
-    fn referenced(&self, references: &[String]) -> Result<Option<Referenced>, Fault> {
-        for message_id in references {
-            let hash = id_key(message_id);
-            let ticket = match self.tables.message_ids.get(&hash)? {
-                Some(ticket) => Some(ticket.value()),
-                None => self.tables.sent_ids.get(&hash)?.map(|ticket| ticket.value()),
-            };
-            if let Some(ticket) = ticket.map_or(Ok(None), |id| main(&self.tables.tickets, id))? {
-                return Ok(Some(Referenced { message_id: message_id.clone(), ticket }));
+    fn referenced(&self, account: u32, judgement: &Judgement) -> Result<Vec<Referenced>, Fault> {
+        for message_id in &judgement.references {
+            let mut found: Vec<(Standing, Ticket)> = Vec::new();
+            let claims = self.claims(message_id)?;
+            for claim in &claims {
+                let Some(ticket) = main(&self.tables.tickets, *claim)? else { continue };
+                let standing = match claims.len() {
+                    1 => Standing::default(),
+                    _ => self.standing(*claim, message_id, account, judgement)?,
+                };
+                match found.iter_mut().find(|(_, known)| known.id == ticket.id) {
+                    Some((known, _)) => *known = (*known).max(standing),
+                    None => found.push((standing, ticket)),
+                }
             }
+            if found.is_empty() {
+                continue;
+            }
+            found.sort_by_key(|(standing, _)| std::cmp::Reverse(*standing));
+            let several = found.len() > 1;
+            let referenced = found.into_iter().map(|(standing, ticket)| Referenced {
+                message_id: message_id.clone(),
+                ticket,
+                contested: several && !standing.own,
+            });
+            return Ok(referenced.collect());
         }
-        Ok(None)
+        Ok(Vec::new())
+    }
+
+    /// How near the articles of a ticket with this Message-ID are to a mail.
+    fn standing(
+        &self,
+        ticket: u64,
+        message_id: &str,
+        account: u32,
+        judgement: &Judgement,
+    ) -> Result<Standing, Fault> {
+        let sender = judgement.sender.mailbox.address.as_ref();
+        let mut best = Standing::default();
+        for article in articles(&self.tables.articles, ticket)? {
+            if article.message_id.as_deref() != Some(message_id) {
+                continue;
+            }
+            let own = article.kind == ArticleKind::MailIn
+                && sender.is_some_and(|sender| header::read(&article.from).first() == Some(sender));
+            let here = match &article.raw {
+                Some(digest) => self.came_through(ticket, digest, account)?,
+                None => false,
+            };
+            best = best.max(Standing { own, here });
+        }
+        Ok(best)
+    }
+
+    /// Whether a ticket has these bytes from this account.
+    fn came_through(&self, ticket: u64, digest: &Digest, account: u32) -> Result<bool, Fault> {
+        let mail = self.tables.digests.get((&digest.0, account))?.map(|mail| mail.value());
+        let Some(mail) = mail else { return Ok(false) };
+        let row = self.tables.mails.get(mail)?;
+        let row = row.map(|row| decode::<MailRow>(row.value())).transpose()?;
+        let number = by_id(&self.tables.tickets, ticket)?.map(|ticket| ticket.number);
+        Ok(number.is_some() && row.and_then(|row| row.ticket) == number)
     }
 
     fn keyed(&self, rules: &Rules, ids: &[String]) -> Result<Vec<Keyed>, Fault> {

@@ -28,8 +28,8 @@ use crate::core::ticket::{Event, Ticket, What};
 /// `answer_minutes`, of which nothing is known of the hour before. 10: `cases` lists the tickets of
 /// each customer. 11: `once` also holds answers that are not about one ticket. 12: `digest_counts`
 /// counts the lines of each user; `notice_hours` and `full_hours`, empty at first. 13: tickets know
-/// their former customers.
-pub(super) const SCHEMA_VERSION: u32 = 13;
+/// their former customers. 14: `further_claims`, empty at first.
+pub(super) const SCHEMA_VERSION: u32 = 14;
 
 /// Tickets between two lines of the log that say how far a step is.
 const PROGRESS_EVERY: u64 = 50_000;

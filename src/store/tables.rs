@@ -151,6 +151,9 @@ tables! {
     events: (u64, u64) => Rows;
     /// Ticket that first had a Message-ID, by the id's hash.
     message_ids: Hash => u64;
+    /// Further tickets that have an article with that Message-ID: the same mail in two accounts, or a
+    /// forged one.
+    further_claims: (Hash, u64) => ();
     /// Ticket of each Message-ID that we sent, by the id's hash.
     sent_ids: Hash => u64;
     /// Locked tickets.

@@ -2,6 +2,8 @@
 //!
 //! Architecture invariant: whoever writes a ticket writes it here, so that no index is forgotten.
 
+use std::collections::BTreeSet;
+
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::fault::Fault;
@@ -18,6 +20,9 @@ use crate::core::webhook;
 
 /// A chain of merged tickets is followed this far.
 const MERGE_HOPS_MAX: usize = 32;
+
+/// Tickets that are found by a Message-ID beside the first that had it.
+const FURTHER_CLAIMS_MAX: usize = 8;
 
 type TicketRows = &'static [u8];
 
@@ -199,15 +204,46 @@ impl Tx<'_> {
         let key = (article.ticket.0, article.id.0);
         if let Some(message_id) = &article.message_id {
             let hash = id_key(message_id);
-            // The first to use a Message-ID keeps it: a second mail must not take answers over.
-            if self.tables.message_ids.get(&hash)?.is_none() {
-                self.tables.message_ids.insert(&hash, article.ticket.0)?;
+            let first = self.tables.message_ids.get(&hash)?.map(|ticket| ticket.value());
+            match first {
+                None => {
+                    self.tables.message_ids.insert(&hash, article.ticket.0)?;
+                }
+                Some(first) if first != article.ticket.0 => {
+                    self.share_id(hash, article.ticket.0)?
+                }
+                Some(_) => {}
             }
         }
         self.counters.article = self.counters.article.max(key.1 + 1);
         self.note_unindexed(key.0, key.1)?;
         self.tables.articles.insert(key, encode(&ArticleRow::from(article)).as_slice())?;
         Ok(())
+    }
+
+    /// Notes one more ticket with a Message-ID. Beyond the bound no other is found by it.
+    fn share_id(&mut self, hash: [u8; 32], ticket: u64) -> Result<(), Fault> {
+        let claims = self.tables.further_claims.range((&hash, 0)..=(&hash, u64::MAX))?;
+        if claims.count() < FURTHER_CLAIMS_MAX {
+            self.tables.further_claims.insert((&hash, ticket), ())?;
+        }
+        Ok(())
+    }
+
+    /// The tickets that have a Message-ID, as they are: the first that had it, then the others, then
+    /// the one about which we sent it.
+    pub(super) fn claims(&self, message_id: &str) -> Result<Vec<u64>, Fault> {
+        let hash = id_key(message_id);
+        let first = self.tables.message_ids.get(&hash)?.map(|ticket| ticket.value());
+        let sent = self.tables.sent_ids.get(&hash)?.map(|ticket| ticket.value());
+        let mut claims: Vec<u64> = first.into_iter().collect();
+        for row in self.tables.further_claims.range((&hash, 0)..=(&hash, u64::MAX))? {
+            claims.push(row?.0.value().1);
+        }
+        claims.extend(sent);
+        let mut known = BTreeSet::new();
+        claims.retain(|ticket| known.insert(*ticket));
+        Ok(claims)
     }
 
     /// Articles of a ticket that came or went as mail, oldest first.

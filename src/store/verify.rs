@@ -282,6 +282,11 @@ impl Findings<'_> {
                 self.check(there, || format!("a Message-ID leads to ticket {id}, which is lost"));
             }
         }
+        for row in self.view.further_claims.iter()? {
+            let id = row?.0.value().1;
+            let there = tickets.contains_key(&id);
+            self.check(there, || format!("a Message-ID leads to ticket {id}, which is lost"));
+        }
         Ok(())
     }
 

@@ -66,6 +66,7 @@ mod review;
 mod secrets;
 mod server;
 mod servers;
+mod shared_ids;
 mod sign_ins;
 mod sink;
 mod store;

@@ -29,6 +29,8 @@ pub(super) enum Proof {
     Tag,
     /// The Message-ID of a stored article.
     Reference,
+    /// The same, where several tickets have it.
+    ContestedReference,
     /// The number in the text.
     Body,
 }
@@ -39,6 +41,9 @@ impl Proof {
             Proof::Keyed => "it answers a mail of ours",
             Proof::Tag => "number in the subject",
             Proof::Reference => "it refers to a mail of the ticket",
+            Proof::ContestedReference => {
+                "it refers to a mail of the ticket, whose Message-ID other tickets have as well"
+            }
             Proof::Body => "number in the text",
         }
     }
@@ -88,7 +93,10 @@ fn candidates(sitting: &Sitting<'_>) -> Vec<(Ticket, Proof)> {
     let facts = sitting.facts;
     let keyed = facts.keyed.iter().map(|keyed| (&keyed.ticket, Proof::Keyed));
     let tagged = facts.tagged.iter().map(|ticket| (ticket, Proof::Tag));
-    let referenced = facts.referenced.iter().map(|found| (&found.ticket, Proof::Reference));
+    let referenced = facts.referenced.iter().map(|found| {
+        let proof = if found.contested { Proof::ContestedReference } else { Proof::Reference };
+        (&found.ticket, proof)
+    });
     let body = facts.body_tagged.iter().filter(|ticket| rules(sitting, ticket).search_body);
     let all = keyed.chain(tagged).chain(referenced).chain(body.map(|body| (body, Proof::Body)));
     let mut asked = BTreeSet::new();
@@ -112,11 +120,17 @@ fn admitted(
             Ok("signed by this desk")
         }
         Proof::Keyed => Err("it was sent to somebody who is not its customer any more"),
-        Proof::Tag | Proof::Reference | Proof::Body if people::takes_part(ticket, judgement) => {
+        Proof::Tag | Proof::Reference | Proof::ContestedReference | Proof::Body
+            if people::takes_part(ticket, judgement) =>
+        {
             Ok("the sender takes part in it")
         }
+        // Anybody can write a Message-ID that is known: whose text would it be that joins?
+        Proof::ContestedReference if anyone => Err("it may be another ticket that is meant"),
         Proof::Tag | Proof::Reference | Proof::Body if anyone => Ok("its queue lets anyone join"),
-        Proof::Tag | Proof::Reference | Proof::Body => Err("the sender takes no part in it"),
+        Proof::Tag | Proof::Reference | Proof::ContestedReference | Proof::Body => {
+            Err("the sender takes no part in it")
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use postroom::core::address::Address;
 use postroom::core::config::{Config, Dedupe};
 use postroom::core::desk::{self, DeskFacts};
+use postroom::core::header;
 use postroom::core::intake::{
     self, Answered, Bounced, Decision, DeskKey, Duplicate, Effect, Facts, Judgement, Keyed, Keys,
     NextIds, Referenced, returned_mail,
@@ -14,7 +15,9 @@ use postroom::core::mail::{self, Report};
 use postroom::core::notify::hours::{FullHours, Hour, is_full};
 use postroom::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
 use postroom::core::thread;
-use postroom::core::ticket::{Actor, Article, ArticleId, Command, Refused, Ticket, TicketId};
+use postroom::core::ticket::{
+    Actor, Article, ArticleId, ArticleKind, Command, Refused, Ticket, TicketId,
+};
 
 use super::sent;
 
@@ -164,7 +167,10 @@ impl World {
             duplicate: self.duplicate(config, judgement),
             tagged: by_tag(&judgement.subject_tag),
             body_tagged: by_tag(&judgement.body_tag),
-            referenced: judgement.references.iter().find_map(|id| self.referenced(id)),
+            referenced: {
+                let found = judgement.references.iter().map(|id| self.referenced(id, judgement));
+                found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+            },
             keyed: judgement.references.iter().filter_map(|id| self.keyed(id)).collect(),
             bounced: judgement.report.as_ref().and_then(|report| self.bounced(report)),
             answered: self.answered(judgement.sender.answer_to.as_ref()),
@@ -219,11 +225,27 @@ impl World {
             .map(|ticket| self.main(ticket))
     }
 
-    fn referenced(&self, id: &str) -> Option<Referenced> {
+    /// This model knows of no account through which an article came.
+    fn referenced(&self, id: &str, judgement: &Judgement) -> Vec<Referenced> {
         let with_id = |article: &&Article| article.message_id.as_deref() == Some(id);
-        let article = self.articles.iter().find(with_id)?;
-        let ticket = self.main(self.tickets.get(&article.ticket)?);
-        Some(Referenced { message_id: id.into(), ticket })
+        let sender = judgement.sender.mailbox.address.as_ref();
+        let mut found: Vec<Referenced> = Vec::new();
+        for article in self.articles.iter().filter(with_id) {
+            let Some(ticket) = self.tickets.get(&article.ticket) else { continue };
+            let ticket = self.main(ticket);
+            let own = article.kind == ArticleKind::MailIn
+                && header::read(&article.from).first() == sender
+                && sender.is_some();
+            match found.iter_mut().find(|known| known.ticket.id == ticket.id) {
+                Some(known) => known.contested &= !own,
+                None => found.push(Referenced { message_id: id.into(), ticket, contested: !own }),
+            }
+        }
+        found.sort_by_key(|referenced| referenced.contested);
+        if let [only] = found.as_mut_slice() {
+            only.contested = false;
+        }
+        found
     }
 
     fn keyed(&self, message_id: &str) -> Option<Keyed> {

@@ -213,7 +213,7 @@ fn settle(
         return decision(Outcome::Quarantined { reason: reason.clone() }, None, "");
     }
     let keyed = facts.keyed.first().map(|found| found.ticket.clone());
-    let referenced = facts.referenced.as_ref().map(|found| found.ticket.clone());
+    let referenced = facts.referenced.first().map(|found| found.ticket.clone());
     let bounced = facts.bounced.as_ref().map(|found| found.issued.ticket.clone());
     let found = bounced.or(keyed).or(facts.tagged.clone()).or(referenced);
     let created = found.is_none();

@@ -85,7 +85,7 @@ pub(in crate::run::intake) struct Known {
     duplicate_of: Option<String>,
     tagged: Option<Ticket>,
     body_tagged: Option<Ticket>,
-    referenced: Option<Referenced>,
+    referenced: Vec<Referenced>,
     keyed: Vec<Keyed>,
     bounced: Option<Bounced>,
     answered: (u32, u32, Vec<TicketId>, Vec<String>, u32),
@@ -227,7 +227,7 @@ mod tests {
             duplicate: Some(Duplicate { key: "bytes", first: "mail 1".into() }),
             tagged: Some(ticket.clone()),
             body_tagged: Some(ticket.clone()),
-            referenced: Some(Referenced { message_id: "a@b".into(), ticket }),
+            referenced: vec![Referenced { message_id: "a@b".into(), ticket, contested: true }],
             keyed: vec![keyed.clone()],
             bounced: Some(Bounced { issued: keyed, is_returned: true, recipient: None }),
             answered: Answered {
