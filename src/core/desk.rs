@@ -199,6 +199,7 @@ impl<'a> Work<'a> {
             attachments: Vec::new(),
             headers: Vec::new(),
             remarks: Remarks::default(),
+            automatic: false,
             raw: None,
             created: self.now,
         }

@@ -110,6 +110,8 @@ pub struct Judgement {
     pub suppression: Option<Suppression>,
     /// The same if the mail turns out to be a follow-up.
     pub suppression_on_follow_up: Option<Suppression>,
+    /// The sign that a program wrote it in answer to a mail, or reports about one: it moves nothing.
+    pub automatic: Option<Suppression>,
     /// What a bounce says.
     pub report: Option<Report>,
     /// The article it becomes; `id` and `ticket` are placeholders until `settle`.

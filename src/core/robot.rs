@@ -100,6 +100,13 @@ pub fn is_unread(address: &Address) -> bool {
 /// `bounces+12-ab@mail.example`, `msprvs1=...`, `SRS0=...`, `prvs=...`.
 fn is_bounce_address(address: &Address) -> bool {
     let local = address.local();
+    let names_recipient = local
+        .split_once('=')
+        .is_some_and(|(before, after)| !before.is_empty() && after.contains('.'));
+    let of_list = local.ends_with("-bounces") || local.starts_with("owner-");
+    if names_recipient || of_list {
+        return true;
+    }
     let first = local.split(['+', '-', '=', '.', '_']).next().unwrap_or_default();
     let marked = first.len() < local.len();
     marked && matches!(first, "bounce" | "bounces" | "bounced" | "msprvs1" | "srs0" | "srs1")
@@ -133,6 +140,8 @@ mod tests {
         check("MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@mx.test", true, false);
         check("bounces+7-ab@mx.test", true, true);
         check("bounce-12=eve=cust.test@list.test", true, true);
+        check("list-return-7-eve=cust.test@list.test", true, true);
+        check("users-bounces@list.test", true, true);
         check("mailman@mx.test", false, false);
         check("microsoftexchange@mx.test", false, false);
     }

@@ -265,6 +265,9 @@ pub struct Article {
     pub headers: Vec<HeaderField>,
     /// What a reader should know about what is shown.
     pub remarks: Remarks,
+    /// A program wrote it in answer to a mail, or reports about one: only the owner hears of it.
+    #[serde(default)]
+    pub automatic: bool,
     /// Key of the raw mail in the store, if it came or went as mail.
     pub raw: Option<super::mail::Digest>,
     /// When it was added.

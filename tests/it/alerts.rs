@@ -129,6 +129,7 @@ fn speaks_of_a_loop(reason: &Suppression) -> bool {
         | Suppression::MailingList
         | Suppression::Precedence
         | Suppression::VendorHeader
+        | Suppression::AutomaticSubject
         | Suppression::Report
         | Suppression::Robot
         | Suppression::Agent

@@ -4,6 +4,7 @@
 //! `UPDATE=1 cargo test --test it intake` writes the expectations anew; read that diff as
 //! carefully as code. The form of the files is described in [`case`].
 
+mod automatic;
 mod bounces;
 mod case;
 mod forging;

@@ -157,6 +157,10 @@ pub(super) fn join(mut sitting: Sitting<'_>, joined: Joined) -> Decision {
         return sitting.ignored();
     }
     let rules = rules(&sitting, &joined.ticket);
+    if let Some(sign) = &sitting.judgement.automatic {
+        let text = format!("an automatic answer ({}): it changes no state", sign.label());
+        sitting.note("automatic", text);
+    }
     match course(&sitting, &rules, &joined.ticket) {
         Course::Join => follow(sitting, joined, &rules, true),
         Course::Keep => follow(sitting, joined, &rules, false),
@@ -168,10 +172,10 @@ pub(super) fn join(mut sitting: Sitting<'_>, joined: Joined) -> Decision {
     }
 }
 
-/// Rules for closed tickets are for those who need help: what an agent writes stays with the
-/// ticket and leaves it as it is.
+/// Rules for closed tickets are for those who need help: what an agent writes, and what a mailbox
+/// answers while its owner is away, stays with the ticket and leaves it as it is.
 fn course(sitting: &Sitting<'_>, rules: &FollowUpRules, ticket: &Ticket) -> Course {
-    if helps(sitting, ticket) {
+    if helps(sitting, ticket) || sitting.judgement.automatic.is_some() {
         return Course::Keep;
     }
     match rules.closed {

@@ -75,6 +75,7 @@ pub(super) fn judge(config: &Config, account: &Account, mail: &Mail) -> Judgemen
         route,
         suppression: reply::suppression(config, mail, &sender, filtered.settings.auto_reply),
         suppression_on_follow_up: reply::suppression(config, mail, &sender, on_follow_up),
+        automatic: reply::automatic(mail),
         report: mail.report.clone(),
         article: article(mail, &sender, &filtered.settings, &internal),
         addressed: addressed(config, mail),
@@ -210,6 +211,7 @@ fn article(
         attachments: mail.attachments.clone(),
         headers: headers_shown(mail),
         remarks: mail.remarks,
+        automatic: reply::automatic(mail).is_some(),
         raw: Some(mail.digest),
         created: Timestamp::UNIX_EPOCH,
     }

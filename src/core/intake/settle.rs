@@ -213,6 +213,7 @@ pub(super) fn automatic_article(
         attachments: Vec::new(),
         headers: Vec::new(),
         remarks: Remarks::default(),
+        automatic: false,
         raw: None,
         created: now,
     }

@@ -20,6 +20,9 @@ impl Scene<'_> {
     /// Everybody whom the table of events names, in the order of their roles.
     pub(super) fn invitations(&self, kind: EventKind, shown: bool) -> Vec<Invitation> {
         let ticket = self.after;
+        if self.is_of_a_program(kind) {
+            return invite_agents([(ticket.owner.as_ref(), "owner")]);
+        }
         match kind {
             EventKind::TicketCreated | EventKind::QueueUpdated => self.queue_users(kind),
             EventKind::FollowUpLocked | EventKind::NoteAdded => self.people(shown),
@@ -61,6 +64,14 @@ impl Scene<'_> {
                 invite_agents([(owner, "owner"), (responsible, "responsible")])
             }
         }
+    }
+
+    /// Whether all mails that follow up are automatic answers: only the owner hears of them.
+    fn is_of_a_program(&self, kind: EventKind) -> bool {
+        let follows = matches!(kind, EventKind::FollowUpLocked | EventKind::FollowUpUnlocked);
+        let mut mails =
+            self.articles.iter().filter(|one| one.kind == ArticleKind::MailIn).peekable();
+        follows && mails.peek().is_some() && mails.all(|mail| mail.automatic)
     }
 
     /// Owner, responsible and watchers; `shown` says whether customers may hear of it.
@@ -146,15 +157,18 @@ fn article_of(what: &What) -> Option<ArticleId> {
     }
 }
 
-/// Whether a program wrote it (RFC 3834 section 5), as far as the kept headers tell.
+/// Whether a program wrote it: an automatic answer, or mail of a list or in bulk.
 fn is_automatic(article: &Article) -> bool {
-    let by_header = article.headers.iter().any(|field| {
-        let value = field.value.trim();
-        (field.name.eq_ignore_ascii_case("Auto-Submitted") && !value.eq_ignore_ascii_case("no"))
-            || (field.name.eq_ignore_ascii_case("Precedence")
-                && ["bulk", "junk", "list"].iter().any(|word| value.eq_ignore_ascii_case(word)))
+    let in_bulk = article.headers.iter().any(|field| {
+        field.name.eq_ignore_ascii_case("Precedence")
+            && ["bulk", "junk", "list"]
+                .iter()
+                .any(|word| field.value.trim().eq_ignore_ascii_case(word))
     });
-    by_header || article.author == AuthorKind::System || article.kind == ArticleKind::Bounce
+    article.automatic
+        || in_bulk
+        || article.author == AuthorKind::System
+        || article.kind == ArticleKind::Bounce
 }
 
 fn invite_agents<const N: usize>(roles: [(Option<&String>, &str); N]) -> Vec<Invitation> {
@@ -272,11 +286,23 @@ mod tests {
             ..mail()
         };
         assert!(heard(mail()));
-        assert!(heard(with_header("Auto-Submitted", "No")));
-        assert!(!heard(with_header("auto-submitted", "auto-replied")));
+        assert!(!heard(Article { automatic: true, ..mail() }));
         assert!(!heard(with_header("Precedence", "Bulk")));
         assert!(!heard(Article { kind: ArticleKind::Bounce, ..mail() }));
         assert!(!heard(Article { visible_for_customer: false, ..mail() }));
+    }
+
+    #[test]
+    fn automatic_answers_are_for_the_owner_alone() {
+        let told = |articles: &[Article], ticket: &Ticket| {
+            let events = [event(eve(), followed_up(false))];
+            let told = audience(&config(), Some(ticket), ticket, &events, articles, &free(), now());
+            told.into_iter().map(|notice| notice.who).collect::<Vec<_>>()
+        };
+        let answer = Article { automatic: true, ..mail() };
+        assert_eq!(told(std::slice::from_ref(&answer), &full()), ["alice"]);
+        assert!(told(&[answer], &Ticket { owner: None, ..full() }).is_empty());
+        assert!(told(&[mail()], &full()).len() > 1);
     }
 
     #[test]

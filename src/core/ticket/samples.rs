@@ -156,6 +156,7 @@ pub fn article(id: u64, kind: ArticleKind) -> Article {
         attachments: Vec::new(),
         headers: Vec::new(),
         remarks: Remarks::default(),
+        automatic: false,
         raw: None,
         created: now(),
     }

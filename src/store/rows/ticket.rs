@@ -82,6 +82,8 @@ pub(in crate::store) struct ArticleRow {
     pub headers: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Remarks::is_empty")]
     pub remarks: Remarks,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub automatic: bool,
     pub raw: Option<String>,
     pub created: Timestamp,
 }
@@ -210,6 +212,12 @@ impl TicketRow {
     }
 }
 
+/// Kept out of rows, so that those of older versions look as they did.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn spent(rows: BTreeMap<String, u64>) -> BTreeMap<String, OutgoingId> {
     rows.into_iter().map(|(who, mail)| (who, OutgoingId(mail))).collect()
 }
@@ -233,6 +241,7 @@ impl From<Article> for ArticleRow {
             attachments,
             headers,
             remarks,
+            automatic,
             raw,
             created,
         } = article;
@@ -251,6 +260,7 @@ impl From<Article> for ArticleRow {
             attachments: attachments.into_iter().map(Into::into).collect(),
             headers: headers.into_iter().map(|field| (field.name, field.value)).collect(),
             remarks,
+            automatic,
             raw: raw.as_ref().map(hex),
             created,
         }
@@ -276,6 +286,7 @@ impl ArticleRow {
             references: self.references,
             attachments: self.attachments.into_iter().map(Into::into).collect(),
             remarks: self.remarks,
+            automatic: self.automatic,
             headers: (self.headers.into_iter())
                 .map(|(name, value)| HeaderField { name, value })
                 .collect(),

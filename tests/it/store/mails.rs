@@ -161,6 +161,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
         on_follow_up: Settings::default(),
         suppression: None,
         suppression_on_follow_up: None,
+        automatic: None,
         report: None,
         article: Article {
             id: ArticleId(0),
@@ -179,6 +180,7 @@ fn judgement(account: &str, subject: &str, raw: &[u8]) -> Judgement {
             attachments: Vec::new(),
             headers: Vec::new(),
             remarks: Remarks::default(),
+            automatic: false,
             raw: Some(Digest::of(raw)),
             created: at(0),
         },
