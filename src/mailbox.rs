@@ -89,11 +89,30 @@ pub enum Woken {
     News,
     /// The time is over.
     Timeout,
+    /// The server ended the session after it had held it for a while. Nothing is wrong: a new one
+    /// goes on.
+    Closed,
+}
+
+/// What changes whenever a message comes into a folder or leaves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderState {
+    /// Numbers mean the same messages as long as this stays (IMAP UIDVALIDITY).
+    pub epoch: u32,
+    /// Number of the next message (IMAP UIDNEXT), as the server said when the session began.
+    pub next: u32,
+    /// Messages in it.
+    pub exists: u32,
+    /// Messages that left it since the session began.
+    pub removed: u64,
 }
 
 /// One open session with a mailbox.
 ///
-/// After any error the session is dropped, never reused: the protocol may be out of step.
+/// After any error the session is dropped, never reused: the protocol may be out of step. The one
+/// exception is [`MailboxError::Refused`] by [`done`], after which the session goes on.
+///
+/// [`done`]: Mailbox::done
 #[async_trait]
 pub trait Mailbox: Send {
     /// Changes when all locations lost their meaning (IMAP UIDVALIDITY); empty where they cannot.
@@ -109,6 +128,21 @@ pub trait Mailbox: Send {
 
     /// Begins a look, which takes in what lies there at this moment.
     async fn look(&mut self, scope: Scope) -> Result<(), MailboxError>;
+
+    /// What lies there now; `None` where the protocol does not say so by itself. Two equal states mean
+    /// the same messages, with the same names.
+    fn state(&self) -> Option<FolderState> {
+        None
+    }
+
+    /// Ends a look before its first page: what lies there counts as looked at.
+    fn pass_over(&mut self) {}
+
+    /// The name under which the server has the folder to which mails are moved; `None` if it is
+    /// missing. Changes nothing.
+    async fn find_target(&mut self, folder: &str) -> Result<Option<String>, MailboxError> {
+        Ok(Some(folder.to_owned()))
+    }
 
     /// The next messages of the look, oldest first, at most [`PAGE_MAILS_MAX`]. Empty, on the
     /// server's word that there were no others, at its end.
@@ -266,6 +300,14 @@ pub enum MailboxError {
         /// How long.
         retry_after: Duration,
     },
+    /// The server has had enough of us for now, and says so in these words.
+    #[error("the server is busy: {message}")]
+    Throttled {
+        /// Its words, cut.
+        message: String,
+        /// How long it is left alone at least.
+        retry_after: Duration,
+    },
     /// The server broke the protocol, or sent more than the limits allow.
     #[error("protocol violation: {0}")]
     Protocol(String),
@@ -298,7 +340,7 @@ impl MailboxError {
             MailboxError::Secret(_) => "secret",
             MailboxError::Folder(_) => "folder",
             MailboxError::Refused { .. } => "refused",
-            MailboxError::Busy { .. } => "busy",
+            MailboxError::Busy { .. } | MailboxError::Throttled { .. } => "busy",
             MailboxError::Protocol(_) | MailboxError::TooLong { .. } => "protocol",
             MailboxError::Timeout(_) => "timeout",
             MailboxError::Lost(_) => "lost",

@@ -5,7 +5,7 @@
 //! name, tcp, tls     every server                      road.rs       walked by ourselves
 //! login, folder      as the protocol passes them       advice.rs     what to do about each
 //! messages, fetch    accounts: how many there are, and one of them
-//! news               accounts
+//! news, target       accounts; target is where fetched mails are moved
 //! mail               servers, if some are given
 //! ```
 //! Architecture invariant: nothing is deleted, marked or kept; mails are sent only if some are given.
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::core::config::{
-    Account, Config, Endpoint, Login, Security, SmtpRoute, SmtpServer, Source,
+    Account, AfterFetch, Config, Endpoint, Login, Security, SmtpRoute, SmtpServer, Source,
 };
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::mailbox::{self, Entry, Fetched, Mailbox, MailboxError, Scope};
@@ -177,6 +177,17 @@ async fn try_account(
         let advice = "the server lists some messages without a name; they are put in quarantine";
         steps.push(Step::new(ADVICE, advice));
     }
+    if let AfterFetch::Move(folder) = &account.after_fetch {
+        let found = mailbox.find_target(folder).await;
+        let found = found.map_err(|error| of_mailbox(&error, token.is_some()))?;
+        steps.push(Step::new(
+            "target",
+            match found {
+                Some(name) => format!("{name} takes what was fetched"),
+                None => format!("{folder} is missing; it is made with the first mail"),
+            },
+        ));
+    }
     let waits = mailbox.can_wait();
     let news = if waits { "the server tells of them (IDLE)" } else { "polled, no IDLE" };
     steps.push(Step::new("news", news));
@@ -273,7 +284,7 @@ async fn send(connection: &mut Connection, mail: &Outgoing) -> Result<Step, Prob
         }
         Attempt::Sent => Ok(Step::new("mail", format!("one to {to} was taken"))),
         attempt if is_automatic && connection.may_refuse_null_sender() => Ok(Step::new(
-            "advice",
+            ADVICE,
             format!(
                 "the server refuses the null sender ({}); automatic mail goes out with the \
                  sender's address",

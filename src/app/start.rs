@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::run::daemon::{Daemon, Parts, Running};
 use crate::run::gate::Gate;
 use crate::run::outbox::{self, OutboxParts};
-use crate::run::poller::{self, Poller, Sizes, Ungiven};
+use crate::run::poller::{self, Poller, Sizes, Unchanged, Ungiven};
 use crate::run::supervisor::{self, Order};
 use crate::run::tokens::{TokenParts, Tokens};
 use crate::run::{backoff, clockwork, webhooks};
@@ -274,6 +274,9 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                     compared: None,
                     ungiven: Ungiven::default(),
                     sizes: Sizes::default(),
+                    unchanged: Unchanged::default(),
+                    refused: None,
+                    gave_all: true,
                     warned_of_marked: false,
                     missing: Vec::new(),
                     failures: 0,

@@ -8,6 +8,7 @@
 //! also removes what others marked, is sent only when the server has just listed our messages and
 //! no others as marked.
 
+mod busy;
 mod guard;
 mod listing;
 mod r#move;
@@ -16,6 +17,7 @@ mod rewrite;
 mod session;
 mod set;
 mod starttls;
+mod target;
 pub mod utf7;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +30,9 @@ use jiff::Timestamp;
 use self::session::{Allowance, Session, quoted};
 use self::set::{UIDS_PER_COMMAND_MAX, set};
 use super::dial::{Proof, Target};
-use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, room_bytes};
+use super::{
+    Entry, Fetched, FolderState, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, room_bytes,
+};
 use crate::core::config::{AfterFetch, Security};
 use crate::core::mail::Location;
 
@@ -49,10 +53,16 @@ pub struct Imap {
     folder: String,
     /// RFC 3501 section 2.3.1.1: UIDs mean the same messages as long as this stays.
     uid_validity: u32,
-    /// RFC 3501 section 2.3.1.1: no message has this UID or a larger one yet.
+    /// RFC 3501 section 2.3.1.1: no message had this UID or a larger one when the session began.
     uid_next: Option<u32>,
+    /// Whether somebody was told of it.
+    told_next: bool,
     /// Largest UID of the pages of this look.
     last_uid: u32,
+    /// Largest UID of all pages.
+    highest_uid: u32,
+    /// Folders for moved messages that have another name than declared, or were looked for.
+    targets: BTreeMap<String, String>,
     /// What the listings of this look left out.
     unlisted: listing::Unlisted,
     /// Whether the account wants IDLE.
@@ -74,6 +84,7 @@ pub async fn open(target: Target<'_>, folder: &str, idle: bool) -> Result<Imap, 
         Proof::Password(password) => session.login(&target.username, password).await?,
         Proof::Token(token) => session.authenticate(&target, token).await?,
     }
+    session.identify().await?;
     let Selected { uid_validity, uid_next } = select(&mut session, "SELECT", folder).await?;
     let folder = folder.to_owned();
     Ok(Imap {
@@ -81,7 +92,10 @@ pub async fn open(target: Target<'_>, folder: &str, idle: bool) -> Result<Imap, 
         folder,
         uid_validity,
         uid_next,
+        told_next: false,
         last_uid: 0,
+        highest_uid: 0,
+        targets: BTreeMap::new(),
         unlisted: listing::Unlisted::default(),
         idle,
         marked: BTreeSet::new(),
@@ -122,7 +136,7 @@ async fn select(
             }
         },
         Err(MailboxError::Refused { message, .. }) => {
-            Err(MailboxError::Folder(format!("{folder:?}: {message}")))
+            Err(target::why_not_opened(session, command, folder, message).await)
         }
         Err(error) => Err(error),
     }
@@ -145,7 +159,9 @@ impl Mailbox for Imap {
     }
 
     fn next(&mut self) -> Option<Location> {
-        self.uid_next.take().map(|uid| location(&self.folder, self.uid_validity, uid))
+        let told_before = std::mem::replace(&mut self.told_next, true);
+        let uid = self.uid_next.filter(|_| !told_before)?;
+        Some(location(&self.folder, self.uid_validity, uid))
     }
 
     async fn look(&mut self, scope: Scope) -> Result<(), MailboxError> {
@@ -154,6 +170,25 @@ impl Mailbox for Imap {
         self.session.settle();
         self.begin_look(scope);
         Ok(())
+    }
+
+    fn state(&self) -> Option<FolderState> {
+        // A server that gives a UID away that it has announced as the next one knows no next one.
+        let next = self.uid_next.filter(|next| *next > self.highest_uid)?;
+        Some(FolderState {
+            epoch: self.uid_validity,
+            next,
+            exists: self.session.exists(),
+            removed: self.session.expunged(),
+        })
+    }
+
+    fn pass_over(&mut self) {
+        self.session.place_mut().pass_over();
+    }
+
+    async fn find_target(&mut self, folder: &str) -> Result<Option<String>, MailboxError> {
+        target::find(&mut self.session, folder).await
     }
 
     async fn page(&mut self) -> Result<Vec<Entry>, MailboxError> {
@@ -229,7 +264,7 @@ impl Mailbox for Imap {
     async fn close(&mut self) -> Result<(), MailboxError> {
         // The server says BYE before the tagged OK (RFC 3501 section 6.1.3); both are goodbyes.
         match self.session.command("LOGOUT", "LOGOUT", Allowance::default(), |_| Ok(())).await {
-            Ok(()) | Err(MailboxError::Lost(_)) => Ok(()),
+            Ok(()) | Err(MailboxError::Lost(_) | MailboxError::Throttled { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

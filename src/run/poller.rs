@@ -19,6 +19,7 @@ mod sizes;
 mod take;
 mod telling;
 mod transfer;
+mod unchanged;
 mod ungiven;
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use pace::wait_at_most;
 use report::protocol;
 pub use sizes::Sizes;
 use telling::Telling;
+pub use unchanged::{LIST_EVERY, Unchanged};
 pub use ungiven::Ungiven;
 
 /// Everything one poller needs.
@@ -62,10 +64,16 @@ pub struct Poller {
     pub ungiven: Ungiven,
     /// Mails that are larger than the server announces.
     pub sizes: Sizes,
+    /// The last look after which nothing was left to do.
+    pub unchanged: Unchanged,
+    /// What the server said when it refused to move mails; `None` if it did not.
+    pub refused: Option<String>,
     /// Whether it was said that deleted mails stay in the folder.
     pub warned_of_marked: bool,
     /// Mails of the present page that it did not give.
     pub missing: Vec<Entry>,
+    /// Whether it gave all mails of the last page.
+    pub gave_all: bool,
     /// Sessions that failed since the last one that did not.
     pub failures: u32,
     /// For how long that has been so, and at which mail.
@@ -89,6 +97,9 @@ enum Ended {
     Token(#[from] TokenError),
     #[error("asked to stop")]
     Stopped,
+    /// The server ended a session that it had held for a while.
+    #[error("the server closed the session")]
+    Closed,
 }
 
 /// Runs until asked to stop. The poller is boxed because a future keeps its arguments twice.
@@ -220,10 +231,14 @@ impl Poller {
     async fn news(&mut self, account: &Account, mailbox: &mut dyn Mailbox) -> Result<Scope, Ended> {
         tokio::select! {
             () = self.stop.cancelled() => Err(Ended::Stopped),
-            () = self.declared.rung() => Ok(Scope::All),
+            () = self.declared.rung() => {
+                self.unchanged.forget();
+                Ok(Scope::All)
+            }
             woken = mailbox.wait(wait_at_most(account)) => Ok(match woken? {
                 Woken::News => Scope::News,
                 Woken::Timeout => Scope::All,
+                Woken::Closed => return Err(Ended::Closed),
             }),
         }
     }
@@ -240,9 +255,18 @@ impl Poller {
         self.link(account, mailbox).await?;
         self.look(account, mailbox, scope).await?;
         faultpoint!("listed");
+        let now = self.daemon.clock.now();
+        if scope == Scope::All && self.unchanged.holds(account, mailbox.state(), now) {
+            mailbox.pass_over();
+            tracing::debug!(account = account.name, "nothing has come or gone since the last look");
+            self.daemon.metrics.poll_seconds(protocol(account), began.elapsed().as_secs_f64());
+            return Ok(Vec::new());
+        }
+        self.unchanged.forget();
         let mut listed = self.is_to_compare(scope).then(Listed::default);
         let mut telling = Telling::new(account);
         let mut taken = 0;
+        let mut given = true;
         loop {
             let page = step(&self.stop, mailbox.page()).await?;
             if page.is_empty() {
@@ -252,12 +276,17 @@ impl Poller {
                 page.iter().for_each(|entry| listed.add(&entry.location));
             }
             taken += self.take_page(account, mailbox, page, &mut telling).await?;
+            given &= self.gave_all;
         }
         // What an incomplete look leaves out is not gone.
         if let Some(listed) = listed.filter(|_| mailbox.is_complete()) {
             self.compare(account, listed).await?;
         }
         self.warn_of_marked(account, mailbox);
+        self.note_refusal(account, scope, &mut telling);
+        if scope == Scope::All && taken == 0 && given && !telling.told && mailbox.is_complete() {
+            self.unchanged.note(account, mailbox.state(), now);
+        }
         if taken > 0 {
             let seconds = began.elapsed().as_secs_f64();
             tracing::info!(account = account.name, mails = taken, seconds, "mailbox read");
@@ -275,7 +304,8 @@ impl Poller {
         tokio::select! {
             () = rings(signed_in) => {}
             () = self.stop.cancelled() => {}
-            () = self.declared.rung() => {}
+            // A look that was asked for is a real one.
+            () = self.declared.rung() => self.unchanged.forget(),
             () = tokio::time::sleep(pause) => {}
         }
     }

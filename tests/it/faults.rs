@@ -4,6 +4,7 @@ mod clock;
 mod edits;
 mod figures;
 mod flood;
+mod hosters;
 mod hostile;
 mod servers;
 

@@ -165,23 +165,36 @@ fn check_way(
         // A busy machine may be too late at an earlier command.
         if !["nothing", "timeout"].contains(&label) {
             let heard = server.heard().plain;
-            let last = heard.lines().last().unwrap_or_default();
-            let last = last.split_once(' ').map_or(last, |(_, command)| command);
-            let named = match command {
-                "greeting" => "",
-                imap::SELECT_AGAIN => "SELECT",
-                other => other,
-            };
-            assert_eq!(heard.is_empty(), named.is_empty(), "{words}: {heard}");
-            assert!(last.starts_with(named), "{words}: {heard}");
+            // A refused folder is looked for, and made where it is missing.
+            let looks = ["LIST ", "CREATE ", "SELECT "];
+            let commands =
+                heard.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest));
+            let last = commands
+                .rev()
+                .find(|line| {
+                    named_by(command, line) || !looks.iter().any(|it| line.starts_with(it))
+                })
+                .unwrap_or_default();
+            assert_eq!(heard.is_empty(), command == "greeting", "{words}: {heard}");
+            assert!(named_by(command, last), "{words}: {heard}");
         }
     }
+}
+
+/// Whether this is the command that is answered oddly.
+fn named_by(command: &str, line: &str) -> bool {
+    line.starts_with(match command {
+        "greeting" => "",
+        imap::SELECT_AGAIN => "SELECT",
+        other => other,
+    })
 }
 
 /// The label of a refusal of this command.
 fn refusal(command: &str) -> &'static str {
     match command {
-        "SELECT" | "EXAMINE" | imap::SELECT_AGAIN => "folder",
+        // Nothing is right in a session whose own folder does not open again.
+        imap::SELECT_AGAIN => "folder",
         _ => "refused",
     }
 }
@@ -324,7 +337,7 @@ async fn imap_password_repeated_by_the_server() {
 
 #[tokio::test]
 async fn imap_busy_server_is_no_wrong_password() {
-    check(Protocol::Imap, "LOGIN", say("%T NO [UNAVAILABLE] later\r\n"), "refused").await;
+    check(Protocol::Imap, "LOGIN", say("%T NO [UNAVAILABLE] later\r\n"), "busy").await;
     check(Protocol::Pop3, "PASS", say("-ERR [IN-USE] locked\r\n"), "refused").await;
 }
 
@@ -653,6 +666,72 @@ async fn imap_idle_faults() {
     check(Protocol::Imap, "IDLE", say("+ go\r\n* \u{1}garbage(((\r\n"), "protocol").await;
     let cut = vec![Act::Say("+ go\r\n".into()), Act::Close];
     check(Protocol::Imap, "IDLE", cut, "lost").await;
+}
+
+/// What a wait of ten minutes becomes at a server that answers so to IDLE.
+async fn wait_at(acts: Vec<Act>) -> Result<Woken, MailboxError> {
+    let server = imap::proper().but("IDLE", acts).start().await;
+    let account = Protocol::Imap.account(endpoint(server.port, Security::Plain, None));
+    let mut mailbox = mailbox::open(&account, &Safe::new().secrets(), None).await.unwrap();
+    mailbox.list().await.unwrap();
+    tokio::time::pause();
+    // In small steps, so that time never runs ahead of what is on the wire.
+    let ticking = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let woken = tokio::select! {
+        woken = mailbox.wait(Duration::from_secs(600)) => woken,
+        () = ticking => unreachable!("it ticks for ever"),
+    };
+    tokio::time::resume();
+    woken
+}
+
+/// Holds an IDLE for so many seconds, then does this.
+fn held(seconds: u64, after: Vec<Act>) -> Vec<Act> {
+    let mut acts = vec![Act::Say("+ waiting\r\n".into()), Act::Wait(seconds)];
+    acts.extend(after);
+    acts
+}
+
+fn autologout() -> Vec<Act> {
+    vec![Act::Say("* BYE Autologout; idle for too long\r\n".into()), Act::Close]
+}
+
+/// Ends the IDLE with its tag; the next one brings news.
+fn terminated() -> Vec<Act> {
+    let again = Act::FromNow("IDLE", say("+ waiting\r\n* 3 EXISTS\r\n"));
+    vec![again, Act::Say("%T OK IDLE terminated\r\n".into())]
+}
+
+/// Servers end a session that is idle for long: with BYE, without a word, or with the tag. Yandex:
+/// mjs/imapclient#234. One that has held it for a minute is not ill.
+#[tokio::test]
+async fn imap_session_that_the_server_ends_after_a_while_is_no_fault() {
+    assert_eq!(wait_at(held(61, autologout())).await.unwrap(), Woken::Closed);
+}
+
+#[tokio::test]
+async fn imap_connection_that_the_server_ends_after_a_while_is_no_fault() {
+    assert_eq!(wait_at(held(61, vec![Act::Close])).await.unwrap(), Woken::Closed);
+}
+
+#[tokio::test]
+async fn imap_idle_that_the_server_ends_after_a_while_is_no_fault() {
+    assert_eq!(wait_at(held(61, terminated())).await.unwrap(), Woken::News);
+}
+
+#[tokio::test]
+async fn imap_session_that_the_server_ends_soon_is_a_fault() {
+    assert_eq!(wait_at(held(30, autologout())).await.unwrap_err().label(), "lost");
+}
+
+#[tokio::test]
+async fn imap_idle_that_the_server_ends_soon_is_a_fault() {
+    let error = wait_at(held(30, terminated())).await.unwrap_err();
+    assert!(error.to_string().contains("ended IDLE by itself"), "{error}");
 }
 
 #[tokio::test]

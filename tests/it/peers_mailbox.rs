@@ -210,8 +210,40 @@ async fn imap_moves() {
     assert_eq!(bodies(mailbox.as_mut()).await, [mail(2)]);
     let mut done = desk.opened(&desk.imap("Done")).await;
     assert_eq!(bodies(done.as_mut()).await, [mail(1)]);
-    let error = mailbox.done(&entries[1..], &AfterFetch::Move("None".into())).await.unwrap_err();
-    assert!(error.to_string().contains("\"None\""), "{error}");
+    // A folder that is missing is made; one that cannot be made ends no session.
+    assert_eq!(mailbox.find_target("None").await.unwrap(), None);
+    let error = mailbox.done(&entries[1..], &AfterFetch::Move("a//b".into())).await.unwrap_err();
+    assert!(matches!(error, MailboxError::Refused { .. }), "{error}");
+    assert_eq!(bodies(mailbox.as_mut()).await, [mail(2)]);
+    mailbox.done(&entries[1..], &AfterFetch::Move("None".into())).await.unwrap();
+    assert_eq!(mailbox.find_target("None").await.unwrap().as_deref(), Some("None"));
+    assert_eq!(mailbox.list().await.unwrap().entries, []);
+    assert_eq!(bodies(desk.opened(&desk.imap("None")).await.as_mut()).await, [mail(2)]);
+}
+
+#[tokio::test]
+async fn imap_moves_beneath_inbox() {
+    // As Courier, and Cyrus as it was shipped for long.
+    let prefix = "namespace inbox {\n  prefix = INBOX.\n  separator = .\n  inbox = yes\n}\n";
+    for capability in ["UIDPLUS MOVE", "UIDPLUS"] {
+        let only =
+            format!("{prefix}protocol imap {{\n  imap_capability = IMAP4rev1 {capability}\n}}\n");
+        let Some(desk) = Desk::start_with(&only) else { return };
+        (1..=2).for_each(|number| desk.deliver(&mail(number)));
+        let mut mailbox = desk.opened(&desk.imap("INBOX")).await;
+        let entries = mailbox.list().await.unwrap().entries;
+        let to = AfterFetch::Move("Finished".into());
+        mailbox.done(&entries[..1], &to).await.unwrap();
+        assert_eq!(bodies(mailbox.as_mut()).await, [mail(2)]);
+        let found = mailbox.find_target("Finished").await.unwrap();
+        assert_eq!(found.as_deref(), Some("INBOX.Finished"));
+        // In the next session it is there already.
+        let mut mailbox = desk.opened(&desk.imap("INBOX")).await;
+        let entries = mailbox.list().await.unwrap().entries;
+        mailbox.done(&entries, &to).await.unwrap();
+        let mut done = desk.opened(&desk.imap("INBOX.Finished")).await;
+        assert_eq!(bodies(done.as_mut()).await, [mail(1), mail(2)]);
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,12 @@ const FILES: &str = "are the paths under `tls` right?";
 const PASSWORD: &str = "are `username` and the secret behind `password` right?";
 const NO_MECHANISM: &str =
     "have LOGIN or AUTH=PLAIN enabled on the server, or declare `oauth2` if it takes access tokens";
+const NOT_CONNECTED: &str = "Exchange took the login and opens no mailbox with it: is IMAP allowed for the mailbox \
+     (Set-CASMailbox -ImapEnabled $true), has the application FullAccess to it by the object ID of the enterprise \
+     application (New-ServicePrincipal, Add-MailboxPermission), and does `username` or `mailbox` name a mailbox with \
+     a licence?";
+const UNSAFE_LOGIN: &str = "the provider does not let this program in: allow IMAP and use an authorisation code in \
+     the place of the password (163.com: settings, POP3/SMTP/IMAP)";
 const TOKEN: &str = "may this token open this mailbox? Compare `username`, the scopes, and what the provider allows";
 const SECRET: &str = "is the reference right, and may we read it? `{secret: NAME}` lies in the directory --secrets-dir";
 const FOLDER: &str = "is `folder` written as the server names it, and is it in this mailbox?";
@@ -48,6 +54,12 @@ pub(super) fn of_mailbox(error: &MailboxError, token: bool) -> (&'static str, &'
         MailboxError::Login(words) if words.contains("does not allow LOGIN") => {
             ("login", NO_MECHANISM)
         }
+        MailboxError::Login(words) if words.contains("authenticated but not connected") => {
+            ("login", NOT_CONNECTED)
+        }
+        MailboxError::Login(words) if words.to_lowercase().contains("unsafe login") => {
+            ("login", UNSAFE_LOGIN)
+        }
         MailboxError::Login(_) => ("login", if token { TOKEN } else { PASSWORD }),
         MailboxError::Secret(_) => ("secret", SECRET),
         MailboxError::Folder(_) => ("folder", FOLDER),
@@ -55,6 +67,10 @@ pub(super) fn of_mailbox(error: &MailboxError, token: bool) -> (&'static str, &'
         MailboxError::Protocol(_) | MailboxError::TooLong { .. } => {
             ("protocol", "is it such a server at all? Compare `type`")
         }
+        MailboxError::Throttled { .. } => (
+            "login",
+            "it is tried again by itself after a minute; do other programs use the account?",
+        ),
         MailboxError::Busy { .. } => ("protocol", "the service wants to be left alone for a while"),
         MailboxError::Refused { .. } => ("protocol", "the server's own words say why"),
         MailboxError::Unsupported(_) => ("protocol", "choose another `type`"),

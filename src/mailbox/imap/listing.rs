@@ -80,6 +80,11 @@ impl Place {
         (from <= to).then_some(from..=to)
     }
 
+    /// All messages of the look count as looked at.
+    pub(super) fn pass_over(&mut self) {
+        self.passed = self.until;
+    }
+
     /// Messages that were not looked at yet.
     pub(super) fn rest(&self) -> usize {
         self.until.saturating_sub(self.passed) as usize
@@ -212,6 +217,7 @@ impl Imap {
             return Err(MailboxError::Protocol(message));
         }
         self.last_uid = *last;
+        self.highest_uid = self.highest_uid.max(*last);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use imap_proto::{AttributeValue, MailboxDatum, NameAttribute, Response};
 
 use super::session::{Allowance, quoted};
 use super::set::set;
-use super::{Answer, Imap, MailboxError, folder_argument, select};
+use super::{Answer, Imap, MailboxError, folder_argument, select, target};
 use crate::core::mail::Digest;
 use crate::faultpoint;
 
@@ -30,8 +30,33 @@ struct Mark {
 }
 
 impl Imap {
-    /// Moves messages. Those that are gone already are no error.
+    /// Moves messages. Those that are gone already are no error. A folder that is missing is looked
+    /// for under the names that servers give it, and made; only a refusal after that counts.
     pub(super) async fn move_to(&mut self, uids: &[u32], folder: &str) -> Result<(), MailboxError> {
+        let known = self.targets.get(folder).cloned();
+        let refusal = match self.move_into(uids, known.as_deref().unwrap_or(folder)).await {
+            Err(refusal @ MailboxError::Refused { .. }) => refusal,
+            other => return other,
+        };
+        // Looked for once in a session: what refuses is something else then.
+        if known.is_some() {
+            return Err(refusal);
+        }
+        let target = match target::find(&mut self.session, folder).await {
+            Ok(Some(target)) => target,
+            Ok(None) => target::create(&mut self.session, folder).await?,
+            Err(MailboxError::Refused { .. }) => return Err(refusal),
+            Err(error) => return Err(error),
+        };
+        self.targets.insert(folder.to_owned(), target.clone());
+        if target == folder && !target::is_missing(&refusal) {
+            return Err(refusal);
+        }
+        self.move_into(uids, &target).await
+    }
+
+    /// After a refusal the folder of the account is open, as before.
+    async fn move_into(&mut self, uids: &[u32], folder: &str) -> Result<(), MailboxError> {
         let target = folder_argument(folder)?;
         if self.session.can("MOVE") {
             return self.transfer("UID MOVE", uids, folder, &target).await;
@@ -92,16 +117,39 @@ impl Imap {
         folder: &str,
     ) -> Result<BTreeSet<u32>, MailboxError> {
         let marks = self.marks(uids).await?;
+        let found = match self.find_marked(folder, marks).await {
+            Err(MailboxError::Folder(message)) => {
+                Err(MailboxError::Refused { command: "EXAMINE", message })
+            }
+            Err(MailboxError::Refused { command, message }) => {
+                Err(MailboxError::Refused { command, message })
+            }
+            other => Ok(other?),
+        };
+        // Also after a refusal: a failed EXAMINE leaves no folder open (RFC 3501 section 6.3.1).
+        let selected = match select(&mut self.session, "SELECT", &self.folder).await {
+            // Without it the session is of no use.
+            Err(MailboxError::Refused { message, .. }) => Err(MailboxError::Folder(message))?,
+            other => other?,
+        };
+        if selected.uid_validity != self.uid_validity {
+            return Err(MailboxError::Protocol("UIDVALIDITY changed within a session".into()));
+        }
+        found
+    }
+
+    /// Which of these lie in another folder.
+    async fn find_marked(
+        &mut self,
+        folder: &str,
+        marks: BTreeMap<u32, Mark>,
+    ) -> Result<BTreeSet<u32>, MailboxError> {
         select(&mut self.session, "EXAMINE", folder).await?;
         let mut copied = BTreeSet::new();
         for (uid, mark) in marks {
             if self.is_here(&mark).await? {
                 copied.insert(uid);
             }
-        }
-        let selected = select(&mut self.session, "SELECT", &self.folder).await?;
-        if selected.uid_validity != self.uid_validity {
-            return Err(MailboxError::Protocol("UIDVALIDITY changed within a session".into()));
         }
         Ok(copied)
     }

@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::busy::{self, During};
 use super::guard::{Excess, Guard};
 use super::listing::Place;
 use crate::core::sasl::{self, Mechanism};
@@ -32,6 +33,9 @@ const ANSWERS_SPARE_MAX: u64 = 10_000;
 /// RFC 2177 asks for less than 29 minutes; many routers forget a silent connection after ten, and
 /// some a little earlier.
 const IDLE_AT_MOST: Duration = Duration::from_secs(8 * 60 + 30);
+/// A server that ends an IDLE or its session after so long keeps to its own limit (Yandex:
+/// mjs/imapclient#234); one that does so earlier cannot hold a session.
+const IDLE_HELD: Duration = Duration::from_secs(60);
 /// Longest text sent as a quoted string; longer ones go as literals.
 const QUOTED_BYTES_MAX: usize = 1_000;
 /// Challenges of one login that we answer; the only one there should be says why we are refused.
@@ -44,6 +48,8 @@ pub struct Session {
     timeout: Duration,
     /// What the server can, in upper case.
     capabilities: BTreeSet<String>,
+    /// Whether it has offered ID (RFC 2971), before or after the login.
+    offers_id: bool,
     /// Commands given; the next one's tag follows from it.
     commands: u32,
     /// Tag of an IDLE that was not ended, because a `wait` was dropped.
@@ -118,6 +124,7 @@ impl Session {
             client: Client::new(Guard::new(stream)),
             timeout,
             capabilities: BTreeSet::new(),
+            offers_id: false,
             commands: 0,
             idling: None,
             folder: Folder::default(),
@@ -180,8 +187,24 @@ impl Session {
             Ok(())
         })
         .await?;
+        self.offers_id |= found.contains("ID");
         self.capabilities = found;
         Ok(())
+    }
+
+    /// Says what program we are (RFC 2971), where the server wants to know. NetEase (163.com,
+    /// 126.com, yeah.net) opens no folder for a client that did not: `NO SELECT Unsafe Login`,
+    /// pimalaya/himalaya#651. Name and version only; what it answers does not matter.
+    pub async fn identify(&mut self) -> Result<(), MailboxError> {
+        if !self.offers_id {
+            return Ok(());
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let text = format!("ID (\"name\" \"Postroom\" \"version\" \"{version}\")");
+        match self.command("ID", &text, Allowance::default(), |_| Ok(())).await {
+            Ok(()) | Err(MailboxError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Logs in with LOGIN (RFC 3501 section 6.2.3), or with AUTHENTICATE PLAIN where the server
@@ -208,13 +231,12 @@ impl Session {
         let words = repeatable_without(secret, &done.words);
         match done.status {
             Status::Ok => self.read_capabilities().await,
-            Status::No if !is_busy(&done.words) => Err(MailboxError::Login(words)),
             // RFC 3501 section 7.1.3: BAD is a command that the server does not know, no verdict
             // on the password.
             Status::Bad if self.can("AUTH=PLAIN") && self.stream().is_private() => {
                 self.authenticate_plain(username, password).await
             }
-            _ => Err(MailboxError::Refused { command: "LOGIN", message: words }),
+            _ => Err(refused_login("LOGIN", &done, words)),
         }
     }
 
@@ -257,8 +279,7 @@ impl Session {
         let words = repeatable_without(secret, &words);
         match done.status {
             Status::Ok => self.read_capabilities().await,
-            Status::No if !is_busy(&done.words) => Err(MailboxError::Login(words)),
-            _ => Err(MailboxError::Refused { command: "AUTHENTICATE", message: words }),
+            _ => Err(refused_login("AUTHENTICATE", &done, words)),
         }
     }
 
@@ -288,14 +309,14 @@ impl Session {
         let words = repeatable_without(token.expose_secret(), &words);
         match done.status {
             Status::Ok => self.read_capabilities().await,
-            Status::No if is_busy(&done.words) => {
-                Err(MailboxError::Refused { command: "AUTHENTICATE", message: words })
-            }
-            Status::No => Err(MailboxError::Login(match reason {
-                Some(reason) => format!("{words} (status {reason})"),
-                None => words,
-            })),
-            _ => Err(MailboxError::Refused { command: "AUTHENTICATE", message: words }),
+            _ => Err(refused_login(
+                "AUTHENTICATE",
+                &done,
+                match reason {
+                    Some(reason) => format!("{words} (status {reason})"),
+                    None => words,
+                },
+            )),
         }
     }
 
@@ -434,7 +455,7 @@ impl Session {
         let done = self.run(name, text, pace, allowance.answers, on).await?;
         match done.status {
             Status::Ok => Ok(()),
-            _ => Err(MailboxError::Refused { command: name, message: repeatable(&done.words) }),
+            _ => Err(refused(name, &done)),
         }
     }
 
@@ -483,16 +504,29 @@ impl Session {
 
     /// Waits with IDLE (RFC 2177). May be dropped at any time: the next command ends the IDLE.
     pub async fn idle(&mut self, at_most: Duration) -> Result<Woken, MailboxError> {
-        let end = Instant::now() + at_most;
+        let began = Instant::now();
         self.end_idle().await?;
+        match self.idle_until(began + at_most).await {
+            Err(MailboxError::Lost(_)) if began.elapsed() >= IDLE_HELD => Ok(Woken::Closed),
+            other => other,
+        }
+    }
+
+    async fn idle_until(&mut self, end: Instant) -> Result<Woken, MailboxError> {
         while !self.folder.news {
             let now = Instant::now();
             if now >= end {
                 return Ok(Woken::Timeout);
             }
             self.start_idle().await?;
-            self.listen((now + IDLE_AT_MOST).min(end)).await?;
-            self.end_idle().await?;
+            match self.listen((now + IDLE_AT_MOST).min(end)).await? {
+                Heard::Enough => self.end_idle().await?,
+                // The session goes on, with a new IDLE.
+                Heard::End if now.elapsed() >= IDLE_HELD => self.idling = None,
+                Heard::End => {
+                    return Err(MailboxError::Protocol("server ended IDLE by itself".into()));
+                }
+            }
         }
         Ok(Woken::News)
     }
@@ -519,22 +553,20 @@ impl Session {
     }
 
     /// Listens until something is new. "Still here" does not put the end off.
-    async fn listen(&mut self, end: Instant) -> Result<(), MailboxError> {
+    async fn listen(&mut self, end: Instant) -> Result<Heard, MailboxError> {
         while !self.folder.news {
             let Session { client, folder, idling, .. } = self;
             let tag = idling.as_deref().unwrap_or("");
             let seen = read(client, "IDLE", |response| look(response, tag, folder));
             match timeout_at(end, seen).await {
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(Heard::Enough),
                 Ok(seen) => match seen?? {
                     Seen::Untagged => {}
-                    Seen::Done(_) | Seen::GoOn => {
-                        return Err(MailboxError::Protocol("server ended IDLE by itself".into()));
-                    }
+                    Seen::Done(_) | Seen::GoOn => return Ok(Heard::End),
                 },
             }
         }
-        Ok(())
+        Ok(Heard::Enough)
     }
 
     async fn end_idle(&mut self) -> Result<(), MailboxError> {
@@ -558,6 +590,14 @@ impl Session {
             Err(_) => Err(MailboxError::Timeout("DONE")),
         }
     }
+}
+
+/// How listening ended.
+enum Heard {
+    /// There is news, or the time is over.
+    Enough,
+    /// The server ended the IDLE.
+    End,
 }
 
 /// What an answer means to the command that waits.
@@ -617,9 +657,7 @@ fn judge_greeting(response: &Response<'_>) -> Result<(), MailboxError> {
         Response::Data { status: Status::PreAuth, .. } => Err(MailboxError::Protocol(
             "server claims that we are logged in before we said who we are".into(),
         )),
-        Response::Data { status: Status::Bye, outcome } => {
-            Err(MailboxError::Lost(repeatable(outcome.information.as_deref().unwrap_or(""))))
-        }
+        Response::Data { status: Status::Bye, outcome } => Err(bye(outcome.information.as_deref())),
         _ => Err(MailboxError::Protocol("greeting is not that of an IMAP server".into())),
     }
 }
@@ -642,10 +680,7 @@ fn look(response: &Response<'_>, ours: &str, folder: &mut Folder) -> Result<Seen
         Response::Continue(_) => {
             Err(MailboxError::Protocol("server asks for more than the command has".into()))
         }
-        // RFC 3501 section 7.1.5: the server is about to close the connection.
-        Response::Data { status: Status::Bye, outcome } => {
-            Err(MailboxError::Lost(repeatable(outcome.information.as_deref().unwrap_or(""))))
-        }
+        Response::Data { status: Status::Bye, outcome } => Err(bye(outcome.information.as_deref())),
         other => {
             folder.count(other);
             Ok(Seen::Untagged)
@@ -696,11 +731,34 @@ pub fn quoted(text: &str) -> Option<String> {
         .then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// Codes (RFC 5530) that say nothing against the password.
-fn is_busy(words: &str) -> bool {
-    ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"]
-        .iter()
-        .any(|code| words.get(..code.len()).is_some_and(|head| head.eq_ignore_ascii_case(code)))
+/// A refused login: NO is a verdict on it, unless the server is only busy.
+fn refused_login(command: &'static str, done: &Done, shown: String) -> MailboxError {
+    if let Some(busy) = busy::error(&done.words, &shown, During::Entry) {
+        return busy;
+    }
+    match done.status {
+        Status::No => MailboxError::Login(shown),
+        _ => MailboxError::Refused { command, message: shown },
+    }
+}
+
+/// A refused command. In answer to those that write, OVERQUOTA is about the mailbox (RFC 5530).
+fn refused(command: &'static str, done: &Done) -> MailboxError {
+    let message = repeatable(&done.words);
+    let during = match command {
+        "SELECT" | "EXAMINE" => Some(During::Entry),
+        "NOOP" | "FETCH" | "UID FETCH" => Some(During::Work),
+        _ => None,
+    };
+    let busy = during.and_then(|during| busy::error(&done.words, &message, during));
+    busy.unwrap_or(MailboxError::Refused { command, message })
+}
+
+/// RFC 3501 section 7.1.5: the server is about to close the connection.
+fn bye(words: Option<&str>) -> MailboxError {
+    let words = words.unwrap_or("");
+    let message = repeatable(words);
+    busy::error(words, &message, During::Entry).unwrap_or(MailboxError::Lost(message))
 }
 
 fn flood(command: &str) -> MailboxError {
@@ -750,11 +808,5 @@ mod tests {
     #[test]
     fn control_characters_need_a_literal() {
         check("a\tb", None);
-    }
-
-    #[test]
-    fn busy_server_is_no_refused_login() {
-        assert!(is_busy("[UNAVAILABLE] try again"));
-        assert!(!is_busy("[AUTHENTICATIONFAILED] no"));
     }
 }

@@ -29,10 +29,20 @@ impl Poller {
                 }
                 pause
             }
+            Err(Ended::Closed) => {
+                self.failures = 0;
+                // At once, but not in step with all other accounts of that server.
+                let pause = backoff::pause(1, false, backoff::dice());
+                self.note_success(account, Some(pause));
+                pause
+            }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
-                let login = matches!(&error, Ended::Mailbox(MailboxError::Login(_)))
-                    || matches!(&error, Ended::Token(error) if error.why == Why::SignIn);
+                self.unchanged.forget();
+                let login = matches!(
+                    &error,
+                    Ended::Mailbox(MailboxError::Login(_) | MailboxError::Throttled { .. })
+                ) || matches!(&error, Ended::Token(error) if error.why == Why::SignIn);
                 let pause = backoff::pause(self.failures, login, backoff::dice());
                 let pause = pause.max(asked_to_wait(&error));
                 self.note_failure(account, &error, pause);
@@ -72,6 +82,9 @@ pub(super) fn until_next_poll(account: &Account, daemon: &Daemon, took: Duration
 pub(super) fn asked_to_wait(error: &Ended) -> Duration {
     match error {
         Ended::Mailbox(MailboxError::Busy { retry_after }) => (*retry_after).min(WAIT_MAX),
-        Ended::Mailbox(_) | Ended::Store(_) | Ended::Token(_) | Ended::Stopped => Duration::ZERO,
+        Ended::Mailbox(MailboxError::Throttled { retry_after, .. }) => *retry_after,
+        Ended::Mailbox(_) | Ended::Store(_) | Ended::Token(_) | Ended::Stopped | Ended::Closed => {
+            Duration::ZERO
+        }
     }
 }

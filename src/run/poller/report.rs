@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::telling::Telling;
 use super::{Ended, Poller};
 use crate::core::config::{Account, Source};
-use crate::mailbox::{Mailbox, MailboxError};
+use crate::mailbox::{Mailbox, MailboxError, Scope};
 use crate::run::board::{ConditionKind, Kind, ObjectStatus};
 
 impl Poller {
@@ -30,6 +31,21 @@ impl Poller {
         }
     }
 
+    /// Notes whether the server refused to move mails: mail still comes in, and a person must look.
+    pub(super) fn note_refusal(&mut self, account: &Account, scope: Scope, telling: &mut Telling) {
+        let refused = telling.refused.take();
+        if refused.is_none() && scope == Scope::News && !telling.told {
+            return;
+        }
+        if let Some(message) = &refused {
+            self.daemon.metrics.poll_error(protocol(account), "refused");
+            if self.refused.as_ref() != Some(message) {
+                tracing::warn!(account = account.name, message, "mails are taken in and not moved");
+            }
+        }
+        self.refused = refused;
+    }
+
     pub(super) fn note_success(&mut self, account: &Account, pause: Option<Duration>) {
         let now = self.daemon.clock.now();
         let was_shown = self.failing.ended();
@@ -47,6 +63,10 @@ impl Poller {
                 [ConditionKind::Reachable, ConditionKind::Authenticated, ConditionKind::Ready]
             {
                 status.set(kind, Some(true), "Success", "", now);
+            }
+            if let Some(refused) = &self.refused {
+                let message = format!("mails are taken in and not moved: {refused}");
+                status.set(ConditionKind::Ready, Some(false), "CommandRefused", &message, now);
             }
             status.observed_revision = revision;
             status.last_success = Some(now);
@@ -113,6 +133,7 @@ fn reason(error: &Ended) -> &'static str {
         Ended::Store(_) => "store",
         Ended::Token(error) => error.why.label(),
         Ended::Stopped => "stopped",
+        Ended::Closed => "closed",
     }
 }
 
@@ -123,7 +144,7 @@ fn login_taken(error: &Ended) -> Option<bool> {
         Ended::Mailbox(MailboxError::Folder(_) | MailboxError::Refused { .. }) => Some(true),
         // A token that cannot be had is no login that was taken.
         Ended::Token(_) => Some(false),
-        Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped => None,
+        Ended::Mailbox(_) | Ended::Store(_) | Ended::Stopped | Ended::Closed => None,
     }
 }
 
@@ -136,6 +157,7 @@ fn conditions_of(status: &mut ObjectStatus, error: &Ended, message: &str, now: T
         Ended::Mailbox(MailboxError::Folder(_)) => (Some(true), Some(true), "FolderMissing"),
         Ended::Mailbox(MailboxError::Refused { .. }) => (Some(true), Some(true), "CommandRefused"),
         Ended::Mailbox(MailboxError::Busy { .. }) => (Some(true), Some(true), "ServerBusy"),
+        Ended::Mailbox(MailboxError::Throttled { .. }) => (Some(true), None, "ServerBusy"),
         Ended::Mailbox(MailboxError::Protocol(_) | MailboxError::TooLong { .. }) => {
             (Some(true), None, "ProtocolViolation")
         }
@@ -145,6 +167,7 @@ fn conditions_of(status: &mut ObjectStatus, error: &Ended, message: &str, now: T
         Ended::Store(_) => (None, None, "StoreFailed"),
         Ended::Token(error) => (None, Some(false), error.why.reason()),
         Ended::Stopped => (None, None, "Stopped"),
+        Ended::Closed => (None, None, "Closed"),
     };
     status.set(ConditionKind::Reachable, reachable, word, message, now);
     status.set(ConditionKind::Authenticated, authenticated, word, message, now);

@@ -73,6 +73,7 @@ impl Poller {
     /// Counts what the server did not give of a page.
     async fn judge_missing(&mut self, account: &Account, any_given: bool) -> Result<(), Ended> {
         let missing = std::mem::take(&mut self.missing);
+        self.gave_all = missing.is_empty();
         let Some(given_up) = self.ungiven.missing(&missing, any_given) else {
             self.failing.broke_at(&account.connection, &missing, Doing::Fetching);
             let message = format!("the server gave none of {} messages", missing.len());

@@ -6,7 +6,7 @@ use super::{Ended, step};
 use crate::core::config::{Account, AfterFetch};
 use crate::core::mail::Location;
 use crate::faultpoint;
-use crate::mailbox::{Entry, Mailbox};
+use crate::mailbox::{Entry, Mailbox, MailboxError};
 
 /// Mails the server is told about together.
 pub const DONE_MAILS_MAX: usize = 1_000;
@@ -17,11 +17,21 @@ pub(super) struct Telling {
     waiting: Vec<Entry>,
     /// Mails that need no more attention.
     pub confirmed: Vec<Location>,
+    /// Whether there was anything to tell.
+    pub told: bool,
+    /// What the server said when it refused to move mails.
+    pub refused: Option<String>,
 }
 
 impl Telling {
     pub(super) fn new(account: &Account) -> Telling {
-        Telling { after: account.after_fetch.clone(), waiting: Vec::new(), confirmed: Vec::new() }
+        Telling {
+            after: account.after_fetch.clone(),
+            waiting: Vec::new(),
+            confirmed: Vec::new(),
+            told: false,
+            refused: None,
+        }
     }
 
     pub(super) fn add(&mut self, entries: impl IntoIterator<Item = Entry>) {
@@ -49,7 +59,17 @@ impl Telling {
     ) -> Result<(), Ended> {
         for entries in self.waiting.chunks(DONE_MAILS_MAX) {
             faultpoint!("before_done");
-            step(stop, mailbox.done(entries, &self.after)).await?;
+            self.told = true;
+            match step(stop, mailbox.done(entries, &self.after)).await {
+                // Mails that cannot be moved stay where they are and are moved by a later look. That
+                // keeps no new mail waiting, so the session goes on.
+                Err(Ended::Mailbox(error @ MailboxError::Refused { .. }))
+                    if matches!(self.after, AfterFetch::Move(_)) =>
+                {
+                    self.refused = Some(error.to_string());
+                }
+                other => other?,
+            }
             faultpoint!("after_done");
         }
         // A deleted or moved mail proves by its absence that the server did it; while it is still

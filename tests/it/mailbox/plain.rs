@@ -71,7 +71,7 @@ async fn imap_plain_that_is_refused_says_so_without_the_password() {
     let said = format!("%T NO no such user {} {PASSWORD}\r\n", response());
     for (answer, label) in [
         (said.as_str(), "login"),
-        ("%T NO [UNAVAILABLE] later\r\n", "refused"),
+        ("%T NO [UNAVAILABLE] later\r\n", "busy"),
         ("%T BAD what?\r\n", "refused"),
         ("+ \r\n", "protocol"),
     ] {

@@ -39,6 +39,8 @@ pub enum Act {
     Drip(u8),
     /// From now on in this session, answers to commands that begin so with these.
     FromNow(&'static str, Vec<Act>),
+    /// Waits so many seconds.
+    Wait(u64),
     /// Says nothing any more.
     Hang,
     /// Closes the connection.
@@ -114,6 +116,8 @@ impl Behaviour {
         let (now, into) = (behaviour.clone(), heard.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                // A second small answer must not wait for an acknowledgement: paused time would not.
+                let _ = stream.set_nodelay(true);
                 let behaviour = now.lock().unwrap().clone();
                 let session = Session { behaviour, heard: into.clone() };
                 tokio::spawn(session.serve(stream));
@@ -241,6 +245,13 @@ async fn carry_out(stream: &mut Box<dyn Io>, act: Act, tag: &str) -> Option<()> 
             stream.flush().await.ok()?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         },
+        // In small steps, so that paused time never runs ahead of what is on the wire.
+        Act::Wait(seconds) => {
+            for _ in 0..seconds {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Some(())
+        }
         Act::Hang => std::future::pending().await,
         Act::Close => {
             let _ = stream.shutdown().await;
