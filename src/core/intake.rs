@@ -65,6 +65,7 @@ use super::notify::Ring;
 use super::notify::hours::FullHours;
 use super::outgoing::{Outgoing, OutgoingId};
 use super::reply::Suppression;
+use super::reply::alike::Neighbour;
 use super::route::Route;
 use super::thread::IssuedId;
 use super::ticket::{Article, ArticleId, Event, Ticket, TicketId};
@@ -151,7 +152,7 @@ pub struct Keys {
 /// Who wrote a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SenderOfMail {
-    /// First From, else Sender, else Reply-To.
+    /// First From, else Sender, else Reply-To, else the return path.
     pub mailbox: Mailbox,
     /// Where an answer goes: Reply-To, else From.
     pub answer_to: Option<Address>,
@@ -251,6 +252,9 @@ pub struct Answered {
     /// Titles of the tickets in which the address of this mail was answered in the last 24 hours,
     /// each ticket once. Not looked up while there are fewer than the bound anyway.
     pub subjects: Vec<String>,
+    /// To addresses of the same domain, in the last 3 hours, as far as the store looks back. None
+    /// if the mail must not be answered anyway.
+    pub neighbours: Vec<Neighbour>,
     /// To anybody, in the last hour, give or take a minute.
     pub desk: u32,
 }

@@ -3,6 +3,8 @@
 //! Architecture invariant: automatic mail, our own addresses and agents are never answered, and
 //! no setting changes that (RFC 3834 section 2).
 
+pub mod alike;
+
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
@@ -212,9 +214,26 @@ pub fn over_limit(
 /// being one says the same again and again, and each time it would be answered anew.
 pub fn over_subject(config: &Config, subject: &str, answered: &Answered) -> Option<Suppression> {
     let this = subject::bare(&config.desk, subject);
+    if subject::is_brief(&this) {
+        return None;
+    }
     let same = |one: &&String| subject::bare(&config.desk, one) == this;
     let count = answered.subjects.iter().filter(same).count();
     (count >= config.limits.auto_replies_per_subject as usize).then_some(Suppression::PerSubject)
+}
+
+/// What speaks against it, given how often addresses that may be the same program's were answered:
+/// see [`alike`].
+pub fn over_alike(
+    config: &Config,
+    sender: &SenderOfMail,
+    title: &str,
+    answered: &Answered,
+) -> Option<Suppression> {
+    let to = sender.answer_to.as_ref()?;
+    let count = alike::count(&config.desk, to, title, &answered.neighbours);
+    let limit = config.limits.auto_replies_per_three_hours as usize;
+    (count >= limit).then_some(Suppression::PerThreeHours)
 }
 
 fn in_ticket(answered: &Answered, ticket: TicketId) -> usize {
@@ -559,10 +578,12 @@ mod tests {
 
     #[test]
     fn limit_of_a_subject() {
-        check_subject("Away", &["Printer", "Away"], None);
-        check_subject("Away", &["Away", "Re: away"], Some(Suppression::PerSubject));
-        check_subject("AW: Away", &["Away", "Away"], Some(Suppression::PerSubject));
-        check_subject("", &["", "x"], None);
+        check_subject("I left", &["Printer", "I left"], None);
+        check_subject("I left", &["I left", "Re: i left"], Some(Suppression::PerSubject));
+        check_subject("AW: I left", &["I left", "I left"], Some(Suppression::PerSubject));
+        // Many people write these, about different things.
+        check_subject("", &["", "", ""], None);
+        check_subject("Help", &["Help", "Help", "Help"], None);
     }
 
     #[track_caller]

@@ -22,6 +22,15 @@ pub fn bare(desk: &Desk, subject: &str) -> String {
     rest.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Whether a bare subject says so little that many mails about different things have it: nothing,
+/// or a single word. Scripts without blanks between words have more than one in six characters.
+pub fn is_brief(bare: &str) -> bool {
+    let has_blanks = bare.contains(' ');
+    let without_blanks =
+        bare.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'));
+    !has_blanks && (!without_blanks || bare.chars().count() < 6)
+}
+
 /// What stands behind a mark such as `Re:` or `AW[2]:`.
 fn without_mark(text: &str) -> Option<&str> {
     let (mark, rest) = text.split_once([':', '：'])?;
@@ -49,6 +58,16 @@ mod tests {
         check("[Ticket#2026112210000013] Re: [Ticket#2026112210000021] x", "x");
         check("Re: ", "");
         check("", "");
+    }
+
+    #[test]
+    fn brief_subjects() {
+        for brief in ["", "help", "störungsmeldung", "質問", "プリンタ"] {
+            assert!(is_brief(brief), "{brief}");
+        }
+        for telling in ["printer broken", "プリンターが壊れました", "a b"] {
+            assert!(!is_brief(telling), "{telling}");
+        }
     }
 
     #[test]

@@ -22,12 +22,15 @@ use crate::core::intake::{
 };
 use crate::core::mail::{Digest, REFERENCES_MAX, Report};
 use crate::core::render::{ARTICLES_COMPARED_MAX, LETTER_RECIPIENTS_MAX};
+use crate::core::reply::alike::Neighbour;
 use crate::core::ticket::{Article, ArticleKind, Ticket, TicketId};
 
 /// Automatic answers to one address that are counted; more are as good as these.
 const ANSWERS_COUNTED_MAX: u32 = 10_000;
 /// Automatic answers to one address of which the ticket is looked up.
 const ANSWERS_LOOKED_UP_MAX: usize = 200;
+/// Automatic answers to anybody among which those to one domain are looked for.
+const NEIGHBOURS_LOOKED_AT_MAX: usize = 3_000;
 /// Over which answers to one address are counted.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Over which answers of the desk and of a ticket are counted.
@@ -296,8 +299,34 @@ impl Tx<'_> {
             three_hours: self.answers_since(address, now, SignedDuration::from_hours(3))?,
             tickets: self.answered_tickets(address, now, HOUR)?,
             subjects: if many { self.answered_subjects(address, now)? } else { Vec::new() },
+            neighbours: match judgement.suppression {
+                None => self.neighbours(address, now)?,
+                Some(_) => Vec::new(),
+            },
             desk: self.answers_of_the_desk(now)?,
         })
+    }
+
+    /// The latest automatic answers to addresses of the same domain.
+    fn neighbours(&self, address: &Address, now: Timestamp) -> Result<Vec<Neighbour>, Fault> {
+        let (since, until) = around(now, SignedDuration::from_hours(3));
+        let times = (micros(since), 0)..=(micros(until), u64::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.answer_times.range(times)?.rev().take(NEIGHBOURS_LOOKED_AT_MAX) {
+            let (key, to) = row?;
+            let same = to.value().rsplit_once('@').is_some_and(|(_, at)| at == address.domain());
+            let Some(other) = Address::parse(to.value()).filter(|_| same) else { continue };
+            // One that was sent and cleaned is older.
+            let Some(row) = self.tables.outbox.get(key.value().1)? else { continue };
+            let ticket = decode::<OutgoingRow>(row.value())?.ticket;
+            let ticket = ticket.map_or(Ok(None), |id| by_id(&self.tables.tickets, id))?;
+            let title = ticket.map(|ticket| ticket.title).unwrap_or_default();
+            found.push(Neighbour { address: other, title });
+            if found.len() == ANSWERS_LOOKED_UP_MAX {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Titles of the tickets in which an address was answered in the last day.

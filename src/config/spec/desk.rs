@@ -99,7 +99,10 @@ pub enum Dedupe {
 pub struct Limits {
     /// Automatic answers to one address in 24 hours. Default 40.
     pub auto_replies_per_day: Option<u32>,
-    /// Automatic answers to one address in 3 hours. Default 10.
+    /// Automatic answers to one address in 3 hours, whatever stands behind a `+` in it. The same
+    /// limit holds for all addresses of one domain together that write the same subject but for its
+    /// numbers, except at public mail providers: some programs write from another address each
+    /// time. Default 10.
     pub auto_replies_per_three_hours: Option<u32>,
     /// Automatic answers in 24 hours to single addresses, instead of `autoRepliesPerDay`.
     #[serde(default)]
@@ -107,8 +110,9 @@ pub struct Limits {
     /// Automatic answers to one address about one ticket in one hour. Default 5.
     pub auto_replies_per_ticket: Option<u32>,
     /// New tickets of one address with the same subject that are answered in 24 hours; `Re:` and
-    /// ticket numbers aside. Default 2. It ends the talk with an answering machine that does not say
-    /// that it is one. Follow-ups do not count.
+    /// ticket numbers aside. Default 2: the first answer may be what an answering machine reacts to,
+    /// the second shows that it does, and a third would begin a loop. An empty subject and a single
+    /// word do not count, for people write these again and again; follow-ups do not either.
     pub auto_replies_per_subject: Option<u32>,
     /// Automatic answers of the whole desk in one hour, whoever they go to. Default 1000. Beyond it
     /// mails become tickets as ever, and nobody is answered: a desk that must say so much is most

@@ -100,12 +100,13 @@ fn against(sitting: &Sitting<'_>, ticket: &Ticket, occasion: Occasion) -> Option
     };
     let answered = &sitting.facts.answered;
     let limit = || reply::over_limit(sitting.config, &judgement.sender, ticket.id, answered);
+    let alike = || reply::over_alike(sitting.config, &judgement.sender, &ticket.title, answered);
     let again = || match occasion {
         Occasion::New => reply::over_subject(sitting.config, &judgement.article.subject, answered),
         Occasion::FollowUp | Occasion::Reject | Occasion::NewTicket => None,
     };
     let by_mail = suppression.clone().or_else(elsewhere).or_else(unreachable);
-    by_mail.or_else(limit).or_else(again)
+    by_mail.or_else(limit).or_else(alike).or_else(again)
 }
 
 fn owe(sitting: &mut Sitting<'_>, effect: &mut Effect, reply: &AutoReply) {

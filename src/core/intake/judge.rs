@@ -100,15 +100,20 @@ pub(super) fn examine(config: &Config, account: &Account, mail: &Mail) -> Vec<Ex
     filter::examine::examine(&config.filters, &account.name, &cut)
 }
 
-/// Who wrote a mail: the first From, else Sender, else Reply-To.
+/// Who wrote a mail: the first From, else Sender, else Reply-To, else the return path.
 pub(crate) fn sender_of(config: &Config, mail: &Mail) -> SenderOfMail {
     let with_address = |mailbox: &&Mailbox| mailbox.address.is_some();
     let written = mail.from.iter().chain(&mail.sender).chain(&mail.reply_to);
     let nobody = Mailbox { name: String::new(), address: None };
-    let mailbox =
-        written.clone().find(with_address).or(mail.from.first()).cloned().unwrap_or(nobody);
+    let mailbox = written.clone().find(with_address).or(mail.from.first()).cloned();
+    let mut mailbox = mailbox.unwrap_or(nobody);
     let reply_to = mail.reply_to.iter().find(with_address);
     let answer_to = reply_to.unwrap_or(&mailbox).address.clone();
+    if mailbox.address.is_none() {
+        // Better than a ticket of nobody's; but no person wrote such a mail, and it is not answered.
+        let path = mail.return_path.clone().flatten();
+        mailbox.address = path.filter(|path| !reply::is_robot(path));
+    }
     let agent = mailbox.address.as_ref().and_then(|from| reply::agent_with(config, from));
     SenderOfMail { agent: agent.map(str::to_owned), answer_to, mailbox }
 }
@@ -267,6 +272,11 @@ mod tests {
         check_sender("From: a@x.test\nReply-To: b@x.test", Some("a@x.test"), Some("b@x.test"));
         check_sender("From: nobody\nSender: s@x.test", Some("s@x.test"), Some("s@x.test"));
         check_sender("Reply-To: b@x.test", Some("b@x.test"), Some("b@x.test"));
+        check_sender("Return-Path: <p@x.test>", Some("p@x.test"), None);
+        check_sender("From: nobody\nReturn-Path: <p@x.test>", Some("p@x.test"), None);
+        check_sender("From: a@x.test\nReturn-Path: <p@x.test>", Some("a@x.test"), Some("a@x.test"));
+        check_sender("Return-Path: <bounces+1@x.test>", None, None);
+        check_sender("Return-Path: <>", None, None);
         check_sender("Subject: x", None, None);
     }
 

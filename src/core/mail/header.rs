@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::lines;
 use super::transfer::Transfer;
 use super::words::Parameters;
-use super::{Digest, LONG_ID_DOMAIN, REFERENCES_MAX, charset};
+use super::{Digest, LONG_ID_DOMAIN, REFERENCES_MAX, charset, words};
 use crate::core::config::Language;
 
 /// Longest message id kept as it is, in bytes; of longer ones the SHA-256.
@@ -370,6 +370,7 @@ pub fn message_id(value: &[u8]) -> Option<String> {
 
 /// Ids of In-Reply-To: within brackets, else words with an at sign.
 pub fn in_reply_to(value: &[u8]) -> Vec<String> {
+    let value = &*opened(value);
     let found = ids(value, IN_REPLY_TO_MAX);
     if !found.is_empty() || value.contains(&b'<') {
         return found;
@@ -380,7 +381,17 @@ pub fn in_reply_to(value: &[u8]) -> Vec<String> {
 
 /// Ids of References, the last [`REFERENCES_MAX`].
 pub fn references(value: &[u8]) -> Vec<String> {
-    ids(value, REFERENCES_MAX)
+    ids(&opened(value), REFERENCES_MAX)
+}
+
+/// Ids that stand within encoded words, against RFC 2047 section 5: `email.policy` of Python writes
+/// those so that do not fit into a line.
+fn opened(value: &[u8]) -> Cow<'_, [u8]> {
+    let encoded = value.windows(2).any(|two| two == b"=?");
+    if !encoded || value.contains(&b'<') {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(words::decode(value, charset::Hint::default()).text.into_bytes())
 }
 
 /// An id that can be stored, compared and written into a header: no blanks, no control
@@ -408,6 +419,14 @@ mod tests {
         let block = block(raw.as_bytes(), 0);
         assert_eq!(super::fields(&raw.as_bytes()[block.fields]).count(), fields);
         assert_eq!(&raw[block.body..], body);
+    }
+
+    #[test]
+    fn ids_in_encoded_words() {
+        let value = b"=?utf-8?q?=3C1=2E24=2Eabc=40desk?= =?utf-8?q?=2Eexample=3E?=";
+        assert_eq!(in_reply_to(value), ["1.24.abc@desk.example"]);
+        assert_eq!(references(b"=?utf-8?q?=3Ca=40x=3E_=3Cb=40x=3E?="), ["a@x", "b@x"]);
+        assert_eq!(references(b"<=?a@x> <b@x>"), ["=?a@x", "b@x"]);
     }
 
     #[test]

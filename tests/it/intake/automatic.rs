@@ -308,3 +308,37 @@ fn mails_of_people_that_look_similar_are_theirs() {
         take(&config, Finds::Closed, "eve@cust.test", "List-Unsubscribe: <mailto:x@l.test>", "x");
     assert!(list.effect.iter().any(|effect| effect.ticket.state == State::Open));
 }
+
+/// How many of a row of mails are answered; `from` and `subject` are made of their number.
+fn answered(from: impl Fn(usize) -> String, subject: impl Fn(usize) -> String) -> usize {
+    const MAILS: usize = 40;
+    let (config, mut world) = (config(), World::new());
+    let mut mail = |number: usize| {
+        let (from, subject) = (from(number), subject(number));
+        let mail = format!(
+            "From: {from}\nTo: {DESK}\nSubject: {subject}\nMessage-ID: <{number}@x>\n\nText {number}\n"
+        );
+        world.receive(&config, "inbox", mail.as_bytes())
+    };
+    (0..MAILS).filter(|number| is_answered(&mail(*number))).count()
+}
+
+#[test]
+fn a_robot_with_another_address_each_time_ends_after_a_dozen() {
+    const DOZEN: usize = 12;
+    let received = |n: usize| format!("Ticket received: We received your mail (#{n})");
+    for count in [
+        answered(|n| format!("ticket+{n}@crm.test"), received),
+        answered(|n| format!("ticket{n}@crm.test"), received),
+        answered(|n| format!("{:x}z@crm.test", n * 7_919), received),
+        answered(|n| format!("ticket+{n}@crm.test"), |n| format!("{n} order of {}", "x".repeat(n))),
+        answered(|n| format!("eve+{n}@gmail.com"), received),
+    ] {
+        assert!((1..=DOZEN).contains(&count), "{count}");
+    }
+    // Many people of one organisation, each with a concern of their own, and customers of a
+    // public provider are answered.
+    let concern = |n: usize| format!("Request of office {}", "i".repeat(n + 1));
+    assert_eq!(answered(|n| format!("s{n}@uni.test"), concern), 40);
+    assert_eq!(answered(|n| format!("anna{n}@gmail.com"), received), 40);
+}

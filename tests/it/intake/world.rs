@@ -14,6 +14,7 @@ use postroom::core::intake::{
 use postroom::core::mail::{self, Report};
 use postroom::core::notify::hours::{FullHours, Hour, is_full};
 use postroom::core::outgoing::{Outgoing, OutgoingId, OutgoingKind};
+use postroom::core::reply::alike::Neighbour;
 use postroom::core::thread;
 use postroom::core::ticket::{
     Actor, Article, ArticleId, ArticleKind, Command, Refused, Ticket, TicketId,
@@ -287,6 +288,15 @@ impl World {
         let of_day = self.owed.iter().filter(to).filter(today).filter_map(|mail| mail.ticket);
         let of_day: BTreeSet<TicketId> = of_day.collect();
         let subjects = of_day.iter().map(|ticket| self.tickets[ticket].title.clone()).collect();
+        let since = self.now - SignedDuration::from_hours(3);
+        let recent = self.owed.iter().filter(is_answer).filter(|mail| mail.created > since);
+        let near =
+            recent.filter(|mail| address.is_some_and(|to| to.domain() == mail.recipient.domain()));
+        let neighbours = near.map(|mail| Neighbour {
+            address: mail.recipient.clone(),
+            title: mail.ticket.map_or(String::new(), |id| self.tickets[&id].title.clone()),
+        });
+        let neighbours = neighbours.collect();
         let desk = self.owed.iter().filter(is_answer).filter(latest).count();
         let desk = u32::try_from(desk).expect("few");
         Answered {
@@ -294,6 +304,7 @@ impl World {
             three_hours: within(3),
             tickets: tickets.collect(),
             subjects,
+            neighbours,
             desk,
         }
     }

@@ -13,11 +13,13 @@ use std::io::{self, Read};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::core::address::Address;
 use crate::core::intake::{
     Answered, Bounced, DeskKey, Duplicate, Facts, Heading, Keyed, NextIds, Referenced,
 };
 use crate::core::notify::hours::{FullHours, Hour};
 use crate::core::outgoing::OutgoingId;
+use crate::core::reply::alike::Neighbour;
 use crate::core::ticket::{Article, ArticleId, Ticket, TicketId};
 
 /// Longest task that is read. Bytes.
@@ -89,6 +91,7 @@ pub(in crate::run::intake) struct Known {
     keyed: Vec<Keyed>,
     bounced: Option<Bounced>,
     answered: (u32, u32, Vec<TicketId>, Vec<String>, u32),
+    neighbours: Vec<(Address, String)>,
     threads: Vec<(TicketId, Vec<String>)>,
     articles: Vec<Article>,
     full_hours: Vec<(i64, String, u32)>,
@@ -111,7 +114,8 @@ impl Known {
             desk_key: _,
             next,
         } = facts;
-        let Answered { day, three_hours, tickets, subjects, desk } = answered;
+        let Answered { day, three_hours, tickets, subjects, neighbours, desk } = answered;
+        let neighbours = neighbours.into_iter().map(|one| (one.address, one.title));
         let full = full_hours.0.into_iter().map(|((hour, user), mails)| (hour.0, user, mails));
         Known {
             duplicate_of: duplicate.map(|duplicate| duplicate.first),
@@ -121,6 +125,7 @@ impl Known {
             keyed,
             bounced,
             answered: (day, three_hours, tickets, subjects, desk),
+            neighbours: neighbours.collect(),
             threads: threads.into_iter().collect(),
             articles,
             full_hours: full.collect(),
@@ -130,6 +135,8 @@ impl Known {
 
     pub fn facts(self) -> Facts {
         let (day, three_hours, tickets, subjects, desk) = self.answered;
+        let neighbours = self.neighbours.into_iter();
+        let neighbours = neighbours.map(|(address, title)| Neighbour { address, title });
         let (ticket, article, outgoing, tickets_today) = self.next;
         let full = self.full_hours.into_iter();
         let full: BTreeMap<_, _> =
@@ -141,7 +148,14 @@ impl Known {
             referenced: self.referenced,
             keyed: self.keyed,
             bounced: self.bounced,
-            answered: Answered { day, three_hours, tickets, subjects, desk },
+            answered: Answered {
+                day,
+                three_hours,
+                tickets,
+                subjects,
+                neighbours: neighbours.collect(),
+                desk,
+            },
             threads: self.threads.into_iter().collect(),
             articles: self.articles,
             full_hours: FullHours(full),
@@ -235,6 +249,10 @@ mod tests {
                 three_hours: 2,
                 tickets: vec![TicketId(3)],
                 subjects: vec!["four".into()],
+                neighbours: vec![Neighbour {
+                    address: Address::parse("eve@cust.test").unwrap(),
+                    title: "seven".into(),
+                }],
                 desk: 5,
             },
             threads: BTreeMap::from([(TicketId(6), vec!["c@d".into()])]),
