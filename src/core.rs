@@ -18,6 +18,7 @@ pub mod filter;
 pub mod fingerprint;
 pub mod header;
 pub mod intake;
+pub mod invisible;
 pub mod language;
 pub mod mail;
 pub mod notify;

@@ -12,6 +12,7 @@ mod smtp;
 use secrecy::SecretString;
 
 use crate::core::config::{SmtpRoute, SmtpServer};
+use crate::core::invisible;
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::secret::Secrets;
 use programs::Programs;
@@ -122,13 +123,10 @@ impl Connection {
 }
 
 /// The one sanitiser for texts of servers and programs on their way to log, status and history:
-/// no control characters, nothing that turns the direction of writing, bounded.
+/// no control characters, nothing that hides or turns the direction of writing, bounded.
 fn clean(text: &str) -> String {
-    let harmless = |c: char| {
-        let turns = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns { ' ' } else { c }
-    };
-    let spaced: String = text.chars().take(4 * REASON_CHARS_MAX).map(harmless).collect();
+    let harmless = |(c, hidden): (char, bool)| if hidden || c.is_control() { ' ' } else { c };
+    let spaced: String = invisible::marked(text).take(4 * REASON_CHARS_MAX).map(harmless).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
     words.join(" ").chars().take(REASON_CHARS_MAX).collect()
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::config::{Problem, Severity};
+use crate::core::invisible;
 use crate::http::dto::WhyView;
 use crate::http::dto::config::ProblemView;
 
@@ -160,19 +161,16 @@ fn at_zone(at: jiff::Timestamp, zone: jiff::tz::TimeZone) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }
 
-/// One line without control characters and without characters that turn the writing direction.
+/// One line without control characters and without characters that hide or turn the writing direction.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if harmful(c) && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let harmful = |c: char, hidden: bool| hidden || c.is_control() && c != '\t';
+    let shown = |(c, hidden)| if harmful(c, hidden) { '\u{fffd}' } else { c };
+    invisible::marked(text).map(shown).collect()
 }
 
 /// Several lines, each cleaned.
 pub fn clean_lines(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", clean(line))).collect()
-}
-
-fn harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn cut(text: &str) -> String {
@@ -198,11 +196,8 @@ fn columns(text: &str) -> usize {
 /// on the character before them take none.
 fn width(c: char) -> usize {
     match c {
-        '\u{0300}'..='\u{036f}'
-        | '\u{200b}'..='\u{200d}'
-        | '\u{3099}'
-        | '\u{309a}'
-        | '\u{fe00}'..='\u{fe0f}' => 0,
+        _ if invisible::hides(c) || invisible::shapes(c) => 0,
+        '\u{0300}'..='\u{036f}' | '\u{3099}' | '\u{309a}' => 0,
         '\u{1100}'..='\u{115f}'
         | '\u{2e80}'..='\u{a4cf}'
         | '\u{ac00}'..='\u{d7a3}'
@@ -233,6 +228,10 @@ mod tests {
     #[test]
     fn subjects_do_not_steer_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\u{202e}c\r\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}");
+        assert_eq!(
+            clean("a\u{200b}\u{61c}\u{e0041}b\t👨\u{200d}👩"),
+            "a\u{fffd}\u{fffd}\u{fffd}b\t👨\u{200d}👩"
+        );
     }
 
     #[test]

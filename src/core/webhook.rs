@@ -15,6 +15,7 @@ use sha2::Sha256;
 
 use super::config::{Config, Switch, Webhook, WebhookTexts};
 use super::intake::Effect;
+use super::invisible;
 use super::outgoing::{Attempt, Delivery, after_attempt};
 use super::ticket::{
     Actor, Article, ArticleId, ArticleKind, AuthorKind, Event, Ticket, TicketId, What,
@@ -390,7 +391,8 @@ fn article_of(webhook: &Webhook, article: &Article) -> Value {
 /// The line that chat programs show. `<!channel>` and the like come from titles, that is from
 /// anybody, and must ring nobody.
 fn for_chat(line: &str) -> String {
-    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown = |(c, hidden): (char, bool)| if hidden || c.is_control() { ' ' } else { c };
+    let line: String = invisible::marked(line).map(shown).collect();
     line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "@\u{200b}")
 }
 

@@ -7,6 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::core::invisible;
+
 /// Media types that a browser shows without running anything.
 const HARMLESS: [&str; 10] = [
     "application/pdf",
@@ -44,11 +46,9 @@ fn safe_type(content_type: &str) -> &'static str {
 
 /// RFC 6266 section 4: a plain ASCII name for old programs, and the real one in RFC 8187 form.
 fn disposition(name: &str) -> HeaderValue {
-    let clean: String = name
-        .chars()
-        .map(|c| {
-            if c.is_control() || is_bidi_control(c) || "/\\:*?\"<>|".contains(c) { '_' } else { c }
-        })
+    let harmful = |c: char, hidden: bool| hidden || c.is_control() || "/\\:*?\"<>|".contains(c);
+    let clean: String = invisible::marked(name)
+        .map(|(c, hidden)| if harmful(c, hidden) { '_' } else { c })
         .take(NAME_CHARS_MAX)
         .collect();
     let clean = match clean.trim_matches(|c: char| c == '.' || c.is_whitespace()) {
@@ -61,11 +61,6 @@ fn disposition(name: &str) -> HeaderValue {
     let encoded: String = clean.bytes().map(encode).collect();
     HeaderValue::from_str(&format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"))
         .expect("only visible ASCII is left")
-}
-
-/// Characters that make `exe.pdf` out of `fdp.exe` on the screen.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// RFC 8187 section 3.2.1, `attr-char`.
@@ -103,6 +98,10 @@ mod tests {
         check("../../a\r\nX: \"b", "filename=\"_.._a__X_ _b\"; filename*=UTF-8''_.._a__X_%20_b");
         check("..", "filename=\"attachment\"; filename*=UTF-8''attachment");
         check("a\u{202e}fdp.exe", "filename=\"a_fdp.exe\"; filename*=UTF-8''a_fdp.exe");
+        check(
+            "a\u{200b}\u{61c}\u{e0041}.exe\u{200d}",
+            "filename=\"a___.exe_\"; filename*=UTF-8''a___.exe_",
+        );
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //!
 //! Architecture invariant: nothing a server says reaches an error or the log by another way.
 
+use crate::core::invisible;
+
 /// Characters of a server's answer that an error repeats.
 pub const WORDS_CHARS_MAX: usize = 200;
 
 /// The words, cut to [`WORDS_CHARS_MAX`], control characters escaped.
 pub fn repeatable(words: &str) -> String {
     let mut shown = String::new();
-    for character in words.trim().chars().take(WORDS_CHARS_MAX) {
+    for (character, hidden) in invisible::marked(words.trim()).take(WORDS_CHARS_MAX) {
         // Escaped, or a server could forge log lines or colour a terminal.
-        if character.is_control() || is_invisible(character) {
+        if hidden || character.is_control() {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
@@ -25,11 +27,6 @@ pub fn repeatable(words: &str) -> String {
 /// The same, for an answer to a command that carried a secret: some servers repeat what they read.
 pub fn repeatable_without(secret: &str, words: &str) -> String {
     if secret.is_empty() { repeatable(words) } else { repeatable(&words.replace(secret, "***")) }
-}
-
-/// Characters that change how the text around them is shown.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -64,6 +61,7 @@ mod tests {
     #[test]
     fn turned_around() {
         check("a\u{202e}b", "a\\u{202e}b");
+        check("a\u{61c}\u{feff}\u{e0041}b", "a\\u{61c}\\u{feff}\\u{e0041}b");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use postroom::core::invisible;
+
 /// Words that `core` must not contain: it knows no clock, disk, network, task or chance.
 const NOT_IN_CORE: &[&str] = &[
     "tokio",
@@ -152,6 +154,30 @@ fn some_words_stand_nowhere() {
     for file in sources() {
         for word in NOWHERE {
             assert!(!file.uses(word), "src/{} contains {word}", file.place);
+        }
+    }
+}
+
+/// Invisible characters and those that turn the direction of writing have one table.
+#[test]
+fn invisible_characters_have_one_table() {
+    // A byte order mark at the beginning of a file is something else.
+    let other = ['\u{feff}'];
+    for file in sources().iter().filter(|file| file.place != "core/invisible") {
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (at, _) in code.match_indices("'\\u{") {
+            let digits = code[at + 4..].split('}').next().unwrap_or_default();
+            let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
+            let found = c.is_some_and(|c| {
+                // The end of a range of Hangul letters.
+                let letters = code[..at].ends_with("..=") && c == '\u{115f}';
+                (invisible::hides(c) || invisible::shapes(c)) && !other.contains(&c) && !letters
+            });
+            assert!(
+                !found,
+                "src/{} has '\\u{{{digits}}}': ask core::invisible about such characters",
+                file.place
+            );
         }
     }
 }

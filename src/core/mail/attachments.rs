@@ -11,6 +11,7 @@ use super::header::Content;
 use super::structure::{Part, Structure};
 use super::transfer::Transfer;
 use super::{ATTACHMENTS_MAX, Attachment, Digest, Oddity, header, unpack, words};
+use crate::core::invisible;
 
 /// Longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
@@ -171,7 +172,7 @@ fn described(content: &Content, hint: Hint<'_>) -> Option<String> {
 
 /// A name without path, control characters, and characters that turn or hide text.
 pub fn clean_name(name: &str) -> String {
-    let visible: String = name.chars().filter(|c| !is_hidden(*c)).collect();
+    let visible: String = invisible::removed(name).chars().filter(|c| !c.is_control()).collect();
     let last = visible.rsplit(['/', '\\']).map(str::trim).find(|piece| !piece.is_empty());
     let last = last.unwrap_or_default();
     let last = if last.chars().all(|c| c == '.') { "" } else { last };
@@ -190,16 +191,6 @@ fn shorten(name: &str) -> String {
     let extension = if extension.len() <= EXTENSION_BYTES_MAX { extension } else { "" };
     let stem: String = name.chars().take(NAME_CHARS_MAX - extension.chars().count()).collect();
     format!("{stem}{extension}")
-}
-
-/// Control characters, bidirectional controls, zero-width characters and the like.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// `name-1.ext` for the second of a name.

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::core::invisible;
+
 /// Weight of a word. A run of words is measured in weights, so that one limit fits languages that
 /// write blanks and those that do not.
 pub const WORD_WEIGHT: usize = 2;
@@ -81,7 +83,7 @@ fn tokenize(text: &str, tokens: &mut Vec<Token>) {
     let mut word = Word::default();
     for c in text.chars() {
         let c = narrow(c);
-        if is_invisible(c) {
+        if invisible::hides(c) || invisible::shapes(c) {
             continue;
         }
         if is_word_of_its_own(c) {
@@ -131,10 +133,6 @@ fn narrow(c: char) -> char {
         }
         c => c,
     }
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// Scripts that are written without blanks.

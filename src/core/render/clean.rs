@@ -6,6 +6,8 @@
 //! Architecture invariant: every function returns text of bounded length without a control
 //! character (a [`block`] keeps line ends and tabs). Nothing here knows what the text means.
 
+use crate::core::invisible;
+
 /// Characters of one line: a subject, a name, a title.
 pub const LINE_CHARS_MAX: usize = 200;
 /// Characters of a display name.
@@ -23,12 +25,12 @@ pub fn line(text: &str, chars_max: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(4 * chars_max));
     let mut blank = false;
     let mut room = chars_max;
-    for c in text.chars() {
+    for (c, hidden) in invisible::marked(text) {
         if c.is_whitespace() || c.is_control() {
             blank = !clean.is_empty();
             continue;
         }
-        if is_hidden(c) {
+        if hidden {
             continue;
         }
         if room <= usize::from(blank) {
@@ -52,16 +54,17 @@ pub fn line(text: &str, chars_max: usize) -> String {
 pub fn block(text: &str, chars_max: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(4 * chars_max));
     let mut after_return = false;
-    for (count, c) in text.chars().enumerate() {
+    for (count, (c, hidden)) in invisible::marked(text).enumerate() {
         if count == chars_max {
             clean.push(CUT);
             break;
         }
         match c {
             '\n' if after_return => {}
-            '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => clean.push('\n'),
+            '\n' | '\r' | '\u{85}' => clean.push('\n'),
+            _ if invisible::separates(c) => clean.push('\n'),
             '\t' => clean.push('\t'),
-            _ if c.is_control() || is_hidden(c) => {}
+            _ if hidden || c.is_control() => {}
             _ => clean.push(c),
         }
         after_return = c == '\r';
@@ -100,23 +103,6 @@ pub fn message_id(text: &str) -> Option<&str> {
     (whole && shaped).then_some(id)
 }
 
-/// Characters that show nothing but change how the rest is read: direction marks, zero-width
-/// spaces, tags. The joiners stay, as emoji and several scripts need them.
-fn is_hidden(c: char) -> bool {
-    matches!(
-        c,
-        '\u{061c}'
-            | '\u{200b}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +130,7 @@ mod tests {
     fn lines_read_in_one_direction() {
         check_line("\u{202e}exe.doc\u{202c}", "exe.doc");
         check_line("1\u{200b}2\u{feff}3", "123");
+        check_line("a\u{3164}\u{e0041}b\u{200d}\u{fe0f}c", "abc");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use maud::{Markup, html};
 
 use super::plain::beginning;
+use crate::core::invisible;
 
 /// A text of a stranger.
 pub fn foreign(text: &str) -> Markup {
@@ -21,8 +22,8 @@ pub fn short(text: &str, columns: usize) -> Markup {
 /// The same without an element around it, for titles and attributes.
 pub fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\n' | '\t') || !hidden(c) {
+    for (c, hidden) in invisible::marked(text) {
+        if matches!(c, '\n' | '\t') || !hidden && !c.is_control() {
             shown.push(c);
         } else {
             shown.push_str(&format!("[U+{:04X}]", u32::from(c)));
@@ -31,20 +32,9 @@ pub fn plain(text: &str) -> String {
     shown
 }
 
-/// Whether a character shows as nothing, or turns the reading order around.
+/// Whether a character may show as nothing, or turns the reading order around.
 pub(super) fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{00AD}'
-                | '\u{061C}'
-                | '\u{200B}'..='\u{200F}'
-                | '\u{2028}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}'
-                | '\u{FEFF}'
-                | '\u{FFF9}'..='\u{FFFB}'
-                | '\u{E0000}'..='\u{E007F}'
-        )
+    c.is_control() || invisible::hides(c) || invisible::shapes(c)
 }
 
 #[cfg(test)]
@@ -61,6 +51,8 @@ mod tests {
         check("請求書 Ünïcode\tx", "請求書 Ünïcode\tx");
         check("exe\u{202E}gpj", "exe[U+202E]gpj");
         check("a\u{200B}b\r\u{7}", "a[U+200B]b[U+000D][U+0007]");
+        check("a\u{200D}\u{E0041}\u{3164}", "a[U+200D][U+E0041][U+3164]");
+        check("👨\u{200D}👩 葛\u{E0100}", "👨\u{200D}👩 葛\u{E0100}");
         assert_eq!(foreign("<b>").into_string(), "<bdi>&lt;b&gt;</bdi>");
     }
 }

@@ -7,6 +7,7 @@
 use maud::{Markup, PreEscaped, Render, html};
 
 use super::foreign::hidden;
+use crate::core::invisible;
 use crate::core::quoting::{self, Part};
 
 /// A quotation of so many lines is folded; a shorter one is read faster than it is opened.
@@ -42,8 +43,8 @@ pub fn text(text: &str, folded: impl Fn(Part, usize) -> String) -> Markup {
 /// A text of one line: a subject, a name, an address.
 pub fn line(text: &str) -> Markup {
     let mut out = String::new();
-    for c in text.chars() {
-        match hidden(c) {
+    for (c, hidden) in invisible::marked(text) {
+        match hidden || c.is_control() {
             true => code_of(c, &mut out),
             false => c.render_to(&mut out),
         }
@@ -198,7 +199,7 @@ fn link_length(text: &str) -> usize {
 /// A stretch of text, with characters that turn its direction shown as their codes.
 fn visible(text: &str, out: &mut String) {
     let mut rest = text;
-    while let Some(at) = rest.find(turns_direction) {
+    while let Some(at) = rest.find(invisible::turns) {
         rest[..at].render_to(out);
         let c = rest[at..].chars().next().unwrap_or_default();
         code_of(c, out);
@@ -209,10 +210,6 @@ fn visible(text: &str, out: &mut String) {
 
 fn code_of(c: char, out: &mut String) {
     html! { span.code { (format!("U+{:04X}", c as u32)) } }.render_to(out);
-}
-
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

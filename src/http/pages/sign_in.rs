@@ -17,6 +17,7 @@ use super::layout::{self, Page};
 use super::words::SignIn;
 use crate::core::address::Address;
 use crate::core::config::{Config, Switch, User};
+use crate::core::invisible;
 use crate::core::search::fold;
 use crate::http::form::{Form, link};
 use crate::http::problem::Problem;
@@ -192,7 +193,7 @@ pub(super) fn user<'a>(config: &'a Config, name: &str) -> Option<&'a User> {
 
 /// A name in the form in which names are compared.
 fn compared(name: &str) -> String {
-    fold(name).split_whitespace().collect()
+    fold(&invisible::removed(name)).split_whitespace().collect()
 }
 
 /// The one user who has this address.
@@ -319,6 +320,7 @@ mod tests {
         check(|_| {}, " ALICE ", Some("alice"));
         check(|_| {}, "ａｌｉｃｅ", Some("alice"));
         check(|_| {}, "al ice", Some("alice"));
+        check(|_| {}, "al\u{200b}ice\u{fe0f}", Some("alice"));
         check(|_| {}, "nobody", None);
         check(|_| {}, "", None);
         check(
