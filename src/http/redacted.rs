@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::routes::role_name;
 use crate::core::config::{
-    Account, AfterFetch, Config, Dispatch, Endpoint, Login, Poll, Queue, SecretRef, Security,
-    SmtpRoute, SmtpServer, Source, Switch, Text, WebhookTexts,
+    Account, AfterFetch, Answer, Cc, Config, Customers, Dedupe, Dispatch, Endpoint, Login, Poll,
+    Queue, SecretRef, Security, SmtpRoute, SmtpServer, Source, Switch, Text, WebhookTexts,
 };
 
 /// The whole configuration.
@@ -18,6 +18,27 @@ pub fn config(config: &Config) -> Value {
             "name": config.desk.name,
             "hook": config.desk.hook,
             "systemId": config.desk.system_id,
+        },
+        "intake": {
+            "customers": match config.intake.customers {
+                Customers::Open => "open",
+                Customers::Declared => "declared",
+            },
+            "dedupe": match config.intake.dedupe {
+                Dedupe::Account => "account",
+                Dedupe::Global => "global",
+            },
+            "cc": match config.intake.cc {
+                Cc::Participants => "participants",
+                Cc::Ignore => "ignore",
+            },
+            "answer": match config.intake.answer {
+                Answer::Everybody => "everybody",
+                Answer::Authenticated => "authenticated",
+            },
+            "authservId": config.intake.authserv_id,
+            "proofValidFor": config.intake.proof_valid_for.as_secs(),
+            "internalMarker": config.intake.internal_marker,
         },
         "limits": {
             "autoRepliesPerDay": config.limits.auto_replies_per_day,

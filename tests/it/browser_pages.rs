@@ -1,7 +1,10 @@
 //! The frame and the administrators' pages in a real browser.
 
 use axum::http::Method;
+use postroom::core::config::TlsOptions;
 use postroom::http::routes::{self, Access, Payload};
+use postroom::net::http::{Client, Request};
+use postroom::net::reach::Reach;
 use postroom::password;
 use secrecy::SecretString;
 
@@ -348,4 +351,47 @@ async fn a_refused_revision_is_shown_with_its_place() {
     browser.click("form[action='/configuration/reload'] button");
     let changes = browser.text("tbody");
     assert!(changes.contains("queues.sales"), "{changes}");
+}
+
+/// Anybody can write the address of an agent into From, and whoever reads the ticket must see that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whom_nothing_proves_is_shown_as_not_verified() {
+    let Some((daemon, browser)) = desk().await else { return };
+    let from_agent = mail("from an agent", "please pay", 11);
+    let from_agent = String::from_utf8(from_agent).unwrap();
+    let from_agent = from_agent.replace("Eve <eve@customer.example>", "Adam <adam@corp.example>");
+    daemon.deliver("11", from_agent.as_bytes());
+    daemon.deliver("12", &mail("from a customer", "please help", 12));
+    let numbers: Vec<(String, String)> = daemon
+        .mails(2)
+        .await
+        .iter()
+        .map(|mail| daemon.ticket(mail).ticket)
+        .map(|ticket| (ticket.title, ticket.number))
+        .collect();
+    let number = |title: &str| &numbers.iter().find(|(known, _)| known == title).unwrap().1;
+    let badges = |name: &str, title: &str| {
+        sign_in(&daemon, &browser, name);
+        browser.open(&url(&daemon, &format!("/tickets/{}", number(title))));
+        browser.find("article");
+        let written = browser.script(
+            "return [...document.querySelectorAll('article header .badge')].map(it => it.textContent)",
+        );
+        serde_json::from_value::<Vec<String>>(written).unwrap()
+    };
+    let doubted = badges("adam", "from an agent");
+    assert!(doubted.contains(&"not verified".to_owned()), "{doubted:?}");
+    let doubted = badges("kenji", "from an agent");
+    assert!(doubted.contains(&"本人未確認".to_owned()), "{doubted:?}");
+    let plain = badges("adam", "from a customer");
+    assert!(!plain.is_empty() && !plain.contains(&"not verified".to_owned()), "{plain:?}");
+    let token = std::fs::read_to_string(daemon.path("data/api-token")).unwrap();
+    let client = Client::new(TlsOptions::default(), Reach::Private);
+    for (title, expected) in [("from an agent", Some(false)), ("from a customer", None)] {
+        let path = format!("/api/v1/tickets/{}", number(title));
+        let token = SecretString::from(token.trim().to_owned());
+        let answer = client.ask(Request::get(url(&daemon, &path)).bearer(&token)).await.unwrap();
+        let ticket: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(ticket["articles"][0]["verified"].as_bool(), expected, "{title}: {ticket}");
+    }
 }

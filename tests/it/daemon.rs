@@ -18,6 +18,8 @@ pub struct Daemon {
     pub folder: tempfile::TempDir,
     /// The time in it; the system's unless another was given before it started.
     pub clock: Clock,
+    /// Programs that it may run to send mail.
+    pub allow_sendmail: Vec<PathBuf>,
     app: Option<App>,
 }
 
@@ -35,7 +37,7 @@ impl Daemon {
         for kind in ["new", "cur", "tmp"] {
             fs::create_dir_all(folder.path().join("mail").join(kind)).unwrap();
         }
-        let daemon = Daemon { folder, clock: Clock::real(), app: None };
+        let daemon = Daemon { folder, clock: Clock::real(), allow_sendmail: Vec::new(), app: None };
         daemon.write(yaml);
         daemon
     }
@@ -112,7 +114,7 @@ impl Daemon {
             listen: ([127, 0, 0, 1], 0).into(),
             secrets_dir: Some(self.path("secrets")),
             external_url: None,
-            allow_sendmail: Vec::new(),
+            allow_sendmail: self.allow_sendmail.clone(),
             trusted_proxies: Vec::new(),
             clock: self.clock.clone(),
             on_invalid: OnInvalid::LastGood,

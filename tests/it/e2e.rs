@@ -1,11 +1,14 @@
 //! The whole daemon, in this process: each test proves that something is hooked up.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use postroom::app::{ReloadAnswer, StartError, Trigger};
 use postroom::core::intake::Outcome;
 use postroom::core::ticket::{Actor, Command, State};
+use postroom::run::board::Kind;
+use postroom::store::OutboxFilter;
 
 use crate::daemon::{Daemon, deliver, until};
 
@@ -306,4 +309,40 @@ async fn poison_does_not_stop_the_next_mail() {
     assert_eq!(records[1].outcome, Outcome::Created);
     let kept = daemon.app().handle().store.raw(&records[0].digest).unwrap();
     assert_eq!(kept, Some(nested), "kept whole");
+}
+
+/// A program that the operator did not allow is not run, and the mail waits until it may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_waits_for_a_sendmail_that_is_not_allowed() {
+    let file = r#"{type: file, directory: "{dir}/sent"}"#;
+    // The path of the folder ends with a slash.
+    let program = r#"{type: sendmail, command: "{dir}sendmail"}"#;
+    assert!(DESK.contains(file));
+    let mut daemon = Daemon::prepare(&DESK.replace(file, program));
+    let program = daemon.path("sendmail");
+    fs::write(&program, "#!/bin/sh\ncat >> \"${0%/*}/handed-over\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    daemon.again().await;
+    daemon.deliver("1", &mail(1, "The lift is stuck", ""));
+    daemon.mails(1).await;
+    let flag = format!("--allow-sendmail {}", program.display());
+    until("a condition of the server", || {
+        let all = daemon.app().handle().board.all();
+        let server = all.into_iter().find(|it| it.kind == Kind::Smtp && it.name == "files")?;
+        let mut refused = server.conditions.iter().filter(|it| it.status == Some(false));
+        refused.any(|condition| condition.message.contains(&flag)).then_some(())
+    })
+    .await;
+    let count = |daemon: &Daemon, filter| {
+        daemon.app().handle().store.outbox(filter, None, 10).unwrap().items.len()
+    };
+    assert_eq!((count(&daemon, OutboxFilter::Due), count(&daemon, OutboxFilter::All)), (2, 2));
+    let handed_over = daemon.path("handed-over");
+    assert!(!handed_over.exists(), "it ran");
+    daemon.stop().await;
+    daemon.allow_sendmail = vec![program];
+    daemon.again().await;
+    until("both mails are sent", || (count(&daemon, OutboxFilter::Sent) == 2).then_some(())).await;
+    let text = fs::read_to_string(handed_over).unwrap();
+    assert_eq!(text.matches("Auto-Submitted: ").count(), 2, "{text}");
 }

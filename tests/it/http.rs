@@ -605,6 +605,29 @@ async fn the_configuration_shows_no_hash() {
 }
 
 #[tokio::test]
+async fn the_configuration_shows_how_mail_is_taken_in() {
+    let desk = Desk::new();
+    crate::http_desk::reconfigure(&desk, |config| {
+        config.intake.proof_valid_for = Duration::from_secs(7 * 24 * 3600);
+        config.intake.authserv_id = Some("mx.desk.example".into());
+    });
+    let (status, _, body) =
+        desk.ask(request(&Method::GET, "/api/v1/config", Some("admin-token"))).await;
+    assert_eq!(status, 200);
+    let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let intake = serde_json::json!({
+        "customers": "open",
+        "dedupe": "account",
+        "cc": "participants",
+        "answer": "everybody",
+        "authservId": "mx.desk.example",
+        "proofValidFor": 7 * 24 * 3600,
+        "internalMarker": "#internal",
+    });
+    assert_eq!(shown["intake"], intake);
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_declared_route() {
     let desk = Desk::new();
     desk.status(request(&Method::GET, "/api/v1/tickets/eve@customer.example", None)).await;

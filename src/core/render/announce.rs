@@ -177,6 +177,30 @@ mod tests {
         assert_eq!(why, expected);
     }
 
+    /// Of a mail with an agent's address in From that nothing proves.
+    #[test]
+    fn a_digest_says_that_an_agent_is_not_verified() {
+        for (verified, expected) in [
+            (Some(false), "New ticket: Printer broken (not verified)"),
+            (Some(true), "New ticket: Printer broken"),
+            (None, "New ticket: Printer broken"),
+        ] {
+            let mut config = config();
+            let alice = config.users.get_mut("alice").unwrap();
+            alice.subscriptions.digest = Some(jiff::civil::time(8, 0, 0, 0));
+            let written = Article { verified, ..article(1, ArticleKind::MailIn) };
+            let mut effect = effect(vec![written], What::Created, &[]);
+            announce(
+                stationery(&config, &key()),
+                &FullHours::default(),
+                None,
+                &mut effect,
+                &mut next_ids(),
+            );
+            assert_eq!(effect.digests[0].text, expected, "{verified:?}");
+        }
+    }
+
     #[test]
     fn nobody_is_said_to_be_told_who_was_not() {
         let mut config = config();

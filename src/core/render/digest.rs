@@ -56,13 +56,17 @@ pub fn line(
     let page =
         super::notification::notice_page(stationery.config, notice, &notice.name, ticket, article);
     let words = super::notification::notification_words(stationery.config, notice, &page);
-    let text = words.map_or_else(|| ticket.title.clone(), |(subject, _)| subject);
+    let mut text = words.map_or_else(|| ticket.title.clone(), |(subject, _)| subject);
+    text = clean::line(&text, clean::LINE_CHARS_MAX);
+    if article.is_some_and(|article| article.verified == Some(false)) {
+        text = format!("{text} ({})", texts::not_verified(notice.language));
+    }
     Line {
         who: notice.who.clone(),
         event: notice.event,
         ticket: ticket.id,
         number: ticket.number.clone(),
-        text: clean::line(&text, clean::LINE_CHARS_MAX),
+        text,
         role: notice.role.clone(),
         rule: notice.rule_words(),
         at: stationery.now,
