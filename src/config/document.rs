@@ -48,9 +48,40 @@ pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
     Ok(documents)
 }
 
-/// Writes a value as YAML, for people to go on with.
+/// What stands before a text that is to be quoted, while it is written: no plain scalar begins with
+/// `!`, and the second character is of private use.
+const QUOTE: &str = "!\u{e000}";
+
+/// Writes a value as YAML, for people to go on with, and for Helm: a text that YAML 1.1 takes for a
+/// boolean, a number or a time is quoted.
 pub fn write(value: &Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_default()
+    serde_yaml::to_string(&marked(value)).unwrap_or_default().replace(QUOTE, "")
+}
+
+fn marked(value: &Value) -> Value {
+    let text = |text: &str| match is_ambiguous(text) {
+        true => format!("{QUOTE}{text}"),
+        false => text.to_owned(),
+    };
+    match value {
+        Value::String(string) => Value::String(text(string)),
+        Value::Array(items) => Value::Array(items.iter().map(marked).collect()),
+        Value::Object(object) => {
+            let entries = object.iter().map(|(key, value)| (text(key), marked(value)));
+            Value::Object(entries.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// Whether YAML 1.1 may read a plain scalar as something else than a text (yaml.org/type: bool, int
+/// with base 60, float, timestamp, merge, value), which YAML 1.2 does not.
+fn is_ambiguous(text: &str) -> bool {
+    let words = ["y", "n", "yes", "no", "on", "off", "=", "<<"];
+    let like_number = |c: char| c.is_ascii_hexdigit() || "_:.+-xXoOtTzZ ".contains(c);
+    words.iter().any(|word| word.eq_ignore_ascii_case(text))
+        || (text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+            && text.chars().all(like_number))
 }
 
 /// Finds what the scanner itself would take too long for.
@@ -261,6 +292,22 @@ impl<'de> Visitor<'de> for Key<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_yaml_1_1_reads_otherwise_is_written_in_quotes() {
+        let texts =
+            ["yes", "No", "on", "y", "12:30", "1:2:3", "0123", "0x1F", "1_000", ".5", "2026-12-01"];
+        for text in texts {
+            let value = serde_json::json!({ "a": [text], text: 1 });
+            let written = write(&value);
+            assert_eq!(written.matches(&format!("'{text}'")).count(), 2, "{written}");
+            assert_eq!(parse(&written).unwrap(), [value]);
+        }
+        for text in ["plain", "5 very high", "+60m", r"order ([0-9]+)", "yes and no"] {
+            assert!(!write(&text.into()).contains('\''), "{text}");
+        }
+        assert_eq!(write(&true.into()), "true\n");
+    }
 
     #[track_caller]
     fn check(text: &str, expected: Result<&str, (usize, usize, &str)>) {

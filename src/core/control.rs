@@ -51,7 +51,7 @@ pub fn read(config: &Config, mail: &Mail) -> Filtered {
         };
         let text = match set(config, target, key, &value) {
             Ok(()) => format!("{}: {value}", field.name.trim()),
-            Err(problem) => format!("{}: {problem}; ignored", field.name.trim()),
+            Err(problem) => format!("{}: not taken: {problem}", field.name.trim()),
         };
         read.why.push(Why::new("control", text));
     }

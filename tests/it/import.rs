@@ -45,7 +45,7 @@ fn load(yaml: &str) -> postroom::core::config::Config {
 fn otobo() {
     let config = load(&check("otobo"));
     assert_eq!(config.accounts.len(), 2);
-    assert_eq!(config.filters.len(), 2);
+    assert_eq!(config.filters.len(), 5);
     assert_eq!(config.queues["Support::EU"].auto_replies.new.as_deref(), Some("thanks"));
     let notes = std::fs::read_to_string(golden("otobo.txt")).unwrap();
     for words in

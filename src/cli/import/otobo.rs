@@ -1,6 +1,6 @@
 //! OTOBO: accounts, queues, system addresses, filters, auto-replies, agents, customers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::Carried;
 use super::export::{Export, Row};
 use super::words;
 use crate::cli::Failure;
+use crate::core::notify::EventKind;
 
 /// Between two filters, so that others find room.
 const ORDER_STEP: usize = 10;
@@ -205,7 +206,7 @@ fn accounts(export: &mut Export, carried: &mut Carried, queues: &Names) -> Resul
 }
 
 /// OTOBO's name of what a filter sets, and ours.
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("Queue", "queue"),
     ("Priority", "priority"),
     ("State", "state"),
@@ -219,6 +220,7 @@ const SETTINGS: [(&str, &str); 13] = [
     ("SenderType", "senderType"),
     ("IsVisibleForCustomer", "visibleForCustomer"),
     ("Ignore", "ignore"),
+    ("Loop", "autoReply"),
 ];
 
 /// Rows of a filter, gathered by its name. OTOBO runs filters by name.
@@ -244,9 +246,7 @@ fn filter(name: &str, rows: &[Row], carried: &mut Carried) -> Option<Value> {
     let mut conditions = Vec::new();
     let mut set = json!({});
     let mut later = json!({});
-    let groups = rows.iter().any(|row| row.text("f_value").replace("\\(", "").contains('('));
-    // What the expression found stands as [***] there: its first group, or all of it.
-    let found = if groups { "{{ 1 }}" } else { "{{ 0 }}" };
+    let captured = Captured::of(rows);
     for row in rows {
         let (key, value) = (row.text("f_key"), row.text("f_value"));
         if row.text("f_type").eq_ignore_ascii_case("match") {
@@ -258,8 +258,17 @@ fn filter(name: &str, rows: &[Row], carried: &mut Carried) -> Option<Value> {
             Some(key) => (key, &mut later),
             None => (key.strip_prefix("X-OTOBO-").unwrap_or(&key), &mut set),
         };
-        match setting(key, &value.replace("[***]", found)) {
+        let value = match captured.fill(&value) {
+            Ok(value) => value,
+            Err(missing) => {
+                let why = format!("no condition captures {missing:?}");
+                carried.note(format!("filter {name}: {key} = {value:?} is left out: {why}"));
+                continue;
+            }
+        };
+        match setting(key, &value) {
             Some((key, value)) => into[key] = value,
+            None if key.eq_ignore_ascii_case("Loop") && !is_yes(&value) => {}
             None => carried.note(format!("filter {name}: {key} = {value:?} is left out")),
         }
     }
@@ -279,6 +288,82 @@ fn filter(name: &str, rows: &[Row], carried: &mut Carried) -> Option<Value> {
     Some(filter)
 }
 
+fn is_yes(value: &str) -> bool {
+    ["yes", "1", "true"].contains(&value.to_lowercase().as_str())
+}
+
+/// What the conditions of a filter capture, and how OTOBO names it where it is set.
+struct Captured {
+    /// Whether there is a group; else all that was found stands for it.
+    groups: bool,
+    /// Names of groups.
+    names: BTreeSet<String>,
+    /// Whether anything is captured at all: a negated condition captures nothing.
+    any: bool,
+}
+
+impl Captured {
+    fn of(rows: &[Row]) -> Captured {
+        let mut captured = Captured { groups: false, names: BTreeSet::new(), any: false };
+        let matching = |row: &&Row| row.text("f_type").eq_ignore_ascii_case("match");
+        for row in rows.iter().filter(matching).filter(|row| !row.yes("f_not")) {
+            let value = row.text("f_value");
+            captured.any = true;
+            if let Ok(groups) = words::groups(value.strip_prefix(ADDRESS).unwrap_or(&value)) {
+                captured.groups |= !groups.is_empty();
+                captured.names.extend(groups.into_iter().flatten());
+            }
+        }
+        captured
+    }
+
+    /// A value with our placeholders: `[***]` is the first group, or all that was found, and
+    /// `[**\\name**]` the group of that name. Fails with the name that is not captured.
+    fn fill(&self, value: &str) -> Result<String, String> {
+        let mut filled = String::new();
+        let mut rest = value;
+        while let Some(open) = rest.find(OPEN) {
+            filled.push_str(&rest[..open]);
+            rest = &rest[open..];
+            let (placeholder, after) = if let Some(after) = rest.strip_prefix(FOUND) {
+                (self.found()?, after)
+            } else if let Some((name, after)) = rest[OPEN.len()..].split_once(CLOSE) {
+                (self.named(name.trim_matches('\\'))?, after)
+            } else {
+                break;
+            };
+            filled.push_str(&placeholder);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    fn found(&self) -> Result<String, String> {
+        match (self.any, self.groups) {
+            (false, _) => Err(FOUND.to_owned()),
+            (true, true) => Ok("{{ 1 }}".to_owned()),
+            (true, false) => Ok("{{ 0 }}".to_owned()),
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<String, String> {
+        match self.names.contains(name) {
+            true => Ok(format!("{{{{ {name} }}}}")),
+            false => Err(name.to_owned()),
+        }
+    }
+}
+
+/// How OTOBO writes what a condition found.
+const FOUND: &str = "[***]";
+/// What stands around the name of a group there.
+const OPEN: &str = "[**";
+const CLOSE: &str = "**]";
+
+/// What the value of a condition begins with that is about addresses.
+const ADDRESS: &str = "EMAILADDRESS:";
+
 fn condition(
     name: &str,
     key: &str,
@@ -286,12 +371,12 @@ fn condition(
     not: bool,
     carried: &mut Carried,
 ) -> Option<Value> {
-    let mut condition = match value.strip_prefix("EMAILADDRESS:") {
+    let mut condition = match value.strip_prefix(ADDRESS) {
         Some(address) => json!({ "header": key, "address": address }),
         None if key.eq_ignore_ascii_case("body") => json!({ "body": value }),
         None => json!({ "header": key, "regex": value }),
     };
-    if let Err(reason) = words::expression(value.strip_prefix("EMAILADDRESS:").unwrap_or(value)) {
+    if let Err(reason) = words::expression(value.strip_prefix(ADDRESS).unwrap_or(value)) {
         carried.note(format!("filter {name}: the expression of {key} cannot be used: {reason}"));
         return None;
     }
@@ -306,9 +391,11 @@ fn setting(key: &str, value: &str) -> Option<(String, Value)> {
         return Some((format!("field.{field}"), value.into()));
     }
     let (_, ours) = SETTINGS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key))?;
-    let yes = ["yes", "1", "true"].contains(&value.to_lowercase().as_str());
+    let yes = is_yes(value);
     let value = match *ours {
         "ignore" | "visibleForCustomer" => yes.into(),
+        // `X-OTOBO-Loop: no` asks for nothing.
+        "autoReply" => yes.then_some("never")?.into(),
         "lock" => value.eq_ignore_ascii_case("lock").into(),
         "pendingTime" => pending(value)?.into(),
         "state" => match value {
@@ -357,8 +444,7 @@ fn users(export: &mut Export, carried: &mut Carried, queues: &Names) -> Result<(
             }
         }
         if let Some(queues) = row.id("id").and_then(|id| subscribed.get(&id)) {
-            let events =
-                ["ticketCreated", "followUpLocked", "followUpUnlocked", "lockTimeout", "noteAdded"];
+            let events = EventKind::ALL.map(|event| event.label());
             user["subscriptions"] = json!({ "queues": queues, "events": events });
         }
         state(&row, &mut user);

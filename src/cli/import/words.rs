@@ -34,6 +34,13 @@ pub fn expression(source: &str) -> Result<String, String> {
     }
 }
 
+/// The groups of an expression by their names, if they have one.
+pub fn groups(source: &str) -> Result<Vec<Option<String>>, String> {
+    let pattern = Pattern::search(source).map_err(|reason| reason.to_string())?;
+    let names = pattern.regex().capture_names().skip(1);
+    Ok(names.map(|name| name.map(str::to_owned)).collect())
+}
+
 /// Text without HTML.
 pub fn plain(html: &str) -> String {
     let mut text = String::new();
@@ -72,6 +79,7 @@ mod tests {
         assert_eq!(secret("Support@Example.com"), "support-example-com");
         assert!(expression("a(?=b)").unwrap_err().contains("look-around"));
         assert_eq!(expression("^a.*").unwrap(), "^a.*");
+        assert_eq!(groups(r"a\(b(c)(?<d>e)(?:f)").unwrap(), [None, Some("d".into())]);
         assert_eq!(
             plain("<p>Dear&nbsp;you,</p><br/>1 &lt; 2<div>x</div>"),
             "Dear you,\n\n1 < 2\nx"
