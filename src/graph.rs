@@ -48,7 +48,7 @@ pub struct Graph {
     client: Client,
     /// Scheme, host and port, without a slash at the end.
     origin: String,
-    /// `/v1.0/me` or `/v1.0/users/NAME`.
+    /// `/v1.0/users/NAME`. Never `/me`, which is the mailbox of whoever signed in.
     owner: String,
     token: SecretString,
     /// Time for a call, beside the time for its bytes.
@@ -101,22 +101,14 @@ pub enum GraphError {
 }
 
 impl Graph {
-    /// Speaks for this mailbox; without one, for the mailbox of whoever signed in.
-    pub fn new(
-        endpoint: &Endpoint,
-        host: &str,
-        mailbox: Option<&str>,
-        token: SecretString,
-    ) -> Graph {
+    /// Speaks for this mailbox, named by its user principal name or object ID.
+    pub fn new(endpoint: &Endpoint, host: &str, mailbox: &str, token: SecretString) -> Graph {
         let scheme = match endpoint.security {
             Security::Tls | Security::StartTls => "https",
             Security::Plain => "http",
         };
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let owner = match mailbox {
-            Some(name) => format!("{VERSION}/users/{}", encoded(name)),
-            None => format!("{VERSION}/me"),
-        };
+        let owner = format!("{VERSION}/users/{}", encoded(mailbox));
         Graph {
             // The host is declared by the administrator, as that of a mail server is.
             client: Client::new(endpoint.tls.clone(), Reach::Private),
@@ -364,7 +356,7 @@ mod tests {
     use super::*;
     use crate::core::config::{Text, TlsOptions};
 
-    fn graph(host: &str, port: u16, mailbox: Option<&str>) -> Graph {
+    fn graph(host: &str, port: u16, mailbox: &str) -> Graph {
         let endpoint = Endpoint {
             host: Text::Plain(host.into()),
             port,
@@ -377,21 +369,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_owner(mailbox: Option<&str>, expected: &str) {
+    fn check_owner(mailbox: &str, expected: &str) {
         let call = graph("graph.test", 443, mailbox).call(Method::GET, "/messages");
         assert_eq!(call.url, format!("https://graph.test:443/v1.0/{expected}/messages"));
     }
 
     #[test]
     fn whose_mailbox() {
-        check_owner(None, "me");
-        check_owner(Some("desk@x.test"), "users/desk%40x%2Etest");
-        check_owner(Some("../me"), "users/%2E%2E%2Fme");
+        check_owner("desk@x.test", "users/desk%40x%2Etest");
+        check_owner("../me", "users/%2E%2E%2Fme");
     }
 
     #[track_caller]
     fn check_link(port: u16, link: &str, expected: Option<&str>) {
-        let next = graph("graph.test", port, None).next(link).ok();
+        let next = graph("graph.test", port, "desk@x.test").next(link).ok();
         assert_eq!(next.map(|call| call.url).as_deref(), expected);
     }
 

@@ -255,9 +255,9 @@ pub async fn open(
         Source::Graph { endpoint, login, folder } => {
             let token = token.ok_or(MailboxError::Unsupported("there is no access token"))?;
             let host = secrets.text(&endpoint.host)?;
-            let mailbox = login.mailbox().map(|mailbox| secrets.text(mailbox)).transpose()?;
-            let mailbox = mailbox.as_deref();
-            let place = graph::Place { endpoint, host: &host, mailbox, folder };
+            let mailbox = login.opens().ok_or(MailboxError::Unsupported("no mailbox is named"))?;
+            let mailbox = secrets.text(mailbox)?;
+            let place = graph::Place { endpoint, host: &host, mailbox: &mailbox, folder };
             Ok(Box::new(graph::open(place, token.clone()).await?))
         }
     }

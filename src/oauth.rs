@@ -23,7 +23,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::core::config::{ClientAuth, Grant, OAuth2, OAuthProfile, OAuthProvider, TENANT};
+use crate::core::config::{
+    ClientAuth, Grant, OAuth2, OAuthProfile, OAuthProvider, OAuthService, TENANT,
+};
 use crate::net::NetError;
 use crate::net::http::{Client, HttpError, Request, percent_encoded};
 use crate::net::reach::Reach;
@@ -87,6 +89,9 @@ pub enum OAuthError {
     /// A person must sign in: what the refresh token stands for has ended.
     #[error("the provider wants a person to sign in ({0})")]
     SignIn(String),
+    /// Only an administrator of the provider can help: consent, assignment, Conditional Access.
+    #[error("an administrator of the provider must act ({0})")]
+    Administrator(String),
     /// The provider does not take our identifier or secret.
     #[error("the provider does not take clientId or clientSecret ({0})")]
     Client(String),
@@ -111,6 +116,7 @@ impl OAuthError {
             OAuthError::Busy { .. } => "busy",
             OAuthError::Answer(_) => "answer",
             OAuthError::SignIn(_) => "sign_in",
+            OAuthError::Administrator(_) => "administrator",
             OAuthError::Client(_) => "client",
             OAuthError::Pending { .. } => "pending",
             OAuthError::Refused(_) => "refused",
@@ -134,6 +140,10 @@ impl OAuthError {
             OAuthError::Busy { .. } => "it is asked again by itself",
             OAuthError::Answer(_) => "is `tokenUrl` the token endpoint, and no page for people?",
             OAuthError::SignIn(_) => "sign in with `postroom oauth login`",
+            OAuthError::Administrator(_) => {
+                "the code says what is missing: consent, the assignment of the user, or an exception \
+                 in Conditional Access; signing in again does not help"
+            }
             OAuthError::Client(_) => {
                 "is clientSecret the value, not its identifier, and still valid?"
             }
@@ -151,13 +161,25 @@ pub fn client(provider: &OAuthProvider) -> Client {
     Client::new(provider.tls.clone(), reach)
 }
 
-/// Reads what is declared for a profile and a protocol: `imap`, `pop3`, `smtp` or `graph`.
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purpose {
+    /// Protocol: `imap`, `pop3`, `smtp` or `graph`.
+    pub service: &'static str,
+    /// To send.
+    pub sends: bool,
+    /// To open a mailbox of another user.
+    pub shared: bool,
+}
+
+/// Reads what is declared for a profile and a purpose.
 pub fn registration(
     oauth2: &OAuth2,
     profile: &str,
-    service: &str,
+    purpose: Purpose,
     secrets: &Secrets,
 ) -> Result<Registration, OAuthError> {
+    let Purpose { service, sends, shared } = purpose;
     let missing = |what: String| OAuthError::Declared(what);
     let declared = oauth2
         .profiles
@@ -167,7 +189,8 @@ pub fn registration(
         .providers
         .get(&declared.provider)
         .ok_or_else(|| missing(format!("provider {:?} is not declared", declared.provider)))?;
-    let offered = provider.services.get(service);
+    let own = provider.services.get(&OAuthService::name(service, sends, shared));
+    let offered = own.or_else(|| provider.services.get(service));
     let scopes = offered.map(|offered| match declared.grant {
         Grant::ClientCredentials => offered.app_scopes.clone(),
         Grant::AuthorizationCode | Grant::DeviceCode => offered.scopes.clone(),
@@ -202,8 +225,16 @@ pub async fn client_credentials(
 ) -> Result<Tokens, OAuthError> {
     let scope = registration.scopes.join(" ");
     let fields = [("grant_type", "client_credentials"), ("scope", &scope)];
-    token(client, registration, &fields).await
+    token(client, registration, &fields).await.map_err(|error| match error {
+        // Conditional Access answers an application with the codes that send a person to the
+        // sign-in (github.com/microsoft/botbuilder-dotnet issue 6759), and nobody signs in here.
+        OAuthError::SignIn(said) => OAuthError::Administrator(said),
+        other => other,
+    })
 }
+
+/// Scopes that ask who signed in (OpenID Connect Core 1.0 section 5.4).
+const SCOPES_OF_IDENTITY: [&str; 2] = ["openid", "profile"];
 
 /// RFC 6749 section 6: a new token for one who has signed in before.
 pub async fn refresh(
@@ -211,7 +242,10 @@ pub async fn refresh(
     registration: &Registration,
     refresh_token: &SecretString,
 ) -> Result<Tokens, OAuthError> {
-    let scope = registration.scopes.join(" ");
+    // Who signed in is asked once, then; a sign-in from before that was asked has not allowed it.
+    let scopes = registration.scopes.iter().map(String::as_str);
+    let scopes: Vec<&str> = scopes.filter(|scope| !SCOPES_OF_IDENTITY.contains(scope)).collect();
+    let scope = scopes.join(" ");
     let refresh_token = refresh_token.expose_secret();
     let fields =
         [("grant_type", "refresh_token"), ("refresh_token", refresh_token), ("scope", &scope)];

@@ -57,7 +57,7 @@ pub async fn open(
             Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets, token).await?))
         }
         SmtpRoute::Graph { endpoint, login } => {
-            let mailbox = login.mailbox();
+            let mailbox = login.opens();
             let opened = graph::Mailbox::open(&server.name, endpoint, mailbox, secrets, token)?;
             Way::Graph(Box::new(opened))
         }

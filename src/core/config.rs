@@ -357,6 +357,26 @@ impl Login {
             Login::OAuth2 { mailbox, .. } => mailbox.as_ref(),
         }
     }
+
+    /// Mailbox that is opened, by name: the other one, or the user's own.
+    pub fn opens(&self) -> Option<&Text> {
+        match self {
+            Login::None | Login::Password { .. } => None,
+            Login::OAuth2 { username, mailbox, .. } => mailbox.as_ref().or(Some(username)),
+        }
+    }
+
+    /// Whether another mailbox than the user's own is opened.
+    pub fn is_for_another(&self) -> bool {
+        self.mailbox().is_some_and(|mailbox| Some(mailbox) != self.user())
+    }
+
+    fn user(&self) -> Option<&Text> {
+        match self {
+            Login::None | Login::Password { .. } => None,
+            Login::OAuth2 { username, .. } => Some(username),
+        }
+    }
 }
 
 /// A server that takes our mail.
@@ -448,7 +468,8 @@ pub struct OAuthProvider {
     pub allow_private: bool,
     /// Certificates and names.
     pub tls: TlsOptions,
-    /// Per protocol (`imap`, `pop3`, `smtp`, `graph`): default host and scopes.
+    /// Per protocol (`imap`, `pop3`, `smtp`, `graph`), and for some uses of it by themselves
+    /// ([`OAuthService::name`]): default host and scopes.
     pub services: BTreeMap<String, OAuthService>,
 }
 
@@ -461,6 +482,15 @@ pub struct OAuthService {
     pub scopes: Vec<String>,
     /// Scopes to ask for with client credentials.
     pub app_scopes: Vec<String>,
+}
+
+impl OAuthService {
+    /// Under which name the scopes for a use of a protocol stand, if there are any of its own.
+    pub fn name(protocol: &str, sends: bool, shared: bool) -> String {
+        let sends = if sends { "+send" } else { "" };
+        let shared = if shared { "+shared" } else { "" };
+        format!("{protocol}{sends}{shared}")
+    }
 }
 
 /// Stands in URLs of a provider for the tenant of a profile.

@@ -72,8 +72,8 @@ pub struct Place<'a> {
     pub endpoint: &'a Endpoint,
     /// Its host.
     pub host: &'a str,
-    /// Whose mailbox; `None` is that of whoever signed in.
-    pub mailbox: Option<&'a str>,
+    /// Whose mailbox.
+    pub mailbox: &'a str,
     /// The folder that is read.
     pub folder: &'a str,
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -13,10 +15,14 @@ use crate::net::http::{Answer, StatusCode, percent_encoded};
 
 /// Longest token we take. Those of Microsoft have about 2,500 bytes. Bytes.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest name of a person. Bytes.
+const NAME_BYTES_MAX: usize = 320;
 /// Characters of a description that are kept.
 const DESCRIPTION_CHARS_MAX: usize = 200;
 /// Shorter ones are words, such as the name of a grant.
 const SECRET_CHARS_MIN: usize = 8;
+/// Characters of an id for the provider's support that are kept. A UUID has 36.
+const TRACE_CHARS_MAX: usize = 64;
 /// Characters of an error code that are kept.
 const CODE_CHARS_MAX: usize = 64;
 /// Life of an access token whose answer says nothing of it.
@@ -38,6 +44,8 @@ pub struct Tokens {
     pub refresh: Option<SecretString>,
     /// How long that one is valid, where the provider says so.
     pub refresh_life: Option<Duration>,
+    /// Names of the person who signed in, where the provider tells: user name, address, object ID.
+    pub person: Vec<String>,
 }
 
 /// Reads the answer of a token endpoint. `secrets` are what we sent.
@@ -55,7 +63,24 @@ pub fn tokens(answer: &Answer, secrets: &[&str]) -> Result<Tokens, OAuthError> {
         .find_map(|name| seconds(object.get(name)?))
         .filter(|secs| *secs > 0.0 && *secs < 1e10)
         .map(Duration::from_secs_f64);
-    Ok(Tokens { access, life: life(object.get("expires_in")), refresh, refresh_life })
+    let person = object.get("id_token").and_then(Value::as_str).map(person).unwrap_or_default();
+    Ok(Tokens { access, life: life(object.get("expires_in")), refresh, refresh_life, person })
+}
+
+/// Names in an ID token that came from the token endpoint itself, so that its signature need not be
+/// checked (OpenID Connect Core 1.0 section 3.1.3.7, item 6). Empty if it cannot be read.
+fn person(id_token: &str) -> Vec<String> {
+    let payload = id_token.split('.').nth(1).unwrap_or_default();
+    let Ok(payload) = URL_SAFE_NO_PAD.decode(payload) else { return Vec::new() };
+    let Ok(Value::Object(claims)) = serde_json::from_slice(&payload) else { return Vec::new() };
+    // learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+    ["preferred_username", "upn", "email", "oid"]
+        .into_iter()
+        .filter_map(|name| claims.get(name).and_then(Value::as_str))
+        .filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+        .filter(|name| !name.chars().any(char::is_control))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads an answer that is to be an object of JSON, or says why it is none.
@@ -87,16 +112,37 @@ fn refusal(object: &Map<String, Value>, secrets: &[&str]) -> OAuthError {
     let plain = |c: &char| c.is_ascii_alphanumeric() || "_-.".contains(*c);
     let code: String = text("error").chars().filter(plain).take(CODE_CHARS_MAX).collect();
     let code = if repeats(text("error"), secrets) { "unreadable".into() } else { code };
-    let said = match description(text("error_description"), secrets) {
-        Some(description) => format!("{code}: {description}"),
-        None => code.clone(),
+    let suberror = text("suberror");
+    let named = match suberror {
+        "" => code.clone(),
+        suberror if repeats(suberror, secrets) => code.clone(),
+        suberror => {
+            let plain: String = suberror.chars().filter(plain).take(CODE_CHARS_MAX).collect();
+            format!("{code}/{plain}")
+        }
     };
+    let mut said = match description(text("error_description"), secrets) {
+        Some(description) => format!("{named}: {description}"),
+        None => named,
+    };
+    // What the provider's support asks for. Their text stands behind what is cut.
+    for name in ["trace_id", "correlation_id"] {
+        let id: String = text(name).chars().filter(plain).take(TRACE_CHARS_MAX).collect();
+        if !id.is_empty() && !said.contains(&id) && !repeats(text(name), secrets) {
+            said.push_str(&format!(", {name} {id}"));
+        }
+    }
+    match who_must_act(object) {
+        Some(Act::Administrator) => return OAuthError::Administrator(said),
+        Some(Act::Person) => return OAuthError::SignIn(said),
+        Some(Act::Wait) => return OAuthError::Busy { status: 503, retry_after: None },
+        None => {}
+    }
     match code.as_str() {
-        "invalid_grant"
-        | "interaction_required"
-        | "login_required"
-        | "consent_required"
-        | "expired_token" => OAuthError::SignIn(said),
+        "consent_required" => OAuthError::Administrator(said),
+        "invalid_grant" | "interaction_required" | "login_required" | "expired_token" => {
+            OAuthError::SignIn(said)
+        }
         "invalid_client" | "unauthorized_client" => OAuthError::Client(said),
         "authorization_pending" => OAuthError::Pending { slow_down: false },
         "slow_down" => OAuthError::Pending { slow_down: true },
@@ -105,6 +151,49 @@ fn refusal(object: &Map<String, Value>, secrets: &[&str]) -> OAuthError {
         }
         _ => OAuthError::Refused(said),
     }
+}
+
+/// Who can help.
+enum Act {
+    Administrator,
+    Person,
+    Wait,
+}
+
+/// Who can help, as far as Microsoft says more than the standard: by number
+/// (learn.microsoft.com/entra/identity-platform/reference-error-codes), else by `suberror`
+/// (learn.microsoft.com/entra/msal/dotnet/advanced/exceptions/msal-error-handling).
+fn who_must_act(object: &Map<String, Value>) -> Option<Act> {
+    let numbers = object.get("error_codes").and_then(Value::as_array);
+    let listed = numbers.into_iter().flatten().filter_map(Value::as_u64);
+    let text = object.get("error_description").and_then(Value::as_str).unwrap_or_default();
+    let written = text.strip_prefix("AADSTS").and_then(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    });
+    let by_number = listed.chain(written).find_map(|number| match number {
+        // No consent, or one that only an administrator may give; an application that is disabled;
+        // a user who is not assigned; Conditional Access that no sign-in satisfies.
+        65001 | 65004 | 90094 | 7_000_112 | 50105 | 53000..=53099 | 530_000..=530_999 => {
+            Some(Act::Administrator)
+        }
+        // A refresh token that ended; a password that was changed; a second factor; an age limit.
+        700_082 | 700_084 | 50173 | 50076 | 50078 | 50079 | 70008 | 70043 => Some(Act::Person),
+        // A fault of the service for now; a loop of requests.
+        90033 | 50196 => Some(Act::Wait),
+        _ => None,
+    });
+    by_number.or(match object.get("suberror").and_then(Value::as_str)? {
+        "consent_required" | "message_only" | "protection_policy_required" => {
+            Some(Act::Administrator)
+        }
+        "basic_action"
+        | "additional_action"
+        | "user_password_expired"
+        | "bad_token"
+        | "token_expired" => Some(Act::Person),
+        _ => None,
+    })
 }
 
 /// Whether it repeats what we sent.
@@ -254,10 +343,69 @@ mod tests {
             r#"{"error":"invalid_client"}"#,
             "client: the provider does not take clientId or clientSecret (invalid_client)",
         );
+        check(
+            400,
+            r#"{"error":"invalid_grant","suberror":"token_expired","trace_id":"t-1",
+                "correlation_id":"c-2\r\n","error_description":"no"}"#,
+            "sign_in: the provider wants a person to sign in \
+             (invalid_grant/token_expired: no, trace_id t-1, correlation_id c-2)",
+        );
         check(400, r#"{"error":"invalid_scope"}"#, "refused: the provider refused (invalid_scope)");
         check(400, "nonsense", "refused: the provider refused (status 400)");
         check(500, "<html>", "busy: the provider answered with status 500");
         check(429, "{}", "busy: the provider answered with status 429");
+    }
+
+    #[track_caller]
+    fn check_who(body: &str, expected: &str) {
+        let error = tokens(&answer(400, body), &[]).unwrap_err();
+        assert_eq!(error.label(), expected, "{body}");
+    }
+
+    #[test]
+    fn who_must_act_at_microsoft() {
+        let numbers = [
+            ("administrator", &[65001, 90094, 53003, 530_032, 50105, 7_000_112][..]),
+            ("sign_in", &[700_082, 50173, 50076, 50079, 70008]),
+            ("busy", &[90033, 50196]),
+        ];
+        for (expected, numbers) in numbers {
+            for number in numbers {
+                check_who(
+                    &format!(r#"{{"error":"invalid_grant","error_codes":[{number}]}}"#),
+                    expected,
+                );
+                let text = format!("AADSTS{number}: words");
+                check_who(
+                    &format!(r#"{{"error":"interaction_required","error_description":"{text}"}}"#),
+                    expected,
+                );
+            }
+        }
+        check_who(r#"{"error":"invalid_grant","suberror":"consent_required"}"#, "administrator");
+        check_who(r#"{"error":"invalid_grant","suberror":"message_only"}"#, "administrator");
+        check_who(r#"{"error":"interaction_required","suberror":"basic_action"}"#, "sign_in");
+        check_who(r#"{"error":"consent_required"}"#, "administrator");
+        check_who(r#"{"error":"temporarily_unavailable"}"#, "busy");
+        check_who(r#"{"error":"invalid_grant","error_codes":"x","suberror":7}"#, "sign_in");
+        // A number of others, and one that is no number.
+        check_who(r#"{"error":"invalid_client","error_codes":[7000222]}"#, "client");
+        check_who(r#"{"error":"invalid_grant","error_description":"AADSTS: x"}"#, "sign_in");
+    }
+
+    #[test]
+    fn who_signed_in() {
+        let told = |claims: &str| {
+            let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims));
+            let body = format!(r#"{{"access_token":"a","id_token":"{token}"}}"#);
+            tokens(&answer(200, &body), &[]).unwrap().person
+        };
+        assert_eq!(
+            told(r#"{"preferred_username":"eve@x.test","oid":"1-2","name":"Eve"}"#),
+            ["eve@x.test", "1-2"]
+        );
+        assert_eq!(told(r#"{"preferred_username":"eve\r\n","upn":7,"email":""}"#), [""; 0]);
+        assert_eq!(told("[]"), [""; 0]);
     }
 
     #[test]

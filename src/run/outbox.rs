@@ -850,12 +850,16 @@ fn show_working(status: &mut ObjectStatus, refuses_null_sender: bool, now: Times
 fn show_down(status: &mut ObjectStatus, cause: &'static str, message: &str, now: Timestamp) {
     let (reachable, authenticated) = match cause {
         "auth" | "unsupported" => (Some(true), Some(false)),
-        "sign_in" | "oauth_client" | "token" | "secret" => (None, Some(false)),
+        "sign_in" | "administrator" | "oauth_client" | "token" | "secret" => (None, Some(false)),
         "connect" | "timeout" => (Some(false), None),
         "quota" | "policy" => (Some(true), Some(true)),
         _ => (Some(true), None),
     };
-    let cause = if cause == "sign_in" { Why::SignIn.reason() } else { cause };
+    let cause = match cause {
+        "sign_in" => Why::SignIn.reason(),
+        "administrator" => Why::Administrator.reason(),
+        cause => cause,
+    };
     status.set(ConditionKind::Ready, Some(false), cause, message, now);
     status.set(ConditionKind::Reachable, reachable, cause, message, now);
     status.set(ConditionKind::Authenticated, authenticated, cause, message, now);

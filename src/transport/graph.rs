@@ -50,9 +50,9 @@ impl Mailbox {
         let token = token.ok_or_else(|| down("auth", "there is no access token"))?;
         let unreadable = |error: SecretError| down("auth", error);
         let host = secrets.text(&endpoint.host).map_err(unreadable)?;
-        let mailbox = mailbox.map(|mailbox| secrets.text(mailbox)).transpose();
-        let mailbox = mailbox.map_err(unreadable)?;
-        let graph = Graph::new(endpoint, &host, mailbox.as_deref(), token.clone());
+        let mailbox = mailbox.ok_or_else(|| down("auth", "no mailbox is named"))?;
+        let mailbox = secrets.text(mailbox).map_err(unreadable)?;
+        let graph = Graph::new(endpoint, &host, &mailbox, token.clone());
         Ok(Mailbox { name: name.to_owned(), graph, usable: true })
     }
 
@@ -294,9 +294,10 @@ mod tests {
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
         };
-        let token = SecretString::from("t");
+        let (token, desk) = (SecretString::from("t"), Text::Plain("desk@x.test".into()));
         let mailbox =
-            Mailbox::open("m365", &endpoint, None, &Secrets::default(), Some(&token)).unwrap();
+            Mailbox::open("m365", &endpoint, Some(&desk), &Secrets::default(), Some(&token));
+        let mailbox = mailbox.unwrap_or_else(|attempt| panic!("{attempt:?}"));
         let attempt = mailbox.judge(GraphError::Refused { status, code: code.into(), message });
         let shown = match &attempt {
             Attempt::Sent => "sent".to_owned(),

@@ -339,7 +339,8 @@ async fn a_lost_answer_to_delete_is_asked_again_by_the_next_session() {
 async fn the_token_follows_no_link_to_another_server() {
     let foreign = World::new(0).await;
     let world = World::new(1).await;
-    let link = format!("https://localhost:{}/v1.0/me/messages", foreign.service.port);
+    let link =
+        format!("https://localhost:{}/v1.0/users/desk@example.com/messages", foreign.service.port);
     let body = format!("{{\"value\": [], \"@odata.nextLink\": \"{link}\"}}");
     world.service.trouble(LIST, page(&body), 1);
     let error = world.work(&AfterFetch::Delete).await.unwrap_err();
@@ -353,7 +354,10 @@ async fn the_token_follows_no_link_to_another_server() {
 #[tokio::test]
 async fn pages_that_lead_round_in_a_circle_end() {
     let world = World::new(1).await;
-    let link = format!("https://localhost:{}/v1.0/me/messages?again", world.service.port);
+    let link = format!(
+        "https://localhost:{}/v1.0/users/desk@example.com/messages?again",
+        world.service.port
+    );
     let body = format!("{{\"value\": [], \"@odata.nextLink\": \"{link}\"}}");
     world.service.trouble("/messages?", page(&body), usize::MAX);
     let error = world.work(&AfterFetch::Delete).await.unwrap_err();

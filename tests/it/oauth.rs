@@ -191,10 +191,7 @@ fn what_the_known_providers_are_asked_for() {
             "person",
             "graph",
             MICROSOFT,
-            format!(
-                "offline_access {GRAPH}/Mail.ReadWrite {GRAPH}/Mail.ReadWrite.Shared \
-                 {GRAPH}/Mail.Send {GRAPH}/Mail.Send.Shared"
-            ),
+            format!("openid profile offline_access {GRAPH}/Mail.ReadWrite"),
         ),
         ("app", "imap", MICROSOFT, APP.to_owned()),
         ("app", "pop3", MICROSOFT, APP.to_owned()),
@@ -205,7 +202,17 @@ fn what_the_known_providers_are_asked_for() {
         ("gmail", "smtp", GOOGLE, "https://mail.google.com/".to_owned()),
     ];
     for (profile, service, url, scopes) in table {
-        let found = oauth::registration(&oauth2, profile, service, &secrets).unwrap();
+        let purpose = Purpose { service, sends: service == "smtp", shared: false };
+        let found = oauth::registration(&oauth2, profile, purpose, &secrets).unwrap();
         assert_eq!((found.token_url.as_str(), found.scopes.join(" ")), (url, scopes), "{service}");
     }
+    let scopes = |profile: &str, sends, shared| {
+        let purpose = Purpose { service: "graph", sends, shared };
+        oauth::registration(&oauth2, profile, purpose, &secrets).unwrap().scopes.join(" ")
+    };
+    let asked = |rest: &str| format!("openid profile offline_access {}", rest.replace('G', GRAPH));
+    assert_eq!(scopes("person", true, false), asked("G/Mail.ReadWrite G/Mail.Send"));
+    assert_eq!(scopes("person", false, true), asked("G/Mail.ReadWrite.Shared"));
+    assert_eq!(scopes("person", true, true), asked("G/Mail.ReadWrite.Shared G/Mail.Send.Shared"));
+    assert_eq!(scopes("app", true, true), format!("{GRAPH}/.default"));
 }

@@ -269,6 +269,45 @@ async fn the_refresh_token_before_is_kept_until_the_first_success() {
 }
 
 #[tokio::test]
+async fn somebody_else_than_the_declared_user_is_refused() {
+    let world = World::new("").await;
+    world.issuer.signs_in("admin@example.com");
+    let refused = try_to_sign_in(&world.tokens, &world.config, "box").await.unwrap_err();
+    assert!(refused.contains("admin@example.com signed in, and box@example.com is"), "{refused}");
+    assert!(!world.gets_token("box").await, "nothing of it is kept");
+    world.issuer.signs_in("BOX@example.com");
+    world.sign_in().await;
+    assert!(world.gets_token("box").await);
+}
+
+#[tokio::test]
+async fn only_where_somebody_signs_in_is_somebody_told_to() {
+    let ended = r#"{"error": "invalid_grant", "error_description": "AADSTS700082: it ended"}"#;
+    let blocked = r#"{"error": "invalid_grant", "error_codes": [53003]}"#;
+    let why = async |world: &World| {
+        world.clock.turn(SignedDuration::from_hours(2));
+        let holder = Holder::of_account(&world.config.accounts["box"]).unwrap();
+        let error = world.tokens.access(&world.config, &holder).await.unwrap_err();
+        (error.why.reason(), error.message.contains("oauth login"))
+    };
+    let mut world = World::new("").await;
+    world.sign_in().await;
+    world.issuer.refuses(ended);
+    assert_eq!(why(&world).await, ("ReauthorizationRequired", true));
+    world.issuer.refuses(blocked);
+    assert_eq!(why(&world).await, ("AdministratorRequired", false));
+    let measured = world.measured("postroom_oauth_sign_in_required").await;
+    assert!(measured.iter().all(|line| line.ends_with(" 0")), "{measured:?}");
+    let text = yaml(&world.issuer, "", &declared(&[("box", "enabled")]));
+    let text = text.replace("authorizationCode", "clientCredentials");
+    world.config = loaded(world.folder.path(), &text);
+    for refusal in [ended, blocked, r#"{"error": "interaction_required"}"#] {
+        world.issuer.refuses(refusal);
+        assert_eq!(why(&world).await, ("AdministratorRequired", false), "{refusal}");
+    }
+}
+
+#[tokio::test]
 async fn a_sign_in_that_would_end_soon_fails() {
     let world = World::new("").await;
     world.issuer.gives_no_refresh_token();

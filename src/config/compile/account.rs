@@ -161,7 +161,7 @@ fn graph(
     };
     let endpoint = server::endpoint(written, Security::Tls, scope);
     let username = spec.username.as_ref();
-    let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile);
+    let mailbox = spec.mailbox.as_ref();
     let login = server::oauth2_login(context, username, profile, mailbox, scope);
     let folder = spec.folder.clone().unwrap_or_else(|| FOLDER_DEFAULT.to_owned());
     Some(Source::Graph { endpoint: endpoint?, login: login?, folder })

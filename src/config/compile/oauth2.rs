@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::preset::{self, preset};
+use super::preset::{self, Use, graph_scopes, preset};
 use super::{Context, each, server, value};
 use crate::config::problem::{Scope, hint_of_names};
 use crate::config::spec::oauth2 as spec;
@@ -72,10 +72,20 @@ fn provider(spec: &spec::Provider, scope: &Scope<'_>) -> Option<OAuthProvider> {
             scopes,
         }
     };
-    let services: BTreeMap<_, _> = offered
+    let mut services: BTreeMap<_, _> = offered
         .into_iter()
         .filter_map(|(name, offer)| Some((name.to_owned(), service(offer.as_ref()?))))
         .collect();
+    if let Some(graph) = services.get("graph").cloned()
+        && graph.scopes == graph_scopes(Use::default())
+    {
+        // Nobody has written others.
+        for (sends, shared) in [(false, true), (true, false), (true, true)] {
+            let scopes = graph_scopes(Use { sends, shared });
+            let name = OAuthService::name("graph", sends, shared);
+            services.insert(name, OAuthService { scopes, ..graph.clone() });
+        }
+    }
     let life = spec.refresh_token_life.as_ref();
     let day = Duration::from_secs(86_400);
     let refresh_token_life =

@@ -85,20 +85,35 @@ fn microsoft() -> Provider {
         imap: office("outlook.office365.com", None, "IMAP.AccessAsUser.All"),
         pop3: office("outlook.office365.com", Some(995), "POP.AccessAsUser.All"),
         smtp: office("smtp.office365.com", None, "SMTP.Send"),
-        graph: Some(service(
-            "graph.microsoft.com",
-            None,
-            &[
-                "offline_access",
-                "https://graph.microsoft.com/Mail.ReadWrite",
-                "https://graph.microsoft.com/Mail.ReadWrite.Shared",
-                "https://graph.microsoft.com/Mail.Send",
-                "https://graph.microsoft.com/Mail.Send.Shared",
-            ],
-            &["https://graph.microsoft.com/.default"],
-        )),
+        graph: Some(Service {
+            scopes: Some(graph_scopes(Use::default())),
+            ..service("graph.microsoft.com", None, &[], &["https://graph.microsoft.com/.default"])
+        }),
+        // Somebody with a live session at Microsoft would else sign in as themselves unasked.
+        auth_params: Some([("prompt".to_owned(), "select_account".to_owned())].into()),
         ..Provider::default()
     }
+}
+
+/// What a delegated sign-in at Microsoft Graph is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Use {
+    /// To send, beside what is needed to find what was sent.
+    pub sends: bool,
+    /// To open a mailbox of another user.
+    pub shared: bool,
+}
+
+/// The scopes for it and no others: each may need the consent of an administrator
+/// (`permissions-reference`). `openid` and `profile` tell us who signed in.
+pub fn graph_scopes(purpose: Use) -> Vec<String> {
+    let shared = if purpose.shared { ".Shared" } else { "" };
+    let mut scopes = vec!["openid".to_owned(), "profile".into(), "offline_access".into()];
+    scopes.push(format!("https://graph.microsoft.com/Mail.ReadWrite{shared}"));
+    if purpose.sends {
+        scopes.push(format!("https://graph.microsoft.com/Mail.Send{shared}"));
+    }
+    scopes
 }
 
 fn google() -> Provider {

@@ -7,7 +7,7 @@ use super::oauth2::provider_of;
 use super::{Context, value};
 use crate::config::problem::Scope;
 use crate::config::rule;
-use crate::config::spec::oauth2::{Grant, Provider, Service};
+use crate::config::spec::oauth2::{Provider, Service};
 use crate::config::spec::smtp::Tls;
 use crate::config::spec::text::{DurationText, NameText, SecretReference, TextOrReference};
 use crate::core::config::{Endpoint, Login, Security, Text, TlsOptions};
@@ -152,18 +152,6 @@ pub fn oauth2_login(
     let username = value::text(username?, &scope.at("username"))?;
     let mailbox = mailbox.and_then(|mailbox| value::text(mailbox, &scope.at("mailbox")));
     known.then(|| Login::OAuth2 { username, profile: profile.clone(), mailbox })
-}
-
-/// Whose mailbox Microsoft Graph is asked about. An application without a user has none of its own.
-pub fn graph_mailbox<'a>(
-    context: &Context<'_>,
-    mailbox: Option<&'a TextOrReference>,
-    username: Option<&'a TextOrReference>,
-    profile: Option<&NameText>,
-) -> Option<&'a TextOrReference> {
-    let profile = profile.and_then(|name| context.united.profiles.get(name.0.as_str()));
-    let application = profile.is_some_and(|profile| profile.grant == Grant::ClientCredentials);
-    mailbox.or(username.filter(|_| application))
 }
 
 /// What the provider of a profile offers for a protocol.

@@ -83,7 +83,7 @@ fn graph(context: &Context<'_>, spec: &spec::SmtpServer, scope: &Scope<'_>) -> O
     };
     let endpoint = server::endpoint(written, Security::Tls, scope);
     let username = auth.map(|auth| &auth.username);
-    let mailbox = server::graph_mailbox(context, spec.mailbox.as_ref(), username, profile);
+    let mailbox = spec.mailbox.as_ref();
     profile?;
     let login = login(context, auth?, mailbox, Security::Tls, &scope.at("auth"));
     Some(SmtpRoute::Graph { endpoint: endpoint?, login: login? })

@@ -146,7 +146,7 @@ fn is_loopback(url: &str) -> bool {
 fn refused(error: TokenError) -> Problem {
     let status = match error.why {
         Why::Unreachable | Why::Provider => StatusCode::SERVICE_UNAVAILABLE,
-        Why::SignIn | Why::Client | Why::Declared => StatusCode::CONFLICT,
+        Why::SignIn | Why::Administrator | Why::Client | Why::Declared => StatusCode::CONFLICT,
         Why::Store => StatusCode::SERVICE_UNAVAILABLE,
     };
     Problem::new(status, error.message).hint(error.hint)

@@ -102,7 +102,7 @@ impl Lane {
         let (first, longest) = match cause {
             "quota" | "policy" => (PAUSE_WITHOUT_QUOTA_SECS, PAUSE_WITHOUT_QUOTA_SECS_MAX),
             // A server that is busy with logins counts ours, too.
-            "auth" | "sign_in" | "oauth_client" | "busy" => {
+            "auth" | "sign_in" | "administrator" | "oauth_client" | "busy" => {
                 (PAUSE_AFTER_REFUSED_LOGIN_SECS, PAUSE_SECS_MAX)
             }
             _ => (PAUSE_SECS, PAUSE_SECS_MAX),

@@ -39,10 +39,11 @@ impl Poller {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.unchanged.forget();
-                let login = matches!(
-                    &error,
-                    Ended::Mailbox(MailboxError::Login(_) | MailboxError::Throttled { .. })
-                ) || matches!(&error, Ended::Token(error) if error.why == Why::SignIn);
+                let login = match &error {
+                    Ended::Mailbox(MailboxError::Login(_) | MailboxError::Throttled { .. }) => true,
+                    Ended::Token(error) => matches!(error.why, Why::SignIn | Why::Administrator),
+                    _ => false,
+                };
                 let pause = backoff::pause(self.failures, login, backoff::dice());
                 let pause = pause.max(asked_to_wait(&error));
                 self.note_failure(account, &error, pause);

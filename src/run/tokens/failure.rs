@@ -21,6 +21,8 @@ pub struct TokenError {
 pub enum Why {
     /// A person must sign in.
     SignIn,
+    /// An administrator of the provider must act.
+    Administrator,
     /// The provider does not take our registration.
     Client,
     /// The provider refuses, or answers nonsense.
@@ -38,6 +40,7 @@ impl Why {
     pub fn reason(self) -> &'static str {
         match self {
             Why::SignIn => "ReauthorizationRequired",
+            Why::Administrator => "AdministratorRequired",
             Why::Client => "ClientRefused",
             Why::Provider => "TokenRefused",
             Why::Unreachable => "TokenEndpointFailed",
@@ -50,6 +53,7 @@ impl Why {
     pub fn label(self) -> &'static str {
         match self {
             Why::SignIn => "sign_in",
+            Why::Administrator => "administrator",
             Why::Client => "oauth_client",
             Why::Provider | Why::Unreachable => "token",
             Why::Declared => "secret",
@@ -78,6 +82,7 @@ pub(super) fn not_signed_in(holder: &Holder) -> TokenError {
 pub(super) fn told(holder: &Holder, error: &OAuthError) -> TokenError {
     let why = match error {
         OAuthError::SignIn(_) => Why::SignIn,
+        OAuthError::Administrator(_) => Why::Administrator,
         OAuthError::Client(_) => Why::Client,
         OAuthError::Http(_) | OAuthError::Busy { .. } => Why::Unreachable,
         OAuthError::Secret(_) | OAuthError::Declared(_) => Why::Declared,

@@ -132,6 +132,7 @@ mod tests {
             life: Duration::from_secs(3600),
             refresh: refresh.map(SecretString::from),
             refresh_life: None,
+            person: Vec::new(),
         }
     }
 

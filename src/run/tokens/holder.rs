@@ -5,6 +5,7 @@ use crate::core::config::{
     Account, Config, Grant, Login, Moved, MovedKind, OAuth2, SmtpRoute, SmtpServer, Source, Switch,
     Text,
 };
+use crate::oauth::Purpose;
 use crate::run::board::Kind;
 
 /// Who needs a token, and for what.
@@ -20,6 +21,8 @@ pub struct Holder {
     pub username: Text,
     /// Protocol, as the provider's services are named: `imap`, `pop3`, `smtp`, `graph`.
     pub service: &'static str,
+    /// Whether the mailbox is another one than the user's own.
+    pub shared: bool,
 }
 
 impl Holder {
@@ -52,8 +55,15 @@ impl Holder {
                 profile: profile.clone(),
                 username: username.clone(),
                 service,
+                shared: login.is_for_another(),
             }),
         }
+    }
+
+    /// What its tokens are for.
+    pub fn purpose(&self) -> Purpose {
+        let sends = self.kind == Kind::Smtp;
+        Purpose { service: self.service, sends, shared: self.shared }
     }
 
     /// How its profile gets tokens; `None` if the profile is not declared.

@@ -13,7 +13,7 @@ use crate::net::http::Client;
 use crate::oauth::{self, OAuthError, Registration};
 use crate::run::backoff;
 
-/// A provider that wants a person is not asked again for this time.
+/// A provider that wants a person or an administrator is not asked again for this time.
 const SIGN_IN_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 /// Longest time a busy provider is left alone, whatever it says.
 const BUSY_PAUSE_MAX: Duration = Duration::from_secs(3600);
@@ -124,7 +124,7 @@ impl Tokens {
         slot: &mut Slot,
     ) -> Result<(Arc<Client>, Registration), Stumble> {
         let secrets = &self.0.parts.secrets;
-        let registration = oauth::registration(oauth2, &holder.profile, holder.service, secrets)
+        let registration = oauth::registration(oauth2, &holder.profile, holder.purpose(), secrets)
             .map_err(|error| Stumble::Declared(told(holder, &error)))?;
         let provider = slot.declared.as_ref().map(|(_, provider)| provider);
         let provider = provider.ok_or_else(|| Stumble::Declared(holder.undeclared()))?;
@@ -136,7 +136,7 @@ impl Tokens {
 fn pause_after(error: &OAuthError, failures: u32) -> Duration {
     let growing = backoff::pause(failures, false, backoff::dice());
     match error {
-        OAuthError::SignIn(_) => SIGN_IN_PAUSE.unsigned_abs(),
+        OAuthError::SignIn(_) | OAuthError::Administrator(_) => SIGN_IN_PAUSE.unsigned_abs(),
         OAuthError::Busy { retry_after, .. } => {
             growing.max(retry_after.unwrap_or_default().min(BUSY_PAUSE_MAX))
         }

@@ -114,6 +114,7 @@ impl Tokens {
         let (client, registration) = self.asking(config, holder).map_err(|it| it.message)?;
         let tokens = attempt.redeem(&client, &registration, code).await;
         let tokens = tokens.map_err(|error| told_without_command(&error))?;
+        self.check_person(holder, &tokens)?;
         self.signed_in(config, holder, &tokens).await.map_err(|error| error.message)
     }
 
@@ -161,6 +162,7 @@ impl Tokens {
             tokio::time::sleep(interval).await;
             match device::ask(client, registration, &device).await {
                 Ok(tokens) => {
+                    self.check_person(holder, &tokens)?;
                     let signed_in = self.signed_in(config, holder, &tokens).await;
                     return signed_in.map_err(|error| error.message);
                 }
@@ -175,6 +177,24 @@ impl Tokens {
             }
         }
         Err("nobody typed the code in time".into())
+    }
+
+    /// Whether the person who signed in is the declared one, where the protocol would not notice.
+    /// With IMAP, POP3 and SMTP the user name travels beside the token, and the server compares them;
+    /// Microsoft Graph takes the token of anybody who may open the mailbox.
+    fn check_person(&self, holder: &Holder, tokens: &oauth::Tokens) -> Result<(), String> {
+        let username = self.0.parts.secrets.text(&holder.username);
+        let username = username.map_err(|error| error.to_string())?;
+        let fits = |name: &String| name.to_lowercase() == username.to_lowercase();
+        match tokens.person.first() {
+            Some(name) if holder.service == "graph" && !tokens.person.iter().any(fits) => {
+                Err(format!(
+                    "{name} signed in, and {username} is declared: sign in as {username}, or declare \
+                     `username: {name}` with `mailbox: {username}`"
+                ))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What came of a sign-in; `None` if there is none of this name.
@@ -206,7 +226,7 @@ impl Tokens {
         let provider = provider.and_then(|name| oauth2.providers.get(name));
         let provider = provider.ok_or_else(|| holder.undeclared())?;
         let secrets = &self.0.parts.secrets;
-        let registration = oauth::registration(oauth2, &holder.profile, holder.service, secrets)
+        let registration = oauth::registration(oauth2, &holder.profile, holder.purpose(), secrets)
             .map_err(|error| told(holder, &error))?;
         Ok((Arc::new(oauth::client(provider)), registration))
     }

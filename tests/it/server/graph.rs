@@ -410,7 +410,7 @@ impl State {
         if request.path == "/v1.0/$batch" {
             return self.batch(request);
         }
-        let users = ["/me", "/users/desk@example.com", "/users/shared@example.com"];
+        let users = ["/users/desk@example.com", "/users/shared@example.com"];
         let Some(path) = users.iter().find_map(|user| path.strip_prefix(user)) else {
             return no(404, "ErrorInvalidUser");
         };

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
 
 use super::graph::TOKEN;
@@ -29,6 +31,10 @@ struct State {
     lenient: bool,
     /// Whether a sign-in brings a refresh token.
     lasting: bool,
+    /// Who signs in, as the ID token says.
+    person: Option<String>,
+    /// What it answers instead.
+    refusal: Option<String>,
     /// Grants that were asked for.
     asked: Vec<String>,
 }
@@ -47,6 +53,8 @@ impl Issuer {
             issued: 0,
             lenient: false,
             lasting: true,
+            person: None,
+            refusal: None,
             asked: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -69,6 +77,16 @@ impl Issuer {
         let mut state = self.state.lock().unwrap();
         state.current = state.current.map(|number| number - 1);
         state.lenient = true;
+    }
+
+    /// From now on this is who signs in.
+    pub fn signs_in(&self, person: &str) {
+        self.state.lock().unwrap().person = Some(person.to_owned());
+    }
+
+    /// From now on it answers this body, with status 400.
+    pub fn refuses(&self, body: &str) {
+        self.state.lock().unwrap().refusal = Some(body.to_owned());
     }
 
     /// From now on a sign-in brings no refresh token.
@@ -104,6 +122,9 @@ impl State {
         let field = |name: &str| form.split('&').find_map(|field| field.strip_prefix(name));
         let grant = field("grant_type=").unwrap_or_default().to_owned();
         self.asked.push(grant.clone());
+        if let Some(refusal) = &self.refusal {
+            return (400, refusal.clone());
+        }
         match grant.as_str() {
             "client_credentials" => self.tokens(false),
             "authorization_code" => self.tokens(self.lasting),
@@ -130,6 +151,10 @@ impl State {
             if let Some(secs) = self.refresh_life {
                 refresh += &format!(r#", "refresh_token_expires_in": {secs}"#);
             }
+        }
+        if let Some(person) = &self.person {
+            let claims = format!(r#"{{"preferred_username": "{person}", "oid": "1-2-3"}}"#);
+            refresh += &format!(r#", "id_token": "h.{}.s""#, URL_SAFE_NO_PAD.encode(claims));
         }
         let life = self.life;
         let body = format!(
