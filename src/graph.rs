@@ -6,12 +6,15 @@
 //! Architecture invariant: the token goes to the declared origin and to no other, whatever an
 //! answer says; every call asks for immutable ids; an answer is believed only if it is whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::core::config::{Endpoint, Security};
 use crate::net::http::{
@@ -43,6 +46,13 @@ const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// Bytes of a server's error code that are kept.
 const CODE_BYTES_MAX: usize = 100;
 
+/// Calls to one mailbox at a time; the service answers more with 429 (`throttling-limits`).
+const CALLS_MAX: u32 = 4;
+
+/// Gives another token for one that was refused; `None` if there is none.
+pub type Renewal =
+    Arc<dyn Fn(SecretString) -> BoxFuture<'static, Option<SecretString>> + Send + Sync>;
+
 /// One mailbox behind Microsoft Graph.
 pub struct Graph {
     client: Client,
@@ -50,7 +60,11 @@ pub struct Graph {
     origin: String,
     /// `/v1.0/users/NAME`. Never `/me`, which is the mailbox of whoever signed in.
     owner: String,
-    token: SecretString,
+    token: Mutex<SecretString>,
+    /// Where another token comes from when this one ends.
+    renewal: Option<Renewal>,
+    /// Calls to this mailbox at a time.
+    places: Arc<Semaphore>,
     /// Time for a call, beside the time for its bytes.
     timeout: Duration,
 }
@@ -66,6 +80,10 @@ pub struct Call {
     answer_bytes: u64,
     /// Whether it does no harm if it is carried out twice.
     repeatable: bool,
+    /// Whether a 504 is told at once: the caller asks for less then.
+    gives_up_on_504: bool,
+    /// Calls that it counts as.
+    places: u32,
 }
 
 /// Why a call has no good answer.
@@ -109,22 +127,29 @@ impl Graph {
         };
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let owner = format!("{VERSION}/users/{}", encoded(mailbox));
+        let places = places_of(format!("{host}:{}{}", endpoint.port, owner.to_lowercase()));
         Graph {
             // The host is declared by the administrator, as that of a mail server is.
             client: Client::new(endpoint.tls.clone(), Reach::Private),
             origin: format!("{scheme}://{host}:{}", endpoint.port),
             owner,
-            token,
+            places,
+            token: Mutex::new(token),
+            renewal: None,
             timeout: endpoint.timeout,
         }
+    }
+
+    /// From now on a token that ends is replaced.
+    pub fn renew_with(&mut self, renewal: Renewal) {
+        self.renewal = Some(renewal);
     }
 
     /// A call about this mailbox. What comes from outside in `path` must be [`encoded`].
     pub fn call(&self, method: Method, path: &str) -> Call {
         let repeatable = method != Method::POST;
         let url = format!("{}{}{path}", self.origin, self.owner);
-        let answer_bytes_max = ANSWER_BYTES_MAX;
-        Call { method, url, body: None, answer_bytes_max, answer_bytes: 0, repeatable }
+        Call { repeatable, ..Call::new(method, url) }
     }
 
     /// The same as it stands in a part of a [`batch`](Graph::batch): beneath the version.
@@ -135,15 +160,8 @@ impl Graph {
     /// Several calls in one (`json-batching`). The parts must be such that they may be repeated.
     pub fn batch(&self, body: &serde_json::Value) -> Call {
         let url = format!("{}{VERSION}/$batch", self.origin);
-        Call {
-            method: Method::POST,
-            url,
-            body: None,
-            answer_bytes_max: ANSWER_BYTES_MAX,
-            answer_bytes: 0,
-            repeatable: true,
-        }
-        .json(body)
+        // Its parts are handed to the mailbox four at a time.
+        Call { places: CALLS_MAX, ..Call::new(Method::POST, url) }.json(body)
     }
 
     /// The call that a `@odata.nextLink` names (`paging`). It must lead to the same origin: its
@@ -156,14 +174,7 @@ impl Graph {
         let beneath = here.filter(|rest| rest.starts_with("/v1.0/"));
         let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
         match beneath.filter(plain) {
-            Some(path) => Ok(Call {
-                method: Method::GET,
-                url: format!("{}{path}", self.origin),
-                body: None,
-                answer_bytes_max: ANSWER_BYTES_MAX,
-                answer_bytes: 0,
-                repeatable: true,
-            }),
+            Some(path) => Ok(Call::new(Method::GET, format!("{}{path}", self.origin))),
             None => Err(GraphError::Protocol("a next page lies on another server".into())),
         }
     }
@@ -193,19 +204,29 @@ impl Graph {
     /// does no harm: what is answered with 504, and sometimes with 429, has often been carried out
     /// (learn.microsoft.com/answers/questions/2286986: four copies of a mail).
     pub async fn carry_out(&self, call: Call) -> Result<Answer, GraphError> {
-        let mut waits = 0;
+        let (mut waits, mut renewed) = (0, false);
         loop {
-            let answer = self.client.ask(self.request(&call)).await?;
+            let token = self.token();
+            let answer = {
+                let places = self.places.acquire_many(call.places).await;
+                let _places =
+                    places.map_err(|_| GraphError::Protocol("no place is left".into()))?;
+                self.client.ask(self.request(&call, &token)).await?
+            };
             let status = answer.status;
             if status.is_success() {
                 return Ok(answer);
+            }
+            if status == StatusCode::UNAUTHORIZED && !renewed && self.renew(token).await {
+                renewed = true;
+                continue;
             }
             if !is_busy(status) {
                 return Err(refused(&answer));
             }
             let wait = wait_of(&answer);
             waits += 1;
-            if !call.repeatable {
+            if !call.repeatable || (call.gives_up_on_504 && status == StatusCode::GATEWAY_TIMEOUT) {
                 return Err(GraphError::NotRepeated {
                     status: status.as_u16(),
                     retry_after: answer.retry_after(),
@@ -218,11 +239,24 @@ impl Graph {
         }
     }
 
-    fn request(&self, call: &Call) -> Request {
+    fn token(&self) -> SecretString {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is another token than this one now.
+    async fn renew(&self, refused: SecretString) -> bool {
+        let Some(renewal) = &self.renewal else { return false };
+        let Some(another) = renewal(refused.clone()).await else { return false };
+        let differs = another.expose_secret() != refused.expose_secret();
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = another;
+        differs
+    }
+
+    fn request(&self, call: &Call, token: &SecretString) -> Request {
         let sent = call.body.as_ref().map_or(0, |(_, body)| body.len() as u64);
         let secs = (call.answer_bytes + sent) / TRANSFER_BYTES_PER_SECOND_MIN;
         let request = Request::new(call.method.clone(), call.url.clone())
-            .bearer(&self.token)
+            .bearer(token)
             .header("prefer", IMMUTABLE_IDS)
             .answer_max(call.answer_bytes_max)
             .within(self.timeout + Duration::from_secs(secs));
@@ -236,6 +270,25 @@ impl Graph {
 }
 
 impl Call {
+    fn new(method: Method, url: String) -> Call {
+        Call {
+            method,
+            url,
+            body: None,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            answer_bytes: 0,
+            repeatable: true,
+            gives_up_on_504: false,
+            places: 1,
+        }
+    }
+
+    /// A 504 is told at once.
+    pub fn giving_up_on_504(mut self) -> Call {
+        self.gives_up_on_504 = true;
+        self
+    }
+
     /// It does no harm if it is carried out twice.
     pub fn repeatable(mut self) -> Call {
         self.repeatable = true;
@@ -296,6 +349,17 @@ impl GraphError {
         }
     }
 
+    /// Microsoft's code; empty without one.
+    pub fn code(&self) -> &str {
+        match self {
+            GraphError::Refused { code, .. } => code,
+            GraphError::Http(_)
+            | GraphError::Busy(_)
+            | GraphError::NotRepeated { .. }
+            | GraphError::Protocol(_) => "",
+        }
+    }
+
     /// Whether the thing we asked for is not there (any more).
     pub fn is_gone(&self) -> bool {
         matches!(self.status(), Some(404 | 410))
@@ -305,6 +369,19 @@ impl GraphError {
     pub fn is_conflict(&self) -> bool {
         matches!(self.status(), Some(409 | 412))
     }
+}
+
+/// The places of a mailbox, which all who read it and send from it share.
+fn places_of(mailbox: String) -> Arc<Semaphore> {
+    static MAILBOXES: Mutex<BTreeMap<String, Weak<Semaphore>>> = Mutex::new(BTreeMap::new());
+    let mut known = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(places) = known.get(&mailbox).and_then(Weak::upgrade) {
+        return places;
+    }
+    known.retain(|_, places| places.strong_count() > 0);
+    let places = Arc::new(Semaphore::new(CALLS_MAX as usize));
+    known.insert(mailbox, Arc::downgrade(&places));
+    places
 }
 
 /// For one part of a path, or one value of a query. The dot too: a part that is only dots would

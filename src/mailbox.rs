@@ -23,6 +23,8 @@ use crate::core::config::{Account, AfterFetch, Source};
 use crate::core::mail::Location;
 use crate::secret::Secrets;
 
+pub use crate::graph::Renewal;
+
 /// Bytes of a header that are fetched of a mail that is too large.
 pub const HEADER_BYTES_MAX: u64 = 256 * 1024;
 
@@ -196,6 +198,10 @@ pub trait Mailbox: Send {
     fn fetch_mails_max(&self) -> usize {
         FETCH_MAILS_MAX
     }
+
+    /// Where another access token comes from when the one that opened the mailbox ends before the
+    /// session does. Most protocols ask for a token only once.
+    fn renew_with(&mut self, _renewal: Renewal) {}
 
     /// Whether `wait` learns of news by itself (IMAP IDLE).
     fn can_wait(&self) -> bool;

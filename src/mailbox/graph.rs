@@ -6,6 +6,7 @@
 //! ```text
 //! folders    the declared folder, by its path
 //! presence   which mails still lie in it
+//! rebuild    a mail that Exchange cannot convert, from its parts
 //! ```
 //! Architecture invariant: a mail is named by its immutable id. Before anything is done to it, the
 //! service is asked whether it still lies in the folder: one that a person has moved away in the
@@ -13,6 +14,7 @@
 
 mod folders;
 mod presence;
+mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -28,7 +30,9 @@ use folders::find;
 use presence::{QUESTIONS_MAX, present};
 
 use super::words::repeatable;
-use super::{Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Scope, Woken, page_of};
+use super::{
+    Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Renewal, Scope, Woken, page_of,
+};
 use crate::core::config::{AfterFetch, Endpoint};
 use crate::core::mail::Location;
 use crate::faultpoint;
@@ -39,12 +43,15 @@ use crate::net::http::{HttpError, Method};
 pub const MESSAGES_MAX: usize = 500_000;
 /// Messages of one page; the service allows 1,000 (`api/user-list-messages`).
 const PAGE_MESSAGES: usize = 500;
+/// The fewest that are asked for after answers of 504, which large pages provoke
+/// (github.com/microsoftgraph/microsoft-graph-docs issues 5853, 11557).
+const PAGE_MESSAGES_MIN: usize = 25;
 /// Pages of one listing. The service may give smaller ones than we ask for.
 const PAGES_MAX: usize = MESSAGES_MAX / 10;
 /// How often a folder is listed anew that changes while it is listed.
 const LISTINGS_MAX: u32 = 3;
 /// Calls at a time; the service allows 4 to one application and mailbox (`throttling-limits`).
-const CALLS_MAX: usize = 3;
+const CALLS_MAX: usize = 4;
 /// Mails fetched together. What was fetched before an error is fetched again, so it is not many.
 const FETCH_MAILS_MAX: usize = 50;
 /// How often the service may say that somebody else changed a mail at the same time.
@@ -64,6 +71,8 @@ pub struct GraphMailbox {
     targets: BTreeMap<String, String>,
     /// What lay there at the last look and was not handed out yet.
     listed: VecDeque<Entry>,
+    /// Messages asked for in one page.
+    page_messages: usize,
 }
 
 /// Where a mailbox is.
@@ -84,7 +93,7 @@ pub async fn open(place: Place<'_>, token: SecretString) -> Result<GraphMailbox,
     let folder = find(&graph, place.folder).await?;
     let parents = BTreeSet::from([folder.clone()]);
     let (targets, listed) = (BTreeMap::new(), VecDeque::new());
-    Ok(GraphMailbox { graph, folder, parents, targets, listed })
+    Ok(GraphMailbox { graph, folder, parents, targets, listed, page_messages: PAGE_MESSAGES })
 }
 
 #[async_trait]
@@ -95,10 +104,17 @@ impl Mailbox for GraphMailbox {
     }
 
     async fn look(&mut self, _scope: Scope) -> Result<(), MailboxError> {
-        for _ in 0..LISTINGS_MAX {
-            if let Some(entries) = self.list_once().await? {
-                self.listed = entries.into();
-                return Ok(());
+        let mut listings = 0;
+        while listings < LISTINGS_MAX {
+            match self.list_once().await? {
+                Listed::Whole(entries) => {
+                    self.listed = entries.into();
+                    return Ok(());
+                }
+                Listed::Changed => listings += 1,
+                Listed::TooSlow => {
+                    self.page_messages = (self.page_messages / 2).max(PAGE_MESSAGES_MIN);
+                }
             }
         }
         Err(MailboxError::Protocol("the folder changed each time while it was listed".into()))
@@ -144,15 +160,32 @@ impl Mailbox for GraphMailbox {
             AfterFetch::Keep => return Ok(()),
         };
         let (this, told) = (&*self, &told);
+        let (mut heard, mut refused) = (0, Vec::new());
         for entries in entries.chunks(QUESTIONS_MAX) {
             // What is not in the folder any more needs no telling.
             let here = this.still_here(entries).await?;
-            stream::iter(here)
-                .map(Ok)
-                .try_for_each_concurrent(CALLS_MAX, |id| async move { this.tell(&id, told).await })
+            let told: Vec<Result<(), Refused>> = stream::iter(here)
+                .map(|id| async move { this.tell(&id, told).await })
+                .buffer_unordered(CALLS_MAX)
+                .try_collect()
                 .await?;
+            heard += told.iter().filter(|told| told.is_ok()).count();
+            refused.extend(told.into_iter().filter_map(Result::err));
         }
-        Ok(())
+        match refused.into_iter().next() {
+            // All of them: it is no trouble of single mails.
+            Some(Refused { command, error }) if heard == 0 => Err(failed(command, error)),
+            Some(Refused { command, error }) => {
+                // It is listed again, and told again.
+                tracing::warn!(command, %error, "the service refuses this to single mails");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn renew_with(&mut self, renewal: Renewal) {
+        self.graph.renew_with(renewal);
     }
 
     fn can_wait(&self) -> bool {
@@ -172,6 +205,12 @@ impl Mailbox for GraphMailbox {
     }
 }
 
+/// A mail to which the service refuses what it was told.
+struct Refused {
+    command: &'static str,
+    error: GraphError,
+}
+
 /// What the service is told about a mail.
 enum Told {
     Delete,
@@ -186,8 +225,19 @@ struct Page {
     value: Vec<Message>,
     #[serde(rename = "@odata.nextLink")]
     next: Option<String>,
+    /// Negative where the service does not know it (github.com/microsoftgraph/microsoft-graph-docs
+    /// issues 3848, 15030).
     #[serde(rename = "@odata.count")]
-    count: Option<usize>,
+    count: Option<i64>,
+}
+
+/// What came of a listing.
+enum Listed {
+    Whole(Vec<Entry>),
+    /// Something may have slipped from one page to the one before.
+    Changed,
+    /// The service did not get ready with a page in its time.
+    TooSlow,
 }
 
 #[derive(Deserialize)]
@@ -207,13 +257,13 @@ struct Property {
 }
 
 impl GraphMailbox {
-    /// Everything in the folder, oldest first; `None` if it changed meanwhile, so that something
-    /// may have slipped from one page to the one before (`api/mailfolder-list-messages`).
-    async fn list_once(&mut self) -> Result<Option<Vec<Entry>>, MailboxError> {
+    /// Everything in the folder, oldest first (`api/mailfolder-list-messages`).
+    async fn list_once(&mut self) -> Result<Listed, MailboxError> {
+        let top = self.page_messages;
         let path = self.folder_messages(&format!(
             "?$select=id,receivedDateTime,isRead,parentFolderId\
              &$expand=singleValueExtendedProperties($filter=id%20eq%20'{}')\
-             &$orderby=receivedDateTime%20asc&$top={PAGE_MESSAGES}&$count=true",
+             &$orderby=receivedDateTime%20asc&$top={top}&$count=true",
             encoded(SIZE_PROPERTY)
         ));
         let mut call = self.graph.call(Method::GET, &path);
@@ -221,13 +271,17 @@ impl GraphMailbox {
         let mut announced = None;
         let mut links = BTreeSet::new();
         loop {
+            if top > PAGE_MESSAGES_MIN {
+                call = call.giving_up_on_504();
+            }
             let page: Page = match self.graph.ask(call).await {
                 Ok(page) => page,
                 // What leads to the next page has expired.
-                Err(error) if error.status() == Some(410) => return Ok(None),
+                Err(error) if error.status() == Some(410) => return Ok(Listed::Changed),
+                Err(GraphError::NotRepeated { status: 504, .. }) => return Ok(Listed::TooSlow),
                 Err(error) => return Err(failed("list", error)),
             };
-            announced = announced.or(page.count);
+            announced = announced.or(page.count.and_then(|count| usize::try_from(count).ok()));
             for message in page.value {
                 check_id(&message.id)?;
                 self.parents.extend(message.parent_folder_id.clone());
@@ -247,11 +301,12 @@ impl GraphMailbox {
         // More than announced arrived meanwhile; fewer, and something was taken away, behind which
         // the others moved up.
         if announced.is_some_and(|count| messages.len() < count) {
-            return Ok(None);
+            return Ok(Listed::Changed);
         }
         let mut messages: Vec<Message> = messages.into_values().collect();
         messages.sort_by_cached_key(|message| (arrived(message), message.id.clone()));
-        Ok(Some((0..).zip(messages).map(|(handle, message)| entry(handle, message)).collect()))
+        let entries = (0..).zip(messages).map(|(handle, message)| entry(handle, message));
+        Ok(Listed::Whole(entries.collect()))
     }
 
     /// `api/message-get` with `$value`, the MIME content (`outlook-get-mime-message`).
@@ -271,6 +326,11 @@ impl GraphMailbox {
             Err(GraphError::Http(HttpError::TooLarge(..))) => {
                 return self.fetch_header(id, max_size_bytes + 1).await;
             }
+            Err(error) if rebuild::is_not_convertible(&error) => {
+                return rebuild::from_parts(&self.graph, id, max_size_bytes).await;
+            }
+            // The folder could be listed, so this is the trouble of the one mail.
+            Err(error) if error.status() == Some(403) => return Ok(Fetched::Missing),
             Err(error) => return Err(failed("fetch", error)),
         };
         let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
@@ -333,7 +393,7 @@ impl GraphMailbox {
     }
 
     /// Tells the service about one mail that lies in the folder.
-    async fn tell(&self, id: &str, told: &Told) -> Result<(), MailboxError> {
+    async fn tell(&self, id: &str, told: &Told) -> Result<Result<(), Refused>, MailboxError> {
         for _ in 0..CONFLICTS_MAX {
             let (command, call) = match told {
                 // `api/message-delete`: to where its owner can still recover it.
@@ -352,9 +412,17 @@ impl GraphMailbox {
             match self.graph.carry_out(call).await {
                 Ok(_) => {
                     faultpoint!("graph.told");
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
-                Err(error) if error.is_gone() => return Ok(()),
+                Err(error) if error.is_gone() => return Ok(Ok(())),
+                // What is deleted already is answered so with immutable ids
+                // (github.com/microsoftgraph/msgraph-sdk-dotnet issue 3047).
+                Err(error) if command == "delete" && error.code() == "ErrorCannotDeleteObject" => {
+                    return Ok(Ok(()));
+                }
+                Err(error) if error.status() == Some(403) => {
+                    return Ok(Err(Refused { command, error }));
+                }
                 // Nothing of what we say depends on what it was before: it is said again.
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(failed(command, error)),

@@ -203,8 +203,13 @@ impl Poller {
                 opened = step(stop, mailbox::open(account, secrets, Some(&another))).await;
             }
         }
-        if opened.is_ok() {
+        if let Ok(mailbox) = &mut opened {
             tokens.accepted(&config, &holder).await;
+            let tokens = tokens.clone();
+            mailbox.renew_with(Arc::new(move |refused| {
+                let (tokens, config, holder) = (tokens.clone(), config.clone(), holder.clone());
+                Box::pin(async move { tokens.instead_of(&config, &holder, &refused).await.ok() })
+            }));
         }
         opened
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use postroom::core::config::{ClientAuth, TlsOptions};
 use postroom::net::http::Client;
 use postroom::net::reach::Reach;
-use postroom::oauth::{self, Registration};
+use postroom::oauth::{self, Purpose, Registration};
 use postroom::secret::Secrets;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

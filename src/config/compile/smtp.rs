@@ -82,7 +82,6 @@ fn graph(context: &Context<'_>, spec: &spec::SmtpServer, scope: &Scope<'_>) -> O
         timeout: spec.timeout.as_ref(),
     };
     let endpoint = server::endpoint(written, Security::Tls, scope);
-    let username = auth.map(|auth| &auth.username);
     let mailbox = spec.mailbox.as_ref();
     profile?;
     let login = login(context, auth?, mailbox, Security::Tls, &scope.at("auth"));

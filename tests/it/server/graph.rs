@@ -40,6 +40,15 @@ pub struct State {
     pub sent: Vec<String>,
     /// Whether only sending is permitted (Mail.Send alone).
     pub hides_mailbox: bool,
+    /// Whether it knows how many messages lie in a folder; else it says -1 (microsoft-graph-docs
+    /// issues 3848, 15030).
+    pub counts: bool,
+    /// The most that a page may be asked to have, or 504 is answered (issues 5853, 11557).
+    pub page_asked_max: usize,
+    /// The most calls at a time; more are answered with 429 (throttling-limits).
+    pub most_at_once: usize,
+    /// Calls under way.
+    at_once: usize,
     /// Messages of one page.
     pub page: usize,
     /// What goes wrong, first fit first.
@@ -79,6 +88,8 @@ pub struct Message {
     pub received: String,
     /// Size as the store counts it; it is not that of the mail.
     pub size: Option<u64>,
+    /// Attachments, as they are listed.
+    pub attachments: Value,
 }
 
 /// Something that goes wrong.
@@ -145,6 +156,10 @@ impl StandIn {
             messages: Vec::new(),
             sent: Vec::new(),
             hides_mailbox: false,
+            counts: true,
+            page_asked_max: 1000,
+            most_at_once: 0,
+            at_once: 0,
             page: 10,
             faults: Vec::new(),
             calls: Vec::new(),
@@ -183,6 +198,7 @@ impl StandIn {
             seen: false,
             received: format!("2026-07-{:02}T{:02}:00:00Z", 1 + number / 24 % 28, number % 24),
             size: Some(raw.len() as u64 + 700),
+            attachments: json!([]),
         });
     }
 
@@ -214,8 +230,18 @@ struct Reply {
 
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
     while let Some(request) = read_request(&mut stream).await {
+        {
+            let mut state = state.lock().unwrap();
+            // The parts of a batch come four at a time.
+            let calls = if request.path.ends_with("/$batch") { 4 } else { 1 };
+            state.at_once += calls;
+            state.most_at_once = state.most_at_once.max(state.at_once);
+        }
+        // Others come meanwhile, if they do at all.
+        tokio::task::yield_now().await;
         let (reply, fault) = {
             let mut state = state.lock().unwrap();
+            state.at_once -= if request.path.ends_with("/$batch") { 4 } else { 1 };
             let fault = state.next_fault(&request);
             if matches!(fault, Some(Fault::TakenAway)) {
                 state.take_away(&request);
@@ -455,6 +481,7 @@ impl State {
             ("GET", []) if query == "$select=parentFolderId" => {
                 ok(json!({ "id": id, "parentFolderId": self.messages[at].folder }))
             }
+            ("GET", ["attachments"]) => ok(json!({ "value": self.messages[at].attachments })),
             ("GET", []) => ok(header_of(&self.messages[at])),
             ("DELETE", []) => {
                 self.messages.remove(at);
@@ -567,6 +594,10 @@ impl State {
             }
         }
         let Some(folder) = self.folder(folder) else { return no(404, "ErrorFolderNotFound") };
+        let top = query.split("$top=").nth(1).and_then(|rest| rest.split('&').next());
+        if top.unwrap().parse::<usize>().unwrap() > self.page_asked_max {
+            return no(504, "UnknownError");
+        }
         let skip: usize = query
             .split("$skip=")
             .nth(1)
@@ -588,7 +619,8 @@ impl State {
             value
         };
         let page: Vec<Value> = all.iter().skip(skip).take(self.page).map(|m| shown(&m)).collect();
-        let mut body = json!({ "@odata.count": all.len(), "value": page });
+        let count = if self.counts { all.len() as i64 } else { -1 };
+        let mut body = json!({ "@odata.count": count, "value": page });
         if skip + self.page < all.len() {
             let bare = path.split("&$skip=").next().unwrap().replace(' ', "%20");
             let link = format!("{}{bare}&$skip={}", self.origin, skip + self.page);
@@ -633,7 +665,12 @@ fn header_of(message: &Message) -> Value {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
-    json!({ "id": message.id, "internetMessageHeaders": lines })
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    json!({
+        "id": message.id,
+        "internetMessageHeaders": lines,
+        "body": { "contentType": "text", "content": body },
+    })
 }
 
 fn ok(body: Value) -> Reply {
