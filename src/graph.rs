@@ -43,6 +43,10 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 /// Slowest transfer we accept; a server that drips is given up.
 const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+/// Characters of a refusal that are kept beside a request id.
+const WORDS_CHARS_MAX: usize = 150;
+/// Characters of a request id that are kept. A UUID has 36.
+const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Bytes of a server's error code that are kept.
 const CODE_BYTES_MAX: usize = 100;
 
@@ -420,7 +424,24 @@ fn refused(answer: &Answer) -> GraphError {
     }
     let said = serde_json::from_slice::<Body>(&answer.body).ok().map(|body| body.error);
     let (code, message) = said.map_or_else(Default::default, |error| (error.code, error.message));
+    let message = with_request_id(message, &answer.headers);
     GraphError::Refused { status: answer.status.as_u16(), code: known(&code), message }
+}
+
+/// The words with what Microsoft's support asks for (`best-practices-concept`). They are cut here, so
+/// that the id survives when the whole is cut.
+fn with_request_id(words: String, headers: &HeaderMap) -> String {
+    let id = headers.get("request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id: String = id
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(REQUEST_ID_CHARS_MAX)
+        .collect();
+    if id.is_empty() {
+        return words;
+    }
+    let words: String = words.chars().take(WORDS_CHARS_MAX).collect();
+    format!("{words} (request-id {id})")
 }
 
 /// A code without anything that codes do not have.

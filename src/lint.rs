@@ -24,6 +24,7 @@ mod shadowed_filter;
 mod stale_allow;
 mod unreachable_filter;
 mod unused_object;
+mod unwanted_login;
 
 use std::collections::BTreeSet;
 
@@ -79,6 +80,7 @@ pub const RULES: &[&Rule] = &[
     &stale_allow::RULE,
     &unreachable_filter::RULE,
     &unused_object::RULE,
+    &unwanted_login::RULE,
 ];
 
 /// What the files cannot say by themselves.

@@ -183,7 +183,8 @@ fn who_must_act(object: &Map<String, Value>) -> Option<Act> {
         90033 | 50196 => Some(Act::Wait),
         _ => None,
     });
-    by_number.or(match object.get("suberror").and_then(Value::as_str)? {
+    let suberror = object.get("suberror").and_then(Value::as_str);
+    let by_suberror = suberror.and_then(|suberror| match suberror {
         "consent_required" | "message_only" | "protection_policy_required" => {
             Some(Act::Administrator)
         }
@@ -193,7 +194,8 @@ fn who_must_act(object: &Map<String, Value>) -> Option<Act> {
         | "bad_token"
         | "token_expired" => Some(Act::Person),
         _ => None,
-    })
+    });
+    by_number.or(by_suberror)
 }
 
 /// Whether it repeats what we sent.

@@ -207,6 +207,20 @@ async fn folders_are_found_by_name_and_path() {
     assert!(error.to_string().contains("ErrorInvalidUser"), "{error}");
 }
 
+#[tokio::test]
+async fn what_the_support_asks_for_is_kept() {
+    let body = format!(r#"{{"error": {{"code": "x", "message": "{}"}}}}"#, "word ".repeat(100));
+    let headers = vec![("request-id", "7b3c-1".to_owned())];
+    let world = World::new(1).await;
+    world.service.trouble(LIST, Fault::Answer(500, headers.clone(), body.clone()), 1);
+    let error = world.work(&AfterFetch::Keep).await.unwrap_err().to_string();
+    assert!(error.contains("(request-id 7b3c-1)") && error.len() < 300, "{error}");
+    world.service.trouble("sendMail", Fault::Answer(400, headers, body), 1);
+    let attempt = world.send(&owed("eve@cust.test", "To: eve@cust.test\r\n")).await;
+    let Attempt::Permanent(words) = attempt else { panic!("{attempt:?}") };
+    assert!(words.ends_with("(request-id 7b3c-1)"), "{words}");
+}
+
 /// With this fault at calls that contain this, the work ends with this error and nothing is done
 /// to any mail.
 #[track_caller]

@@ -10,10 +10,14 @@ use crate::config::rule;
 use crate::config::spec;
 use crate::config::spec::smtp::{SmtpAuth, SmtpKind};
 use crate::config::spec::text::TextOrReference;
-use crate::core::config::{Login, Security, SmtpRoute, SmtpServer};
+use crate::core::config::{Login, Security, SmtpRoute, SmtpServer, Text};
 
 /// Connections kept open if nothing is written.
 const CONNECTIONS_DEFAULT: usize = 4;
+/// Hosts that allow fewer, and how many. Microsoft 365 answers more than three to one mailbox with
+/// `432 4.3.2 Concurrent connections limit exceeded`
+/// (learn.microsoft.com/exchange/troubleshoot/email-delivery/smtp-submission-improvements).
+const CONNECTIONS_OF_HOSTS: [(&str, usize); 1] = [("smtp.office365.com", 3)];
 /// Program of type `sendmail` if none is written.
 const SENDMAIL: &str = "/usr/sbin/sendmail";
 
@@ -36,8 +40,19 @@ pub fn server(
             Some(SmtpRoute::Sendmail { command })
         }
     }?;
-    let connections = spec.connections.map_or(CONNECTIONS_DEFAULT, |number| number as usize);
+    let connections = match spec.connections {
+        Some(number) => number as usize,
+        None => connections_of(&route),
+    };
     Some(SmtpServer { name: name.to_owned(), route, connections, state: value::switch(spec.state) })
+}
+
+/// Connections kept open to a server for which none are written.
+fn connections_of(route: &SmtpRoute) -> usize {
+    let SmtpRoute::Smtp { endpoint, .. } = route else { return CONNECTIONS_DEFAULT };
+    let Text::Plain(host) = &endpoint.host else { return CONNECTIONS_DEFAULT };
+    let known = CONNECTIONS_OF_HOSTS.iter().find(|(known, _)| host.eq_ignore_ascii_case(known));
+    known.map_or(CONNECTIONS_DEFAULT, |(_, connections)| *connections)
 }
 
 fn smtp(
@@ -141,5 +156,33 @@ fn foreign_keys(spec: &spec::SmtpServer, scope: &Scope<'_>) {
         if written && !allowed {
             scope.at(key).error_at_key("does not belong to this type", "remove it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::config::{Endpoint, TlsOptions};
+
+    #[track_caller]
+    fn check(host: &str, expected: usize) {
+        let endpoint = Endpoint {
+            host: Text::Plain(host.into()),
+            port: 587,
+            security: Security::StartTls,
+            tls: TlsOptions::default(),
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+        };
+        let route = SmtpRoute::Smtp { endpoint, login: Login::None };
+        assert_eq!(connections_of(&route), expected);
+    }
+
+    #[test]
+    fn some_hosts_allow_fewer_connections() {
+        check("SMTP.office365.com", 3);
+        check("mail.example.com", CONNECTIONS_DEFAULT);
     }
 }
