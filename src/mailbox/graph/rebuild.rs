@@ -249,7 +249,7 @@ mod tests {
                 "body": {"contentType": "html", "content": "<p>"}}"#,
             r#"[{"name": "ä b\r\n.txt", "contentType": "text/plain", "contentBytes": "AQID"}]"#,
             Some(
-                "From: eve@x.test\r\nDate: Wed, 01 Jul 2026 00:00:00 +0000\r\nSubject: Hi\r\n\
+                "From: eve@x.test\r\nDate: Wed, 1 Jul 2026 00:00:00 +0000\r\nSubject: Hi\r\n\
                  MIME-Version: 1.0\r\nContent-Type: multipart/mixed; \
                  boundary=\"=_rebuilt_from_parts_=\"\r\n\r\n--=_rebuilt_from_parts_=\r\n\
                  Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
