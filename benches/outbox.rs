@@ -59,6 +59,7 @@ async fn drain(port: u16, connections: usize) -> f64 {
     assert_eq!(store.outbox_counts().unwrap().due, OWED_MAILS as u64);
     let stop = CancellationToken::new();
     let parts = OutboxParts {
+        external_host: None,
         store: store.clone(),
         running: Arc::new(move || ("r1".into(), config.clone())),
         secrets: Secrets::default(),

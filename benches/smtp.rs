@@ -106,6 +106,7 @@ fn server(port: u16) -> SmtpServer {
         name: "bench".into(),
         route: SmtpRoute::Smtp { endpoint, login: Login::None },
         connections: 1,
+        helo_name: None,
         state: Switch::Enabled,
     }
 }

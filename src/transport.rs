@@ -11,7 +11,7 @@ mod smtp;
 
 use secrecy::SecretString;
 
-use crate::core::config::{SmtpRoute, SmtpServer};
+use crate::core::config::{Config, Sender, SmtpRoute, SmtpServer};
 use crate::core::invisible;
 use crate::core::outgoing::{Attempt, Outgoing};
 use crate::secret::Secrets;
@@ -54,7 +54,8 @@ pub async fn open(
 ) -> Result<Connection, Attempt> {
     let way = match &server.route {
         SmtpRoute::Smtp { endpoint, login } => {
-            Way::Smtp(Box::new(smtp::Session::open(endpoint, login, secrets, token).await?))
+            let name = server.helo_name.as_deref();
+            Way::Smtp(Box::new(smtp::Session::open(endpoint, name, login, secrets, token).await?))
         }
         SmtpRoute::Graph { endpoint, login } => {
             let mailbox = login.opens();
@@ -67,6 +68,26 @@ pub async fn open(
         }
     };
     Ok(Connection(way))
+}
+
+/// The server, with the name by which we greet it (EHLO, RFC 5321 section 4.1.4): as declared, else
+/// the host under which people reach the desk, else the domain of a sender that goes through it.
+/// Without any, the greeting has our address, which relays inside the network accept and
+/// smtp-relay.gmail.com does not (repoze/repoze.sendmail#50).
+pub fn named(server: &SmtpServer, config: &Config, external_host: Option<&str>) -> SmtpServer {
+    let through = |sender: &&Sender| sender.via.contains(&server.name);
+    let sender = config.senders.values().find(through);
+    let names = [external_host, sender.map(|sender| sender.from.domain())];
+    let fallback = || names.into_iter().flatten().find(|name| is_public_name(name));
+    let helo_name = server.helo_name.clone().or_else(|| fallback().map(str::to_owned));
+    SmtpServer { helo_name, ..server.clone() }
+}
+
+/// Whether a name can mean something to a server elsewhere: neither `localhost` nor an address.
+fn is_public_name(name: &str) -> bool {
+    let sign = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.contains('.') && name.chars().all(sign) && last.chars().any(|c| c.is_ascii_alphabetic())
 }
 
 impl Connection {
@@ -151,10 +172,45 @@ fn in_doubt(attempt: Attempt) -> Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::address::Address;
+    use crate::core::config::Switch;
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
         assert_eq!(clean(text), expected);
+    }
+
+    #[test]
+    fn the_name_in_the_greeting() {
+        let server = |helo_name: Option<&str>| SmtpServer {
+            name: "relay".into(),
+            route: SmtpRoute::File { directory: "out".into() },
+            connections: 1,
+            helo_name: helo_name.map(str::to_owned),
+            state: Switch::Enabled,
+        };
+        let sender = |from: &str| Sender {
+            name: "default".into(),
+            from_name: String::new(),
+            from: Address::parse(from).unwrap(),
+            envelope_from: None,
+            via: vec!["relay".into()],
+            state: Switch::Enabled,
+        };
+        let check = |declared, external, from: &str, expected: Option<&str>| {
+            let mut config = Config::default();
+            config.senders.insert("default".into(), sender(from));
+            let named = named(&server(declared), &config, external);
+            assert_eq!(named.helo_name.as_deref(), expected);
+        };
+        let external = Some("desk.example.com");
+        check(Some("mx.example.com"), external, "a@example.com", Some("mx.example.com"));
+        check(None, external, "a@example.com", Some("desk.example.com"));
+        for external in [None, Some("localhost"), Some("10.1.2.3"), Some("[2001:db8::1]")] {
+            check(None, external, "a@example.com", Some("example.com"));
+        }
+        check(None, None, "a@intranet", None);
+        check(None, None, "a@例え.jp", None);
     }
 
     #[test]

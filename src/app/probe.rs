@@ -256,6 +256,7 @@ async fn try_server(
     let token = means.token(Holder::of_server(server), steps).await?;
     let place = Place::of_server(server);
     place.walk_to(means, steps).await?;
+    let server = &transport::named(server, &means.config, None);
     let opened = transport::open(server, &means.secrets, &means.programs, token.as_ref()).await;
     let mut connection = opened.map_err(|attempt| {
         let failed = of_attempt(&attempt, token.is_some());

@@ -288,7 +288,7 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
                 // Declared when the order was given and gone since: the next order says so.
                 None => Box::pin(async move { stop.cancelled().await }),
             },
-            Slot::Outbox => Box::pin(outbox::run(outbox_parts(&workers.daemon), stop)),
+            Slot::Outbox => Box::pin(outbox::run(outbox_parts(&workers), stop)),
             Slot::Webhooks => Box::pin(webhooks::run(workers.daemon.clone(), stop)),
             Slot::Clockwork => Box::pin(clockwork::run(workers.daemon.clone(), stop)),
         }
@@ -306,9 +306,10 @@ async fn supervise(desk: Handle, inbox: mpsc::UnboundedReceiver<Order>, stop: Ca
     supervisor::run(inbox, stop, spawn, ended).await;
 }
 
-fn outbox_parts(desk: &Daemon) -> OutboxParts {
-    let running = desk.clone();
+fn outbox_parts(desk: &Handle) -> OutboxParts {
+    let running = desk.daemon.clone();
     OutboxParts {
+        external_host: desk.external_url.as_deref().and_then(host_of),
         store: desk.store.clone(),
         running: Arc::new(move || {
             let running = running.running.load();
@@ -321,6 +322,13 @@ fn outbox_parts(desk: &Daemon) -> OutboxParts {
         metrics: desk.metrics.clone(),
         clock: desk.clock.clone(),
     }
+}
+
+/// The host of `https://desk.example.com:8443/`.
+fn host_of(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    authority.split(':').next().map(str::to_owned)
 }
 
 /// Asks for a look at the files whenever something may have changed, and now and then anyway.

@@ -1,57 +1,140 @@
-//! Mail addresses, compared the way people expect: without regard to case.
+//! Mail addresses, compared the way people expect: without regard to case; sent as they were
+//! written.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
 /// Longest address we accept. RFC 5321 section 4.5.3.1.3 allows 256 octets for a path.
 pub const ADDRESS_BYTES_MAX: usize = 254;
 
-/// An address in lower case, without display name, comments or angle brackets.
+/// An address without display name, comments, quotes or angle brackets. Two that differ in case only
+/// are equal.
 ///
 /// Local parts that the RFC forbids but that carriers hand out (`foo..bar@docomo.ne.jp`) are
 /// accepted; control characters, spaces and angle brackets never are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Address(String);
+pub struct Address {
+    /// In lower case.
+    lower: String,
+    /// With the local part as it was written, if that has other letters: RFC 5321 section 2.4 leaves
+    /// their case to the server that keeps the mailbox.
+    written: Option<Box<str>>,
+}
 
 impl Address {
     /// Reads an address; `None` if it cannot be one.
     pub fn parse(text: &str) -> Option<Address> {
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@')?;
+        let local = unquoted(local);
         let fits = text.len() <= ADDRESS_BYTES_MAX && !local.is_empty() && !domain.is_empty();
         let sign = |c: char| matches!(c, '<' | '>' | ',' | ';' | '"' | '\\' | '(' | ')');
         let clean = |c: char| !c.is_control() && !c.is_whitespace() && !sign(c);
-        let shaped = text.chars().all(clean) && !local.contains('@');
-        (fits && shaped).then(|| Address(text.to_lowercase()))
+        let shaped = local.chars().chain(domain.chars()).all(clean) && !local.contains('@');
+        if !fits || !shaped {
+            return None;
+        }
+        let domain = domain.to_lowercase();
+        let lower = format!("{}@{domain}", local.to_lowercase());
+        let written = format!("{local}@{domain}");
+        let written = (written != lower).then(|| written.into_boxed_str());
+        Some(Address { lower, written })
     }
 
     /// The address as text, in lower case.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.lower
     }
 
-    /// What stands before the `@`.
+    /// The address with its local part as it was written.
+    pub fn as_written(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.lower)
+    }
+
+    /// What stands before the `@`, in lower case.
     pub fn local(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(local, _)| local)
+        self.lower.rsplit_once('@').map_or("", |(local, _)| local)
+    }
+
+    /// What stands before the `@`, as it was written.
+    pub fn local_as_written(&self) -> &str {
+        self.as_written().rsplit_once('@').map_or("", |(local, _)| local)
+    }
+
+    /// The same as it goes into a command or a header: in quotes where it is no dot-atom (RFC 5321
+    /// section 4.1.2, RFC 5322 section 3.4.1). It holds no character that would need more.
+    pub fn local_quoted(&self) -> String {
+        let local = self.local_as_written();
+        if self.needs_quotes() { format!("\"{local}\"") } else { local.to_owned() }
+    }
+
+    /// Whether its local part is no dot-atom, such as `foo..bar.`.
+    pub fn needs_quotes(&self) -> bool {
+        !self.local().split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
     }
 
     /// What stands behind the `@`.
     pub fn domain(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+        self.lower.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// A local part without the quotes around it.
+fn unquoted(local: &str) -> &str {
+    local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(local)
+}
+
+/// `atext` of RFC 5322 section 3.2.3, with what RFC 6531 section 3.3 adds.
+fn is_atom(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || !c.is_ascii()
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.lower == other.lower
+    }
+}
+
+impl Eq for Address {}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Address) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Address {
+    fn cmp(&self, other: &Address) -> Ordering {
+        self.lower.cmp(&other.lower)
+    }
+}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.lower.hash(state);
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&self.lower).finish()
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.lower)
     }
 }
 
 impl From<Address> for String {
+    /// As it was written: what is stored is sent later.
     fn from(address: Address) -> String {
-        address.0
+        address.written.map_or(address.lower, String::from)
     }
 }
 
@@ -75,6 +158,36 @@ mod tests {
     #[test]
     fn lower_case() {
         check("Eve@Cust.Example", Some("eve@cust.example"));
+    }
+
+    #[test]
+    fn case_is_kept_for_sending_only() {
+        let written = Address::parse("Reply+AaBb.Token@Reply.C.Example").unwrap();
+        let lower = Address::parse("reply+aabb.token@reply.c.example").unwrap();
+        assert_eq!(written, lower);
+        assert_eq!(written.cmp(&lower), Ordering::Equal);
+        assert_eq!(written.as_written(), "Reply+AaBb.Token@reply.c.example");
+        assert_eq!(written.as_str(), lower.as_written());
+        // Stored and read again.
+        let again = Address::try_from(String::from(written.clone())).unwrap();
+        assert_eq!(again.as_written(), written.as_written());
+    }
+
+    #[test]
+    fn quotes_only_where_they_are_needed() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Address::parse(text).unwrap().local_quoted(), expected);
+        };
+        check("Eve.O'Neil+x@c.example", "Eve.O'Neil+x");
+        check("受付@c.example", "受付");
+        check("foo..bar.@docomo.example", "\"foo..bar.\"");
+        check(".lead@ezweb.example", "\".lead\"");
+        check("\"a..b\"@docomo.example", "\"a..b\"");
+        check("\"eve\"@c.example", "eve");
+        check("a:b@c.example", "\"a:b\"");
+        assert_eq!(Address::parse("\"\"@c.example"), None);
+        assert_eq!(Address::parse("\"a b\"@c.example"), None);
+        assert_eq!(Address::parse("\"a\"b\"@c.example"), None);
     }
 
     #[test]

@@ -388,6 +388,8 @@ pub struct SmtpServer {
     pub route: SmtpRoute,
     /// Connections kept open at a time.
     pub connections: usize,
+    /// The name by which we greet it, if one is declared.
+    pub helo_name: Option<String>,
     /// Switch.
     pub state: Switch,
 }

@@ -200,6 +200,7 @@ mod tests {
             name: name.into(),
             route: SmtpRoute::Smtp { endpoint: endpoint(host), login: password() },
             connections: 2,
+            helo_name: None,
             state: Switch::Enabled,
         }
     }

@@ -78,6 +78,8 @@ pub struct OutboxParts {
     pub secrets: Secrets,
     /// Programs that may be run.
     pub programs: Programs,
+    /// The host under which people reach the desk; servers are greeted with it.
+    pub external_host: Option<String>,
     /// Where access tokens come from.
     pub tokens: Tokens,
     /// Where the condition of each server is shown.
@@ -278,6 +280,7 @@ impl Outbox {
             config: self.config.clone(),
             secrets: self.parts.secrets.clone(),
             programs: self.parts.programs.clone(),
+            external_host: self.parts.external_host.clone(),
             tokens: self.parts.tokens.clone(),
         };
         let sender = self.config.senders.get(&mail.sender);
@@ -685,13 +688,15 @@ struct Opener {
     config: Arc<Config>,
     secrets: Secrets,
     programs: Programs,
+    external_host: Option<String>,
     tokens: Tokens,
 }
 
 impl Opener {
     /// Opens a connection. A refused access token is replaced once before the refusal counts.
     async fn open(&self, server: &SmtpServer) -> Result<Connection, Attempt> {
-        let Opener { config, secrets, programs, tokens } = self;
+        let Opener { config, secrets, programs, external_host, tokens } = self;
+        let server = &transport::named(server, config, external_host.as_deref());
         let Some(holder) = Holder::of_server(server) else {
             return transport::open(server, secrets, programs, None).await;
         };

@@ -106,9 +106,11 @@ enum Step {
 }
 
 impl Session {
-    /// Connects, encrypts as declared and logs in. The `Err` is always `ServerDown`.
+    /// Connects, encrypts as declared and logs in. The `Err` is always `ServerDown`. `name` is what
+    /// we call ourselves, by default our address.
     pub async fn open(
         endpoint: &Endpoint,
+        name: Option<&str>,
         login: &Login,
         secrets: &Secrets,
         token: Option<&SecretString>,
@@ -117,7 +119,7 @@ impl Session {
         let deadlines = Deadlines::within(endpoint.timeout);
         let tcp =
             net::connect(&host, endpoint.port, endpoint.connect_timeout).await.map_err(from_net)?;
-        let name = client_name(&tcp);
+        let name = name.map_or_else(|| client_name(&tcp), |name| ClientId::Domain(name.to_owned()));
         let tls_first = endpoint.security == Security::Tls;
         let stream =
             if tls_first { encrypt(tcp, &host, endpoint).await? } else { Stream::Plain(tcp) };
@@ -150,7 +152,24 @@ impl Session {
 
     /// Sends one mail.
     pub async fn send(&mut self, mail: &Outgoing) -> Attempt {
-        let outcome = self.transaction(mail).await;
+        let attempt = self.send_to(mail, Spelling::Quoted).await;
+        if mail.recipient.needs_quotes() && self.usable && self.refused_syntax() {
+            return self.send_to(mail, Spelling::Bare).await;
+        }
+        attempt
+    }
+
+    /// Whether the last mail was refused for how its recipient is written: 501 is a fault of syntax,
+    /// 553 a name that is not allowed (RFC 5321 section 4.2.3).
+    fn refused_syntax(&self) -> bool {
+        let refused = self.refusal.as_ref();
+        refused.is_some_and(|(step, reply)| {
+            *step == Step::Rcpt && matches!(u16::from(reply.code()), 501 | 553)
+        })
+    }
+
+    async fn send_to(&mut self, mail: &Outgoing, spelling: Spelling) -> Attempt {
+        let outcome = self.transaction(mail, spelling).await;
         match outcome {
             Ok(()) => Attempt::Sent,
             Err(attempt) => {
@@ -185,12 +204,13 @@ impl Session {
         }
     }
 
-    async fn transaction(&mut self, mail: &Outgoing) -> Result<(), Attempt> {
+    async fn transaction(&mut self, mail: &Outgoing, to: Spelling) -> Result<(), Attempt> {
         self.refusal = None;
+        let from = mail.envelope_from.as_ref().map(|from| path(from, Spelling::Quoted));
         let parameters = self.offers.parameters(mail)?;
         let commands = [
-            (Step::Mail, Mail::new(mail.envelope_from.as_ref().map(as_is), parameters).to_string()),
-            (Step::Rcpt, Rcpt::new(as_is(&mail.recipient), vec![]).to_string()),
+            (Step::Mail, Mail::new(from, parameters).to_string()),
+            (Step::Rcpt, Rcpt::new(path(&mail.recipient, to), vec![]).to_string()),
             (Step::Data, Data.to_string()),
         ];
         if self.offers.pipelining {
@@ -515,10 +535,23 @@ fn client_name(tcp: &TcpStream) -> ClientId {
     }
 }
 
+/// How local parts are written that are no dot-atoms, such as carriers hand out: `foo..bar.@docomo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// In quotes (RFC 5321 section 4.1.2).
+    Quoted,
+    /// As people write them, for servers that do not know the quotes.
+    Bare,
+}
+
 /// lettre's address without its checks, which refuse addresses that carriers hand out. Ours
 /// refused everything that could leave the angle brackets.
-fn as_is(address: &Address) -> LettreAddress {
-    LettreAddress::new_dangerous(address.local(), address.domain())
+fn path(address: &Address, spelling: Spelling) -> LettreAddress {
+    let local = match spelling {
+        Spelling::Quoted => address.local_quoted(),
+        Spelling::Bare => address.local_as_written().to_owned(),
+    };
+    LettreAddress::new_dangerous(local, address.domain())
 }
 
 /// What a reply within a transaction means.
@@ -673,10 +706,11 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_carriers_stay_as_they_are() {
-        let address = Address::parse("foo..bar.@docomo.ne.jp").unwrap();
-        let command = Rcpt::new(as_is(&address), vec![]).to_string();
-        assert_eq!(command, "RCPT TO:<foo..bar.@docomo.ne.jp>\r\n");
+    fn addresses_of_carriers() {
+        let address = Address::parse("Foo..bar.@docomo.ne.jp").unwrap();
+        let command = |spelling| Rcpt::new(path(&address, spelling), vec![]).to_string();
+        assert_eq!(command(Spelling::Quoted), "RCPT TO:<\"Foo..bar.\"@docomo.ne.jp>\r\n");
+        assert_eq!(command(Spelling::Bare), "RCPT TO:<Foo..bar.@docomo.ne.jp>\r\n");
     }
 
     #[test]

@@ -77,7 +77,13 @@ impl World {
         let mut endpoint = endpoint(self.service.port, Security::Tls, Some(&ca));
         endpoint.timeout = self.send_timeout.unwrap_or(endpoint.timeout);
         let route = SmtpRoute::Graph { endpoint, login: login(Some("shared@example.com")) };
-        SmtpServer { name: "graph".into(), route, connections: 1, state: Switch::Enabled }
+        SmtpServer {
+            name: "graph".into(),
+            route,
+            connections: 1,
+            helo_name: None,
+            state: Switch::Enabled,
+        }
     }
 
     async fn send(&self, mail: &Outgoing) -> Attempt {

@@ -298,3 +298,86 @@ fn a_login_that_is_refused_for_now_is_no_wrong_password() {
         desk.end().await;
     });
 }
+
+/// A mail to this address of a carrier, through a server with this script. Answers with the arguments
+/// of RCPT that were accepted, and how the mail is.
+async fn to_carrier(script: Script, recipient: &str) -> (Vec<String>, Vec<String>, String) {
+    let sink = Sink::start(script).await;
+    let mut desk = Desk::open(vec![sink.server("relay")]);
+    let ticket = desk.ticket().await;
+    desk.owe(&ticket, "hello", &[recipient]).await;
+    desk.start();
+    desk.until_nothing_is_due().await;
+    let arrived = sink.arrived();
+    let accepted = arrived.iter().flat_map(|mail| mail.to.clone()).collect();
+    let mail = arrived.first().map(|mail| String::from_utf8_lossy(&mail.mail).into_owned());
+    let how = desk.how(recipient);
+    desk.end().await;
+    (accepted, how, mail.unwrap_or_default())
+}
+
+/// Japanese carriers gave out addresses with dots that RFC 5321 allows in quotes only. Strict servers:
+/// KumoCorp/kumomta#77; with quotes they arrive: exceedone/exment#800.
+#[test]
+fn addresses_of_carriers_go_out_in_quotes() {
+    run(async {
+        let strict = rules(&[("RCPT TO:<foo", Do::Say("501 5.1.3 Bad recipient address syntax"))]);
+        let (to, how, mail) = to_carrier(strict, "foo..bar.@docomo.example").await;
+        assert_eq!(how, ["sent"]);
+        assert_eq!(to, ["<\"foo..bar.\"@docomo.example>"]);
+        assert!(mail.contains("To: \"foo..bar.\"@docomo.example\r\n"), "{mail}");
+    });
+}
+
+/// A server that does not know the quotes gets the address once as people write it.
+#[test]
+fn addresses_of_carriers_go_out_bare_where_quotes_are_refused() {
+    run(async {
+        for refusal in ["501 5.1.3 Bad syntax", "553 5.1.3 not a valid RFC-5321 address"] {
+            let lax = rules(&[("RCPT TO:<\"", Do::Say(refusal))]);
+            let (to, how, _) = to_carrier(lax, ".lead@ezweb.example").await;
+            assert_eq!(how, ["sent"]);
+            assert_eq!(to, ["<.lead@ezweb.example>"]);
+        }
+        // An unknown recipient is one, however it is written.
+        let unknown = rules(&[("RCPT", Do::Say("550 5.1.1 no such user"))]);
+        let (to, how, _) = to_carrier(unknown, ".lead@ezweb.example").await;
+        assert_eq!((to.len(), how), (0, vec!["dead: 550 5.1.1 no such user".to_owned()]));
+    });
+}
+
+/// RFC 5321 section 2.4: the case of a local part is the recipient's. Tokens in addresses for answers
+/// depend on it: go-gitea/gitea#36184.
+#[test]
+fn local_parts_go_out_as_they_were_written() {
+    run(async {
+        let to = "Reply+AaBbCc.Token@Reply.C.example";
+        let (accepted, how, mail) = to_carrier(Script::default(), to).await;
+        assert_eq!(how, ["sent"]);
+        assert_eq!(accepted, ["<Reply+AaBbCc.Token@reply.c.example>"]);
+        assert!(mail.contains("To: Reply+AaBbCc.Token@reply.c.example\r\n"), "{mail}");
+    });
+}
+
+/// smtp-relay.gmail.com closes the connection after `EHLO [127.0.0.1]`: repoze/repoze.sendmail#50,
+/// calcom/cal.com#5254. A name of ours is accepted.
+#[test]
+fn the_greeting_has_a_name() {
+    run(async {
+        let refusal = Do::SayAndHangUp("421 4.7.0 Try again later, closing connection. (EHLO)");
+        let sink = Sink::start(rules(&[("EHLO [", refusal)])).await;
+        for (declared, expected) in [(None, "desk.test"), (Some("mx.desk.test"), "mx.desk.test")] {
+            let mut server = sink.server("relay");
+            server.helo_name = declared.map(str::to_owned);
+            let mut desk = Desk::open(vec![server]);
+            let ticket = desk.ticket().await;
+            desk.owe(&ticket, "hello", &["eve@customer.test"]).await;
+            desk.start();
+            desk.until_nothing_is_due().await;
+            desk.end().await;
+            let ehlo = format!("EHLO {expected}");
+            assert!(sink.lines().contains(&ehlo), "{:?}", sink.lines());
+        }
+        assert_eq!(sink.arrived().len(), 2);
+    });
+}

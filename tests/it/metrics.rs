@@ -92,7 +92,13 @@ fn insecure_server() -> SmtpServer {
         timeout: Duration::from_secs(1),
     };
     let route = SmtpRoute::Smtp { endpoint, login: Login::None };
-    SmtpServer { name: "relay".into(), route, connections: 1, state: Switch::Enabled }
+    SmtpServer {
+        name: "relay".into(),
+        route,
+        connections: 1,
+        helo_name: None,
+        state: Switch::Enabled,
+    }
 }
 
 /// An account that needs no server.

@@ -77,6 +77,7 @@ impl Desk {
             running: Arc::new(move || ("r1".into(), config.lock().unwrap().clone())),
             secrets: self.secrets.clone(),
             programs: Default::default(),
+            external_host: None,
             tokens: self.tokens.clone(),
             board: self.board.clone(),
             metrics: self.metrics.clone(),

@@ -62,6 +62,7 @@ fn local(port: u16, security: Security, tls: TlsOptions, login: Login) -> SmtpSe
         name: "peer".into(),
         route: SmtpRoute::Smtp { endpoint, login },
         connections: 1,
+        helo_name: None,
         state: Switch::Enabled,
     }
 }

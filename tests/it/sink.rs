@@ -184,6 +184,7 @@ impl Sink {
             name: name.into(),
             route: SmtpRoute::Smtp { endpoint: self.endpoint(security), login: Login::None },
             connections: 2,
+            helo_name: None,
             state: Switch::Enabled,
         }
     }
@@ -329,6 +330,7 @@ impl<S: Both> Talk<S> {
         while let Some(line) = self.line().await? {
             let upper = line.to_ascii_uppercase();
             let go_on = match upper.split(' ').next().unwrap_or_default() {
+                "EHLO" if self.rule(&line).is_some() => self.answer(&line, "").await?,
                 "EHLO" => self.offer(&[]).await?,
                 "AUTH" => self.auth(&line).await?,
                 "MAIL" => {

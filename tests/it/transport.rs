@@ -126,7 +126,7 @@ fn addresses_that_carriers_hand_out() {
         let sink = Sink::start(Script::default()).await;
         let attempt = send(&sink.server("relay"), &mail_to("foo..bar.@docomo.ne.jp")).await;
         assert_eq!(attempt, Attempt::Sent);
-        assert_eq!(sink.arrived()[0].to, ["<foo..bar.@docomo.ne.jp>"]);
+        assert_eq!(sink.arrived()[0].to, ["<\"foo..bar.\"@docomo.ne.jp>"]);
     });
 }
 
@@ -516,7 +516,13 @@ fn the_certificate_can_be_looked_at() {
 // Files and sendmail.
 
 fn by(route: SmtpRoute) -> SmtpServer {
-    SmtpServer { name: "local".into(), route, connections: 1, state: Switch::Enabled }
+    SmtpServer {
+        name: "local".into(),
+        route,
+        connections: 1,
+        helo_name: None,
+        state: Switch::Enabled,
+    }
 }
 
 #[test]

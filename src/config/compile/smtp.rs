@@ -44,7 +44,13 @@ pub fn server(
         Some(number) => number as usize,
         None => connections_of(&route),
     };
-    Some(SmtpServer { name: name.to_owned(), route, connections, state: value::switch(spec.state) })
+    Some(SmtpServer {
+        name: name.to_owned(),
+        route,
+        connections,
+        helo_name: spec.helo_name.as_ref().map(|name| name.0.clone()),
+        state: value::switch(spec.state),
+    })
 }
 
 /// Connections kept open to a server for which none are written.
@@ -148,6 +154,7 @@ fn foreign_keys(spec: &spec::SmtpServer, scope: &Scope<'_>) {
         ("port", spec.port.is_some(), network),
         ("auth", spec.auth.is_some(), network),
         ("mailbox", spec.mailbox.is_some(), network && token),
+        ("heloName", spec.helo_name.is_some(), network && spec.kind != Graph),
         ("tls", spec.tls.is_some(), network),
         ("directory", spec.directory.is_some(), spec.kind == SmtpKind::File),
         ("command", spec.command.is_some(), spec.kind == SmtpKind::Sendmail),

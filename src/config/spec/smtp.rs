@@ -24,6 +24,10 @@ pub struct SmtpServer {
     /// With an `oauth2Profile`: whose mailbox sends, if it is not that of `auth.username`, who signs
     /// in. A shared mailbox is named here. Plain or a reference.
     pub mailbox: Option<TextOrReference>,
+    /// For `smtp`, `smtps` and `smtptls`: the name by which we greet the server (EHLO). Default: the
+    /// host of `--external-url`, else the domain of a sender that goes through this server, else
+    /// our IP address. smtp-relay.gmail.com wants a name of yours.
+    pub helo_name: Option<NameText>,
     /// Certificates and names.
     pub tls: Option<Tls>,
     /// Time until the TCP connection stands. Default `60s`.

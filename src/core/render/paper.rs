@@ -216,11 +216,11 @@ fn mailboxes(people: &[(&str, &Address)]) -> Mailboxes {
     people.iter().map(|(name, address)| mailbox(name, address)).collect()
 }
 
-/// `new_dangerous` takes addresses that the RFC forbids and carriers hand out all the same; ours
+/// `new_dangerous` takes addresses that the RFC allows in quotes only and carriers hand out; ours
 /// hold no character that could end a header (see [`Address::parse`]).
 fn mailbox(name: &str, address: &Address) -> Mailbox {
     let name = clean::line(name, clean::NAME_CHARS_MAX);
-    let address = lettre::Address::new_dangerous(address.local(), address.domain());
+    let address = lettre::Address::new_dangerous(address.local_quoted(), address.domain());
     Mailbox::new((!name.is_empty()).then_some(name), address)
 }
 

@@ -219,6 +219,7 @@ mod tests {
             name: name.into(),
             route: SmtpRoute::File { directory: "/nonexistent".into() },
             connections: 2,
+            helo_name: None,
             state: Switch::Enabled,
         };
         let sender = Sender {

@@ -340,7 +340,10 @@ fn server(both: Both<'_>, old: &SmtpServer, new: &SmtpServer) -> Told {
             | SmtpRoute::Sendmail { .. },
         ) => vec!["type"],
     };
-    fields.extend(differing(&[("connections", old.connections != new.connections)]));
+    fields.extend(differing(&[
+        ("connections", old.connections != new.connections),
+        ("heloName", old.helo_name != new.helo_name),
+    ]));
     let mut told = Told { restarts: !fields.is_empty(), ..Told::default() };
     told.when(!fields.is_empty(), || {
         let change = change(&fields);
