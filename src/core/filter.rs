@@ -243,7 +243,7 @@ fn texts<'a>(look_at: &LookAt, account: &'a str, mail: &'a Mail) -> Vec<Cow<'a, 
 }
 
 fn addresses<'a>(look_at: &LookAt, account: &'a str, mail: &'a Mail) -> Vec<Cow<'a, str>> {
-    let as_text = |address: Address| Cow::Owned(String::from(address));
+    let as_text = |address: Address| Cow::Owned(address.as_str().to_owned());
     match look_at {
         LookAt::Header(name) => header::addresses(mail, name).into_iter().map(as_text).collect(),
         LookAt::Body | LookAt::AttachmentName | LookAt::Account => texts(look_at, account, mail),

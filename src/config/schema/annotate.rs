@@ -55,6 +55,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("followUp", "noted"),
     ("from", "support@example.com"),
     ("header", "Subject"),
+    ("heloName", "desk.example.com"),
     ("host", "mail.example.com"),
     ("issuer", "https://id.example"),
     ("later", "2d"),

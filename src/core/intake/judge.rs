@@ -261,7 +261,7 @@ mod tests {
     #[track_caller]
     fn check_sender(headers: &str, from: Option<&str>, answer_to: Option<&str>) {
         let sender = sender_of(&config(), &mail(headers));
-        let address = |address: Option<Address>| address.map(String::from);
+        let address = |address: Option<Address>| address.map(|address| address.as_str().to_owned());
         assert_eq!(address(sender.mailbox.address).as_deref(), from);
         assert_eq!(address(sender.answer_to).as_deref(), answer_to);
     }
