@@ -112,7 +112,7 @@ fn configuration(port: u16, connections: usize) -> Config {
         r#"version: 1
 desk: {{name: Measured Desk, hook: "Ticket#", systemId: "10", language: en}}
 # So that all are answered.
-limits: {{autoRepliesPerHour: 1000000, autoRepliesPerSubject: 1000000}}
+limits: {{autoRepliesPerHour: 1000000, autoRepliesPerThreeHours: 1000000, autoRepliesPerSubject: 1000000}}
 mailAccounts:
   bench: {{type: maildir, path: /nonexistent, afterFetch: delete}}
 smtp:

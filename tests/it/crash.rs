@@ -75,7 +75,7 @@ impl Desk {
     fn configure(&self, accounts: &str, queue: &str) {
         let text = format!(
             "version: 1
-limits: {{autoRepliesPerHour: 100000}}
+limits: {{autoRepliesPerHour: 100000, autoRepliesPerThreeHours: 100000}}
 mailAccounts:
 {accounts}
 smtp: {{files: {{type: file, directory: \"{{dir}}/sent\"}}}}
