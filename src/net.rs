@@ -168,9 +168,13 @@ fn refusal(host: &str, error: &io::Error) -> NetError {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) else {
         return NetError::Handshake(host, error.to_string());
     };
-    match Refused::of(error) {
-        Some(refused) => NetError::Certificate(host, refused.to_string()),
-        None => NetError::Handshake(host, words::of(error)),
+    match (Refused::of(error), error) {
+        (Some(refused), _) => NetError::Certificate(host, refused.to_string()),
+        // The certificate was accepted; its key is too weak to sign with, or another one signed.
+        (None, rustls::Error::InvalidCertificate(_)) => {
+            NetError::Certificate(host, words::of(error))
+        }
+        (None, _) => NetError::Handshake(host, words::of(error)),
     }
 }
 
