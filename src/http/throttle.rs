@@ -9,7 +9,7 @@
 //! any other browser                                     failures from its address, whatever the name
 //!                                                       failures for this user, from wherever
 //! ```
-//! So a guesser slows down strangers, but locks nobody out of a browser that they have used (OWASP,
+//! An attacker who guesses cannot lock a user out of a browser that they have used before (OWASP,
 //! "Slow Down Online Guessing Attacks with Device Cookies"). A user is counted, not a spelling of
 //! the name. A name that belongs to nobody is counted like a user: the wait tells nothing about who
 //! exists.
