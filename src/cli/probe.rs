@@ -114,9 +114,8 @@ fn test_mails(config: &Config, to: &str) -> Result<TestMails, Failure> {
         Address::parse(to).ok_or_else(|| usage(format!("{to:?} is not a mail address")))?;
     let sender = config.senders.get("default").or_else(|| config.senders.values().next());
     let sender = sender.ok_or_else(|| usage("--send needs a declared sender".into()))?;
-    let envelope_from = sender.envelope_from.as_ref().unwrap_or(&sender.from);
     Ok(TestMails {
-        answer: test_mail(sender, &recipient, Some(envelope_from))?,
+        answer: test_mail(sender, &recipient, Some(sender.return_path()))?,
         automatic: test_mail(sender, &recipient, None)?,
     })
 }

@@ -440,6 +440,13 @@ pub struct Sender {
     pub state: Switch,
 }
 
+impl Sender {
+    /// Where reports go of mail that is not sent with the null sender: `envelope_from`, else `from`.
+    pub fn return_path(&self) -> &Address {
+        self.envelope_from.as_ref().unwrap_or(&self.from)
+    }
+}
+
 /// OAuth2 as declared.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OAuth2 {

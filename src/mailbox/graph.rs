@@ -13,6 +13,7 @@
 //! meantime is neither fetched nor deleted.
 
 mod folders;
+mod parts;
 mod presence;
 mod rebuild;
 
@@ -27,12 +28,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use folders::find;
+use parts::{Parts, Person, write_field, write_fields};
 use presence::{QUESTIONS_MAX, present};
 
 use super::words::repeatable;
-use super::{
-    Entry, Fetched, HEADER_BYTES_MAX, Mailbox, MailboxError, Renewal, Scope, Woken, page_of,
-};
+use super::{Entry, Fetched, Mailbox, MailboxError, Renewal, Scope, Woken, page_of};
 use crate::core::config::{AfterFetch, Endpoint};
 use crate::core::mail::Location;
 use crate::faultpoint;
@@ -343,50 +343,27 @@ impl GraphMailbox {
 
     /// The header alone (`api/message-get` with `internetMessageHeaders`).
     async fn fetch_header(&self, id: &str, size_bytes: u64) -> Result<Fetched, MailboxError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Message {
-            internet_message_headers: Option<Vec<Line>>,
-            internet_message_id: Option<String>,
-            subject: Option<String>,
-            from: Option<Person>,
-        }
-        #[derive(Deserialize)]
-        struct Line {
-            name: String,
-            value: String,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Person {
-            email_address: Option<EmailAddress>,
-        }
-        #[derive(Deserialize)]
-        struct EmailAddress {
-            address: Option<String>,
-        }
         let query = "?$select=internetMessageHeaders,internetMessageId,subject,from";
         let call = self.graph.call(Method::GET, &message(id, query));
-        let message: Message = match self.graph.ask(call).await {
+        let message: Parts = match self.graph.ask(call).await {
             Ok(message) => message,
             Err(error) if error.is_gone() => return Ok(Fetched::Missing),
             Err(error) => return Err(failed("fetch header", error)),
         };
         let mut header = Vec::new();
-        for line in message.internet_message_headers.unwrap_or_default() {
+        for line in message.internet_message_headers.iter().flatten() {
             write_field(&mut header, &line.name, &line.value);
         }
         // A mail that never left the organisation has no header lines.
         if header.is_empty() {
-            let from = message.from.and_then(|from| from.email_address?.address);
-            let fields = [
-                ("From", from),
-                ("Subject", message.subject),
-                ("Message-ID", message.internet_message_id),
-            ];
-            for (name, value) in fields {
-                write_field(&mut header, name, value.as_deref().unwrap_or_default());
-            }
+            write_fields(
+                &mut header,
+                [
+                    ("From", message.from.as_ref().and_then(Person::address)),
+                    ("Subject", message.subject),
+                    ("Message-ID", message.internet_message_id),
+                ],
+            );
         }
         header.extend_from_slice(b"\r\n");
         Ok(Fetched::Oversize { header, size_bytes })
@@ -490,17 +467,6 @@ fn is_no_mail(content_type: &str) -> bool {
     ["text/html", "application/json", "application/xml", "text/xml"]
         .iter()
         .any(|other| kind.eq_ignore_ascii_case(other))
-}
-
-/// One header field on one line; what would end it becomes a space.
-fn write_field(header: &mut Vec<u8>, name: &str, value: &str) {
-    let name: String = name.chars().filter(|c| c.is_ascii_graphic() && *c != ':').collect();
-    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let field = format!("{name}: {}\r\n", value.trim());
-    let room = HEADER_BYTES_MAX as usize;
-    if !name.is_empty() && !value.trim().is_empty() && header.len() + field.len() < room {
-        header.extend_from_slice(field.as_bytes());
-    }
 }
 
 /// What an error means for the session. A refused token and a missing permission are both a

@@ -284,8 +284,7 @@ impl Outbox {
             tokens: self.parts.tokens.clone(),
         };
         let sender = self.config.senders.get(&mail.sender);
-        let instead = sender
-            .map(|sender| sender.envelope_from.clone().unwrap_or_else(|| sender.from.clone()));
+        let instead = sender.map(|sender| sender.return_path().clone());
         let null = NullSender { refused: lane.refuses_null_sender, instead };
         let stop = self.stop.clone();
         let earlier = self.earlier(&mail, now);

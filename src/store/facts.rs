@@ -10,7 +10,7 @@ use redb::ReadableTable;
 
 use super::fault::Fault;
 use super::outbox::micros;
-use super::rows::{MailRow, OutgoingRow, decode};
+use super::rows::{OutgoingRow, decode};
 use super::tickets::{articles, by_id, main};
 use super::transaction::Tx;
 use super::{MailId, Rules};
@@ -168,8 +168,7 @@ impl Tx<'_> {
 
     /// Where a recorded mail went, in words.
     fn whereabouts(&self, mail: u64) -> Result<String, Fault> {
-        let Some(row) = self.tables.mails.get(mail)? else { return Ok(format!("mail {mail}")) };
-        let row = decode::<MailRow>(row.value())?;
+        let Some(row) = self.mail_row(mail)? else { return Ok(format!("mail {mail}")) };
         let account = self.account_name(row.account)?;
         let ticket = row.ticket.map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
         Ok(format!("mail {mail} at {} of account {account}{ticket}", row.location))
@@ -240,10 +239,9 @@ impl Tx<'_> {
     fn came_through(&self, ticket: u64, digest: &Digest, account: u32) -> Result<bool, Fault> {
         let mail = self.tables.digests.get((&digest.0, account))?.map(|mail| mail.value());
         let Some(mail) = mail else { return Ok(false) };
-        let row = self.tables.mails.get(mail)?;
-        let row = row.map(|row| decode::<MailRow>(row.value())).transpose()?;
+        let recorded = self.mail_row(mail)?.and_then(|row| row.ticket);
         let number = by_id(&self.tables.tickets, ticket)?.map(|ticket| ticket.number);
-        Ok(number.is_some() && row.and_then(|row| row.ticket) == number)
+        Ok(number.is_some() && recorded == number)
     }
 
     fn keyed(&self, rules: &Rules, ids: &[String]) -> Result<Vec<Keyed>, Fault> {
@@ -314,8 +312,10 @@ impl Tx<'_> {
         let mut found = Vec::new();
         for row in self.tables.answer_times.range(times)?.rev().take(NEIGHBOURS_LOOKED_AT_MAX) {
             let (key, to) = row?;
-            let same = to.value().rsplit_once('@').is_some_and(|(_, at)| at == address.domain());
-            let Some(other) = Address::parse(to.value()).filter(|_| same) else { continue };
+            if to.value().rsplit_once('@').is_none_or(|(_, at)| at != address.domain()) {
+                continue;
+            }
+            let Some(other) = Address::parse(to.value()) else { continue };
             // One that was sent and cleaned is older.
             let Some(row) = self.tables.outbox.get(key.value().1)? else { continue };
             let ticket = decode::<OutgoingRow>(row.value())?.ticket;

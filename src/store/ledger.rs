@@ -11,7 +11,7 @@ use redb::ReadableTable;
 
 use super::fault::Fault;
 use super::outbox::micros;
-use super::rows::{AccountRow, LedgerRow, LedgerState, MailRow, decode, encode};
+use super::rows::{AccountRow, LedgerRow, LedgerState, decode, encode};
 use super::tables::View;
 use super::transaction::Tx;
 use super::upkeep::DIGESTS_KEPT;
@@ -181,8 +181,7 @@ impl Tx<'_> {
 
     /// Whether a recorded mail has these bytes.
     fn has_digest(&self, mail: u64, digest: &Digest) -> Result<bool, Fault> {
-        let row = self.tables.mails.get(mail)?;
-        let row = row.map(|row| decode::<MailRow>(row.value())).transpose()?;
+        let row = self.mail_row(mail)?;
         Ok(row.map(|row| row.digest()).transpose()?.as_ref() == Some(digest))
     }
 
@@ -252,10 +251,7 @@ impl Tx<'_> {
         let (LedgerState::Recorded { mail } | LedgerState::Done { mail }) = *state else {
             return Ok(());
         };
-        let row = match self.tables.mails.get(mail)? {
-            Some(row) => decode::<MailRow>(row.value())?,
-            None => return Ok(()),
-        };
+        let Some(row) = self.mail_row(mail)? else { return Ok(()) };
         if now.duration_since(row.at) > DIGESTS_KEPT {
             self.forget_digests(account, mail, &row)?;
         }

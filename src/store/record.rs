@@ -94,8 +94,7 @@ impl Tx<'_> {
     /// Forgets that a mail was not given, so that it is asked for again. `false` if this is no
     /// such mail, or somebody dealt with it before.
     pub(super) fn ask_again(&mut self, id: MailId, now: Timestamp) -> Result<bool, Fault> {
-        let row = self.tables.mails.get(id.0)?.map(|row| decode::<MailRow>(row.value()));
-        let Some(row) = row.transpose()? else { return Ok(false) };
+        let Some(row) = self.mail_row(id.0)? else { return Ok(false) };
         let given = self.tables.raw_places.get(&row.digest()?.0)?.is_some();
         if given || !self.resolve(id, now)? {
             return Ok(false);
@@ -112,11 +111,16 @@ impl Tx<'_> {
         }
     }
 
+    /// What is recorded of a mail.
+    pub(super) fn mail_row(&self, id: u64) -> Result<Option<MailRow>, Fault> {
+        let row = self.tables.mails.get(id)?;
+        row.map(|row| decode(row.value())).transpose()
+    }
+
     /// The outcome that a location has already.
     fn recorded_before(&self, id: u64) -> Result<Recorded, Fault> {
         let lost = || Fault::Row(format!("mail {id} is in the ledger but not in the log"));
-        let row = self.tables.mails.get(id)?.ok_or_else(lost)?;
-        let row = decode::<MailRow>(row.value())?;
+        let row = self.mail_row(id)?.ok_or_else(lost)?;
         let name = self.account_name(row.account)?;
         let record = row.record(id, name)?;
         Ok(Recorded {
@@ -291,8 +295,7 @@ impl Tx<'_> {
         if self.tables.quarantine.remove(id.0)?.is_none() {
             return Ok(false);
         }
-        let row = self.tables.mails.get(id.0)?.map(|row| decode::<MailRow>(row.value()));
-        if let Some(mut row) = row.transpose()? {
+        if let Some(mut row) = self.mail_row(id.0)? {
             row.resolved = Some(now);
             self.tables.mails.insert(id.0, encode(&row).as_slice())?;
         }

@@ -276,18 +276,18 @@ impl Findings<'_> {
     fn message_ids(&mut self, tickets: &HashMap<u64, String>) -> Result<(), Fault> {
         for table in [&self.view.message_ids, &self.view.sent_ids] {
             for row in table.iter()? {
-                let (_, id) = row?;
-                let id = id.value();
-                let there = tickets.contains_key(&id);
-                self.check(there, || format!("a Message-ID leads to ticket {id}, which is lost"));
+                self.check_claim(tickets, row?.1.value());
             }
         }
         for row in self.view.further_claims.iter()? {
-            let id = row?.0.value().1;
-            let there = tickets.contains_key(&id);
-            self.check(there, || format!("a Message-ID leads to ticket {id}, which is lost"));
+            self.check_claim(tickets, row?.0.value().1);
         }
         Ok(())
+    }
+
+    fn check_claim(&mut self, tickets: &HashMap<u64, String>, id: u64) {
+        let there = tickets.contains_key(&id);
+        self.check(there, || format!("a Message-ID leads to ticket {id}, which is lost"));
     }
 
     fn outbox(&mut self, tickets: &HashMap<u64, String>) -> Result<(), Fault> {

@@ -3,11 +3,11 @@
 //! their own: no mail is lost, and no recipient is marked, for a trouble that is ours.
 
 use jiff::SignedDuration;
-use postroom::core::config::{AutoReply, Config, Language, SmtpRoute, Switch};
+use postroom::core::config::{AutoReply, Config, Language, Switch};
 use postroom::run::board::{ConditionKind, Kind};
 
 use crate::outbox::Desk;
-use crate::sink::{Do, Script, Sink, password_from};
+use crate::sink::{Do, Script, Sink};
 use crate::transport::run;
 
 const CUSTOMER: &str = "carol@customer.test";
@@ -276,9 +276,7 @@ fn a_login_that_is_refused_for_now_is_no_wrong_password() {
         let sink = Sink::start(script).await;
         let password = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(password.path(), "right").unwrap();
-        let mut server = sink.server("relay");
-        let SmtpRoute::Smtp { login, .. } = &mut server.route else { unreachable!() };
-        *login = password_from(password.path());
+        let server = sink.server_with_password("relay", password.path());
         let mut desk = Desk::open(vec![server]);
         let ticket = desk.ticket().await;
         desk.owe(&ticket, "hello", &["eve@customer.test"]).await;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use postroom::core::address::Address;
 use postroom::core::config::{
-    Account, AfterFetch, Config, Dispatch, Only, Oversize, Poll, Queue, Sender, Since, SmtpRoute,
-    SmtpServer, Source, Switch,
+    Account, AfterFetch, Config, Dispatch, Only, Oversize, Poll, Queue, Sender, Since, SmtpServer,
+    Source, Switch,
 };
 use postroom::core::intake;
 use postroom::core::mail::{self, Location};
@@ -26,7 +26,7 @@ use postroom::store::{OutboxFilter, Spool, Store, ToRecord};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::sink::{Arrived, Do, Script, Sink, password_from};
+use crate::sink::{Arrived, Do, Script, Sink};
 use crate::transport::run;
 
 /// Longest a test waits for something that should happen at once.
@@ -346,9 +346,7 @@ fn a_refused_login_is_held_against_no_mail() {
         let sink = Sink::start(script).await;
         let password = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(password.path(), "wrong").unwrap();
-        let mut server = sink.server("relay");
-        let SmtpRoute::Smtp { login, .. } = &mut server.route else { unreachable!() };
-        *login = password_from(password.path());
+        let server = sink.server_with_password("relay", password.path());
         let mut desk = Desk::open(vec![server]);
         let ticket = desk.ticket().await;
         desk.owe(&ticket, "hello", &["eve@customer.test"]).await;

@@ -189,6 +189,14 @@ impl Sink {
         }
     }
 
+    /// The same with a login whose password stands in this file.
+    pub fn server_with_password(&self, name: &str, file: &std::path::Path) -> SmtpServer {
+        let mut server = self.server(name);
+        let SmtpRoute::Smtp { login, .. } = &mut server.route else { unreachable!() };
+        *login = password_from(file);
+        server
+    }
+
     pub fn endpoint(&self, security: Security) -> Endpoint {
         Endpoint {
             host: Text::Plain("127.0.0.1".into()),

@@ -309,7 +309,7 @@ impl Captured {
         for row in rows.iter().filter(matching).filter(|row| !row.yes("f_not")) {
             let value = row.text("f_value");
             captured.any = true;
-            if let Ok(groups) = words::groups(value.strip_prefix(ADDRESS).unwrap_or(&value)) {
+            if let Ok(groups) = words::groups(expression_of(&value)) {
                 captured.groups |= !groups.is_empty();
                 captured.names.extend(groups.into_iter().flatten());
             }
@@ -364,6 +364,10 @@ const CLOSE: &str = "**]";
 /// What the value of a condition begins with that is about addresses.
 const ADDRESS: &str = "EMAILADDRESS:";
 
+fn expression_of(value: &str) -> &str {
+    value.strip_prefix(ADDRESS).unwrap_or(value)
+}
+
 fn condition(
     name: &str,
     key: &str,
@@ -376,7 +380,7 @@ fn condition(
         None if key.eq_ignore_ascii_case("body") => json!({ "body": value }),
         None => json!({ "header": key, "regex": value }),
     };
-    if let Err(reason) = words::expression(value.strip_prefix(ADDRESS).unwrap_or(value)) {
+    if let Err(reason) = words::expression(expression_of(value)) {
         carried.note(format!("filter {name}: the expression of {key} cannot be used: {reason}"));
         return None;
     }

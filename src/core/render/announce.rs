@@ -88,7 +88,7 @@ mod tests {
     use super::super::trying::{stationery, write_to};
     use super::*;
     use crate::core::calendar::QuietHours;
-    use crate::core::config::Channels;
+    use crate::core::config::{Channels, Config};
     use crate::core::outgoing::OutgoingId;
     use crate::core::ticket::samples::{address, article, config, key, next_ids, now, ticket};
     use crate::core::ticket::{ArticleId, AuthorKind, Watcher};
@@ -109,6 +109,11 @@ mod tests {
             bells: Vec::new(),
             digests: Vec::new(),
         }
+    }
+
+    fn announce_all(config: &Config, before: Option<&Ticket>, effect: &mut Effect) {
+        let full = FullHours::default();
+        announce(stationery(config, &key()), &full, before, effect, &mut next_ids());
     }
 
     #[test]
@@ -150,13 +155,7 @@ mod tests {
         let from = jiff::civil::time(22, 0, 0, 0);
         bob.subscriptions.quiet_hours = Some(QuietHours { from, to: eight });
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], What::Created, &[]);
-        announce(
-            stationery(&config, &key()),
-            &FullHours::default(),
-            None,
-            &mut effect,
-            &mut next_ids(),
-        );
+        announce_all(&config, None, &mut effect);
         let [line] = effect.digests.as_slice() else { panic!("one line: {:?}", effect.digests) };
         assert_eq!(
             (line.who.as_str(), line.text.as_str()),
@@ -190,13 +189,7 @@ mod tests {
             alice.subscriptions.digest = Some(jiff::civil::time(8, 0, 0, 0));
             let written = Article { verified, ..article(1, ArticleKind::MailIn) };
             let mut effect = effect(vec![written], What::Created, &[]);
-            announce(
-                stationery(&config, &key()),
-                &FullHours::default(),
-                None,
-                &mut effect,
-                &mut next_ids(),
-            );
+            announce_all(&config, None, &mut effect);
             assert_eq!(effect.digests[0].text, expected, "{verified:?}");
         }
     }
@@ -232,13 +225,7 @@ mod tests {
         let watchers = [Watcher::Customer(address("eve@cust.test")), Watcher::Agent("dave".into())];
         let mut effect = effect(vec![open.clone(), secret.clone()], added(&open), &watchers);
         effect.events.push(Event { what: added(&secret), ..effect.events[0].clone() });
-        announce(
-            stationery(&config, &key()),
-            &FullHours::default(),
-            Some(&ticket()),
-            &mut effect,
-            &mut next_ids(),
-        );
+        announce_all(&config, Some(&ticket()), &mut effect);
         let text_to = |who: &str| {
             let mail = effect.owed.iter().find(|mail| mail.recipient == address(who));
             read(&mail.unwrap().raw).text
@@ -257,13 +244,7 @@ mod tests {
         let what = What::FollowedUp { article: ArticleId(1), locked: true };
         let mut effect = effect(vec![article(1, ArticleKind::MailIn)], what, &watchers);
         effect.owed = letters;
-        announce(
-            stationery(&config, &key()),
-            &FullHours::default(),
-            Some(&ticket()),
-            &mut effect,
-            &mut next_ids(),
-        );
+        announce_all(&config, Some(&ticket()), &mut effect);
         let recipients: Vec<&str> =
             effect.owed.iter().map(|mail| mail.recipient.as_str()).collect();
         assert_eq!(recipients, ["eve@cust.test", "boss@cust.test"]);

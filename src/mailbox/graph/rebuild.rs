@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::super::{Fetched, MailboxError};
-use super::{failed, message, write_field};
+use super::parts::{Line, Parts, Person, write_field, write_fields};
+use super::{failed, message};
 use crate::graph::{Graph, GraphError};
 use crate::net::http::{HttpError, Method};
 
@@ -30,43 +31,6 @@ pub(super) fn is_not_convertible(error: &GraphError) -> bool {
         error.code(),
         "ErrorMimeContentConversionFailed" | "ErrorContentConversionFailed" | "ErrorItemCorrupt"
     )
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parts {
-    internet_message_headers: Option<Vec<Line>>,
-    internet_message_id: Option<String>,
-    subject: Option<String>,
-    from: Option<Person>,
-    #[serde(default)]
-    to_recipients: Vec<Person>,
-    sent_date_time: Option<String>,
-    body: Option<Body>,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    name: String,
-    value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Person {
-    email_address: Option<EmailAddress>,
-}
-
-#[derive(Deserialize)]
-struct EmailAddress {
-    address: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    content_type: Option<String>,
-    content: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -167,22 +131,19 @@ fn header(parts: &Parts, lines: &[Line]) -> Vec<u8> {
     }
     // A mail that never left the organisation has no header lines.
     if header.is_empty() {
-        let address = |person: &Person| person.email_address.as_ref()?.address.clone();
-        let to: Vec<String> = parts.to_recipients.iter().filter_map(address).collect();
+        let to: Vec<String> = parts.to_recipients.iter().filter_map(Person::address).collect();
         let date = parts.sent_date_time.as_deref().and_then(|at| at.parse().ok());
         let date = date.and_then(|at: jiff::Timestamp| {
             jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).ok()
         });
         let fields = [
-            ("From", parts.from.as_ref().and_then(address)),
+            ("From", parts.from.as_ref().and_then(Person::address)),
             ("To", Some(to.join(", "))),
             ("Date", date),
             ("Subject", parts.subject.clone()),
             ("Message-ID", parts.internet_message_id.clone()),
         ];
-        for (name, value) in fields {
-            write_field(&mut header, name, value.as_deref().unwrap_or_default());
-        }
+        write_fields(&mut header, fields);
     }
     header
 }

@@ -214,6 +214,21 @@ mod tests {
         crowded: bool,
     }
 
+    impl World {
+        /// At second 10.
+        fn view(&self) -> View<'_> {
+            View {
+                config: &self.config,
+                lanes: &self.lanes,
+                in_flight: &self.in_flight,
+                heads: &self.heads,
+                strikes: &self.strikes,
+                crowded: self.crowded,
+                now: at(10),
+            }
+        }
+    }
+
     fn world() -> World {
         let server = |name: &str| SmtpServer {
             name: name.into(),
@@ -257,16 +272,7 @@ mod tests {
     /// At second 10: which mail goes where, and which waits until when and why.
     #[track_caller]
     fn check(world: &World, due: Vec<Outgoing>, expected: &[&str]) {
-        let view = View {
-            config: &world.config,
-            lanes: &world.lanes,
-            in_flight: &world.in_flight,
-            heads: &world.heads,
-            strikes: &world.strikes,
-            crowded: world.crowded,
-            now: at(10),
-        };
-        let assignment = assign(due, &view);
+        let assignment = assign(due, &world.view());
         let mut shown: Vec<String> = assignment
             .send
             .iter()
@@ -299,16 +305,7 @@ mod tests {
         check(&world, vec![doubtful("gone")], &["1 relay"]);
         world.lanes.entry("relay".into()).or_default().failed("connect", "down", at(10), 0.5);
         check(&world, vec![mail(1, 1, "a")], &["1 backup"]);
-        let view = View {
-            config: &world.config,
-            lanes: &world.lanes,
-            in_flight: &world.in_flight,
-            heads: &world.heads,
-            strikes: &world.strikes,
-            crowded: false,
-            now: at(10),
-        };
-        let Assignment { send, postpone } = assign(vec![doubtful("relay")], &view);
+        let Assignment { send, postpone } = assign(vec![doubtful("relay")], &world.view());
         assert_eq!(send, []);
         let Delivery::Due { doubt, .. } = &postpone[0].1 else { panic!("{postpone:?}") };
         assert_eq!(doubt.as_deref(), Some("relay"));
