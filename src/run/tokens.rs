@@ -56,8 +56,8 @@ pub use standing::{Standing, Warning};
 const REFRESH_AT: f64 = 0.8;
 /// Half of the span over which refreshes are spread, as a share of the life.
 const JITTER: f64 = 0.05;
-/// A token that a mail server refuses is replaced only if it is older than this: a new one that is
-/// refused will not get better.
+/// A token that a mail server refuses is replaced only if it is older than this, or than half of its
+/// life: a new one that is refused will not get better.
 const REFUSED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Access tokens; clones share them.
@@ -117,6 +117,15 @@ struct Access {
     ends: Timestamp,
 }
 
+impl Access {
+    /// Whether a refusal is not explained by the age of the token. Providers round to whole seconds
+    /// and clocks differ, so a server may end a short life a second or two before we do.
+    fn is_new(&self, now: Timestamp) -> bool {
+        let life = self.ends.duration_since(self.obtained);
+        now.duration_since(self.obtained) < REFUSED_AFTER.min(life / 2)
+    }
+}
+
 /// Tokens that nothing is kept of.
 impl Default for Tokens {
     fn default() -> Tokens {
@@ -169,8 +178,7 @@ impl Tokens {
         let slot = self.slot(config, holder);
         let mut slot = slot.lock().await;
         let now = self.0.parts.clock.now();
-        let old = |access: &Access| now.duration_since(access.obtained) >= REFUSED_AFTER;
-        if slot.access.as_ref().is_some_and(old) {
+        if slot.access.as_ref().is_some_and(|access| !access.is_new(now)) {
             slot.access = None;
         }
     }
@@ -287,8 +295,7 @@ impl Tokens {
         let mut usable = slot.access.clone().filter(|access| access.ends > now);
         if let (Some(refused), Some(access)) = (refused, &usable) {
             let same = same(&access.token, refused);
-            let young = now.duration_since(access.obtained) < REFUSED_AFTER;
-            if !same || young {
+            if !same || access.is_new(now) {
                 return Ok(access.token.clone());
             }
             usable = None;
@@ -385,5 +392,22 @@ mod tests {
             assert!((750..=850).contains(&at), "{at}");
         }
         assert_eq!(ahead_of(ends, issued), ends);
+    }
+
+    #[test]
+    fn a_refused_token_is_replaced_unless_it_is_new() {
+        for (life_secs, age_secs, is_new) in
+            [(3600, 9, true), (3600, 10, false), (4, 1, true), (4, 2, false), (4, 3, false)]
+        {
+            let obtained = Timestamp::UNIX_EPOCH;
+            let after = |seconds| obtained + SignedDuration::from_secs(seconds);
+            let access = Access {
+                token: SecretString::default(),
+                obtained,
+                refresh_at: after(life_secs),
+                ends: after(life_secs),
+            };
+            assert_eq!(access.is_new(after(age_secs)), is_new, "{age_secs} s of {life_secs} s");
+        }
     }
 }
