@@ -13,8 +13,8 @@ use super::address::Address;
 use super::config::{Config, Language, Texts};
 use super::intake::{DeskKey, NextIds};
 use super::outgoing::{Delivery, OutgoingId};
-use super::thread;
 use super::ticket::Ticket;
+use super::{subject, thread};
 pub use announce::announce;
 pub use answer::{answer, surroundings, try_answer};
 pub use auto_reply::{AutomaticAnswer, auto_reply, kept_inside};
@@ -83,10 +83,10 @@ fn in_language<'t>(texts: &'t Texts, config: &Config, language: Language) -> Opt
     Some(text)
 }
 
-/// The subject with the ticket's tag before it, once.
+/// The subject with the ticket's tag before it, and with no other number of this desk.
 pub fn tagged(config: &Config, ticket: &Ticket, subject: &str) -> String {
     let tag = thread::tag(&config.desk, &ticket.number);
-    format!("{tag} {}", subject.replace(&tag, ""))
+    format!("{tag} {}", subject::answered(&config.desk, subject))
 }
 
 /// Domain of Message-IDs of mails from this address. They are plain ASCII and of bounded length
@@ -144,7 +144,8 @@ mod tests {
         let tag = thread::tag(&config().desk, &ticket().number);
         check_subject("Printer", "Printer");
         check_subject(&format!("Re: {tag} Printer"), "Re: Printer");
-        check_subject("Re: [Ticket#2020010110000011] x", "Re: [Ticket#2020010110000011] x");
+        check_subject("Re: [Ticket#2020010110000011] x", "Re: x");
+        check_subject("Re: [Ticket#2020010199000011] x", "Re: [Ticket#2020010199000011] x");
     }
 
     #[track_caller]

@@ -1,24 +1,50 @@
-//! Whether two subjects are the same to a person: answers, forwards and ticket numbers aside.
+//! What a subject says: whether two are the same to a person (answers, forwards and ticket numbers
+//! aside), and what remains of one when we answer.
 //!
 //! Architecture invariant: linear in the text, whoever wrote it.
 
 use super::config::Desk;
 use super::thread;
 
-/// What mail programs write before the subject of an answer or a forward, in the languages in which
-/// they are most often set up.
-const MARKS: [&str; 16] = [
-    "re", "fw", "fwd", "aw", "wg", "antw", "sv", "vs", "vb", "tr", "rv", "odp", "res", "enc",
-    "返信", "転送",
-];
+/// What mail programs write before the subject of an answer, in the languages in which they are
+/// most often set up.
+const ANSWER_MARKS: [&str; 9] = ["re", "aw", "antw", "sv", "vs", "odp", "rv", "res", "返信"];
+
+/// The same before the subject of a forward.
+const FORWARD_MARKS: [&str; 7] = ["fw", "fwd", "wg", "vb", "tr", "enc", "転送"];
+
+/// The subject of a mail of ours to which a tag is added: without tags of this desk, and with one
+/// mark where programs had put several (`RE: Re: Printer` becomes `RE: Printer`). Tags of other
+/// desks stay: they lead the answer to a ticket there.
+pub fn answered(desk: &Desk, subject: &str) -> String {
+    let text = thread::without_own_tags(desk, subject);
+    let first = text.trim_start();
+    let Some(behind_first) = without_answer_mark(first) else { return text };
+    let mut rest = behind_first;
+    while let Some(behind) = without_answer_mark(rest) {
+        rest = behind;
+    }
+    let mark = first[..first.len() - behind_first.len()].trim_end();
+    format!("{mark} {rest}")
+}
+
+/// The title of a ticket that continues a closed one: without tags of this desk and without marks.
+pub fn continued(desk: &Desk, subject: &str) -> String {
+    without_marks(thread::without_own_tags(desk, subject).trim()).to_owned()
+}
+
+fn without_marks(text: &str) -> &str {
+    let mut rest = text;
+    while let Some(behind) = without_mark(rest) {
+        rest = behind;
+    }
+    rest
+}
 
 /// What is left of a subject that two mails about the same thing have in common.
 pub fn bare(desk: &Desk, subject: &str) -> String {
     let text = thread::without_tags(desk, subject).to_lowercase();
-    let mut rest = text.trim();
-    while let Some(behind) = without_mark(rest) {
-        rest = behind;
-    }
+    let rest = without_marks(text.trim());
     rest.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -33,9 +59,17 @@ pub fn is_brief(bare: &str) -> bool {
 
 /// What stands behind a mark such as `Re:` or `AW[2]:`.
 fn without_mark(text: &str) -> Option<&str> {
+    without_answer_mark(text).or_else(|| behind_one_of(&FORWARD_MARKS, text))
+}
+
+fn without_answer_mark(text: &str) -> Option<&str> {
+    behind_one_of(&ANSWER_MARKS, text)
+}
+
+fn behind_one_of<'t>(marks: &[&str], text: &'t str) -> Option<&'t str> {
     let (mark, rest) = text.split_once([':', '：'])?;
     let mark = mark.split('[').next().unwrap_or(mark).trim();
-    MARKS.contains(&mark).then(|| rest.trim_start())
+    marks.iter().any(|known| known.eq_ignore_ascii_case(mark)).then(|| rest.trim_start())
 }
 
 #[cfg(test)]
@@ -58,6 +92,37 @@ mod tests {
         check("[Ticket#2026112210000013] Re: [Ticket#2026112210000021] x", "x");
         check("Re: ", "");
         check("", "");
+    }
+
+    #[track_caller]
+    fn check_answered(subject: &str, expected: &str) {
+        let answered = answered(&samples::config().desk, subject);
+        assert_eq!(answered.split_whitespace().collect::<Vec<_>>().join(" "), expected);
+    }
+
+    #[test]
+    fn an_answer_has_one_mark_and_no_tag_of_ours() {
+        check_answered("Printer broken", "Printer broken");
+        check_answered("RE: Re: AW: Printer", "RE: Printer");
+        check_answered("AW[2]: Re: Printer", "AW[2]: Printer");
+        check_answered("返信：Re: プリンター", "返信： プリンター");
+        check_answered("Re: [Ticket#2026112210000013] Re: Printer", "Re: Printer");
+        check_answered("[Ticket#2020010110000011] [Ticket#2026112210000013] x", "x");
+        check_answered("Re: [Ticket#2026112299000013] x", "Re: [Ticket#2026112299000013] x");
+        check_answered("Re: Fwd: Re: x", "Re: Fwd: Re: x");
+        check_answered("Re:", "Re:");
+        check_answered("", "");
+    }
+
+    #[test]
+    fn a_ticket_that_continues_another_has_a_title_of_its_own() {
+        let desk = &samples::config().desk;
+        for subject in [
+            "Re: [Ticket#2026112210000013] Printer Broken",
+            "[Ticket#2026112210000013] AW: Fwd: Printer Broken",
+        ] {
+            assert_eq!(continued(desk, subject), "Printer Broken");
+        }
     }
 
     #[test]

@@ -125,11 +125,25 @@ pub fn tag(desk: &Desk, number: &str) -> String {
 
 /// A text without the tags with this hook, whoever's numbers they carry.
 pub fn without_tags(desk: &Desk, text: &str) -> String {
+    without(desk, text, |_| true)
+}
+
+/// The text without the tags whose number has the system id of this desk.
+pub fn without_own_tags(desk: &Desk, text: &str) -> String {
+    without(desk, text, |number| is_of(desk, number))
+}
+
+fn without(desk: &Desk, text: &str, wanted: impl Fn(&str) -> bool) -> String {
     let mut rest = text.to_owned();
-    for number in numbers(&desk.hook, text).take(TAGS_MAX) {
+    for number in numbers(&desk.hook, text).take(TAGS_MAX).filter(|number| wanted(number)) {
         rest = rest.replacen(&tag(desk, number), "", 1);
     }
     rest
+}
+
+/// Whether the number has the system id of this desk.
+fn is_of(desk: &Desk, number: &str) -> bool {
+    number[DATE_DIGITS..].starts_with(&desk.system_id)
 }
 
 /// Number in the first tag of ours in a text. Case and blanks around the hook do not matter.
@@ -140,7 +154,7 @@ pub fn without_tags(desk: &Desk, text: &str) -> String {
 pub fn find_tag(desk: &Desk, text: &str) -> Option<String> {
     let mut other = None;
     for number in numbers(&desk.hook, text).take(TAGS_MAX) {
-        if number[DATE_DIGITS..].starts_with(&desk.system_id) {
+        if is_of(desk, number) {
             return Some(number.into());
         }
         other = other.or(Some(number));

@@ -8,8 +8,8 @@ use super::change::{Change, enter_state, set_fields, set_pending_time};
 use super::settle::Sitting;
 use super::{Decision, Effect, Outcome, kept_inside, people};
 use crate::core::filter::Settings;
-use crate::core::thread;
 use crate::core::ticket::{Event, State, Ticket, What};
+use crate::core::{subject, thread};
 
 /// Makes the ticket. `named` is one that the mail names and may not join, `follows` a closed one
 /// whose queue wants a new ticket for a follow-up.
@@ -20,6 +20,9 @@ pub(super) fn create(
     occasion: Occasion,
 ) -> Decision {
     let mut ticket = new_ticket(&sitting);
+    if follows.is_some() && sitting.judgement.settings.title.is_none() {
+        ticket.title = subject::continued(&sitting.config.desk, &ticket.title);
+    }
     let article = sitting.article(ticket.id);
     ticket.links.extend(follows.map(|other| other.id));
     let route = &sitting.judgement.route;
