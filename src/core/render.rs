@@ -86,7 +86,8 @@ fn in_language<'t>(texts: &'t Texts, config: &Config, language: Language) -> Opt
 /// The subject with the ticket's tag before it, and with no other number of this desk.
 pub fn tagged(config: &Config, ticket: &Ticket, subject: &str) -> String {
     let tag = thread::tag(&config.desk, &ticket.number);
-    format!("{tag} {}", subject::answered(&config.desk, subject))
+    // A ticket keeps its number when the desk gets another system id.
+    format!("{tag} {}", subject::answered(&config.desk, &subject.replace(&tag, "")))
 }
 
 /// Domain of Message-IDs of mails from this address. They are plain ASCII and of bounded length
@@ -146,6 +147,9 @@ mod tests {
         check_subject(&format!("Re: {tag} Printer"), "Re: Printer");
         check_subject("Re: [Ticket#2020010110000011] x", "Re: x");
         check_subject("Re: [Ticket#2020010199000011] x", "Re: [Ticket#2020010199000011] x");
+        let numbered_before = Ticket { number: "2020010199000011".into(), ..ticket() };
+        let subject = tagged(&config(), &numbered_before, "[Ticket#2020010199000011] x");
+        assert_eq!(subject.matches("2020010199000011").count(), 1, "{subject}");
     }
 
     #[track_caller]

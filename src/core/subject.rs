@@ -20,22 +20,20 @@ pub fn answered(desk: &Desk, subject: &str) -> String {
     let text = thread::without_own_tags(desk, subject);
     let first = text.trim_start();
     let Some(behind_first) = without_answer_mark(first) else { return text };
-    let mut rest = behind_first;
-    while let Some(behind) = without_answer_mark(rest) {
-        rest = behind;
-    }
+    let rest = behind_all(behind_first, without_answer_mark);
     let mark = first[..first.len() - behind_first.len()].trim_end();
     format!("{mark} {rest}")
 }
 
 /// The title of a ticket that continues a closed one: without tags of this desk and without marks.
 pub fn continued(desk: &Desk, subject: &str) -> String {
-    without_marks(thread::without_own_tags(desk, subject).trim()).to_owned()
+    behind_all(thread::without_own_tags(desk, subject).trim(), without_mark).to_owned()
 }
 
-fn without_marks(text: &str) -> &str {
+/// What stands behind all marks; `behind` takes one off.
+fn behind_all(text: &str, behind: fn(&str) -> Option<&str>) -> &str {
     let mut rest = text;
-    while let Some(behind) = without_mark(rest) {
+    while let Some(behind) = behind(rest) {
         rest = behind;
     }
     rest
@@ -44,7 +42,7 @@ fn without_marks(text: &str) -> &str {
 /// What is left of a subject that two mails about the same thing have in common.
 pub fn bare(desk: &Desk, subject: &str) -> String {
     let text = thread::without_tags(desk, subject).to_lowercase();
-    let rest = without_marks(text.trim());
+    let rest = behind_all(text.trim(), without_mark);
     rest.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

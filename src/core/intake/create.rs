@@ -19,10 +19,7 @@ pub(super) fn create(
     follows: Option<&Ticket>,
     occasion: Occasion,
 ) -> Decision {
-    let mut ticket = new_ticket(&sitting);
-    if follows.is_some() && sitting.judgement.settings.title.is_none() {
-        ticket.title = subject::continued(&sitting.config.desk, &ticket.title);
-    }
+    let mut ticket = new_ticket(&sitting, follows);
     let article = sitting.article(ticket.id);
     ticket.links.extend(follows.map(|other| other.id));
     let route = &sitting.judgement.route;
@@ -48,13 +45,19 @@ pub(super) fn create(
     Decision { linked, ..decision }
 }
 
-fn new_ticket(sitting: &Sitting<'_>) -> Ticket {
+fn new_ticket(sitting: &Sitting<'_>, follows: Option<&Ticket>) -> Ticket {
     let (judgement, facts, now) = (sitting.judgement, sitting.facts, sitting.now);
     let settings = &judgement.settings;
+    let subject = &judgement.article.subject;
+    let title = match (&settings.title, follows) {
+        (Some(title), _) => title.clone(),
+        (None, Some(_)) => subject::continued(&sitting.config.desk, subject),
+        (None, None) => subject.clone(),
+    };
     let mut ticket = Ticket {
         id: facts.next.ticket,
         number: thread::number(&sitting.config.desk, now, facts.next.tickets_today),
-        title: settings.title.clone().unwrap_or_else(|| judgement.article.subject.clone()),
+        title,
         queue: judgement.route.queue.clone(),
         state: State::New,
         pending_until: None,
